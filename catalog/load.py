@@ -1,0 +1,331 @@
+"""Reads a catalogue folder into one frozen `Catalog`, or tells everything that is wrong with it at once.
+
+The folder is the registry: a file that is there exists, nothing is listed twice. Checks that need a database (does a
+rule's SQL bind?) live in `quality_checks.suites`; this module checks files one by one and against each other.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from catalog.models import (
+    CodeList,
+    Column,
+    Department,
+    Library,
+    Product,
+    Resource,
+    Rule,
+    ThematicTable,
+)
+
+Model = TypeVar("Model", bound=BaseModel)
+RESERVED = {"base", "thematic", "quality", "ops", "city", "codes", "shuyuan", "main", "temp", "system", "feedback"}
+
+
+@dataclass(frozen=True, order=True)
+class CatalogProblem:
+    """One wrong statement in one file."""
+
+    file: str
+    field: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        value = f" = {self.value}" if self.value else ""
+        return f"{self.file}: {self.field}{value}: {self.allowed}"
+
+
+class CatalogError(Exception):
+    """The catalogue cannot be used; `problems` lists every reason."""
+
+    def __init__(self, problems: Iterable[CatalogProblem]) -> None:
+        self.problems = sorted(problems)
+        noun = "problem" if len(self.problems) == 1 else "problems"
+        super().__init__("\n".join([f"{len(self.problems)} {noun} in the catalogue:", *map(str, self.problems)]))
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything the catalogue states, by name and in sorted order."""
+
+    root: Path
+    departments: Mapping[str, Department]
+    resources: Mapping[str, Resource]  # by "<department>.<resource>"
+    libraries: Mapping[str, Library]
+    thematic: Mapping[str, ThematicTable]  # by "<topic>.<table>"
+    products: Mapping[str, Product]
+    codes: Mapping[str, CodeList]
+
+    def of_department(self, department: str) -> list[Resource]:
+        return [resource for resource in self.resources.values() if resource.department == department]
+
+    def sources_of(self, library: str) -> list[Resource]:
+        """Resources that describe this library's entities, in sorted order."""
+        return [r for r in self.resources.values() if r.describes and r.describes.library == library]
+
+    def code_file(self, name: str) -> Path:
+        return self.root / "codes" / f"{self.codes[name].name}.csv"
+
+    @cached_property
+    def thematic_in_order(self) -> list[ThematicTable]:
+        """Thematic tables so that each comes after those it reads."""
+        done: dict[str, ThematicTable] = {}
+
+        def place(table: ThematicTable) -> None:
+            for source in table.reads:
+                if source in self.thematic and source != table.id:
+                    place(self.thematic[source])
+            done.setdefault(table.id, table)
+
+        for table in self.thematic.values():
+            place(table)
+        return list(done.values())
+
+
+class _StrictLoader(yaml.CSafeLoader):
+    """YAML without silent surprises: a repeated key is an error."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        keys = Counter(key.value for key, _ in node.value)
+        for key, times in keys.items():
+            if times > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands {times} times", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+@dataclass
+class _Reader:
+    root: Path
+    problems: list[CatalogProblem] = field(default_factory=list)
+
+    def report(self, file: Path | str, where: str, value: object, allowed: str) -> None:
+        name = file if isinstance(file, str) else str(file.relative_to(self.root))
+        shown = "" if value is None else repr(value)
+        self.problems.append(CatalogProblem(name, where, shown[:120], allowed))
+
+    def read(self, path: Path, model: type[Model], **given: object) -> Model | None:
+        """One YAML file as a model; what the path already says (department, name) is given."""
+        try:
+            data = yaml.load(path.read_text("utf-8"), _StrictLoader)  # noqa: S506  # a subclass of CSafeLoader
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            self.report(path, "(file)", None, f"not readable as YAML: {error}")
+            return None
+        if not isinstance(data, dict):
+            self.report(path, "(file)", data, "a mapping of fields")
+            return None
+        for key in given.keys() & data.keys():
+            self.report(path, key, data[key], "leave it out: the file's place says it")
+        try:
+            return model.model_validate({**data, **given})
+        except ValidationError as error:
+            for item in error.errors(include_url=False):
+                where = ".".join(str(part) for part in item["loc"]) or "(file)"
+                value = None if item["type"] == "missing" else item["input"]
+                hint = " (quote it: an unquoted code is read as a number)" if item["type"] == "string_type" else ""
+                self.report(path, where, value if not isinstance(value, dict) else None, item["msg"] + hint)
+            return None
+
+    def files(self, folder: str, pattern: str = "*.yaml") -> Iterator[Path]:
+        yield from sorted((self.root / folder).glob(pattern))
+
+    def known(self, file: str, where: str, value: str, allowed: Iterable[str]) -> None:
+        names = sorted(allowed)
+        if value not in names:
+            listed = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
+            self.report(file, where, value, f"must be one of: {listed or '(none exists)'}")
+
+
+def load_catalog(root: Path) -> Catalog:
+    """Read and cross-check the catalogue under `root`.
+
+    Raises:
+        CatalogError: with every problem found, each naming file, field, value and what is allowed.
+    """
+    root = root.resolve()
+    reader = _Reader(root)
+    if not (root / "departments").is_dir():
+        raise CatalogError([CatalogProblem("departments", "(folder)", str(root), "the catalogue folder must hold it")])
+    codes = {p.stem: m for p in reader.files("codes") if (m := reader.read(p, CodeList, name=p.stem))}
+    departments, resources = _read_departments(reader)
+    libraries = {p.stem: m for p in reader.files("libraries") if (m := reader.read(p, Library, name=p.stem))}
+    products = {p.stem: m for p in reader.files("publish") if (m := reader.read(p, Product, name=p.stem))}
+    thematic: dict[str, ThematicTable] = {}
+    for path in reader.files("thematic", "*/*.yaml"):
+        sql = path.with_suffix(".sql")
+        if not sql.is_file():
+            reader.report(path, "(file)", None, f"needs {sql.name} beside it")
+            continue
+        table = reader.read(path, ThematicTable, topic=path.parent.name, name=path.stem, sql=sql.read_text("utf-8"))
+        if table:
+            thematic[table.id] = table
+    catalog = Catalog(root, departments, resources, libraries, thematic, products, codes)
+    _check_codes(reader, catalog)
+    for resource in resources.values():
+        _check_resource(reader, catalog, resource)
+    for library in libraries.values():
+        _check_library(reader, catalog, library)
+    for theme in thematic.values():
+        _check_thematic(reader, catalog, theme)
+    for product in products.values():
+        _check_product(reader, catalog, product)
+    _check_unique(reader, catalog)
+    if reader.problems:
+        raise CatalogError(reader.problems)
+    return catalog
+
+
+def _read_departments(reader: _Reader) -> tuple[dict[str, Department], dict[str, Resource]]:
+    departments: dict[str, Department] = {}
+    resources: dict[str, Resource] = {}
+    for folder in sorted(p for p in (reader.root / "departments").iterdir() if p.is_dir()):
+        if folder.name in RESERVED:
+            reader.report(folder, "(folder)", folder.name, f"reserved; not one of: {', '.join(sorted(RESERVED))}")
+        own = folder / "department.yaml"
+        if not own.is_file():
+            reader.report(folder, "(folder)", None, "needs department.yaml (title, code, sharing office)")
+        elif department := reader.read(own, Department, name=folder.name):
+            departments[folder.name] = department
+        for path in sorted(folder.glob("*.yaml")):
+            if path != own and (
+                resource := reader.read(path, Resource, department=folder.name, name=path.stem)
+            ):
+                resources[resource.id] = resource
+    return departments, resources
+
+
+def _check_codes(reader: _Reader, catalog: Catalog) -> None:
+    for name in catalog.codes:
+        path = catalog.code_file(name)
+        if not path.is_file():
+            reader.report(f"codes/{name}.yaml", "(file)", None, f"needs {path.name} beside it")
+            continue
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = csv.DictReader(lines)
+            missing = {"code", "zh", "en"} - set(rows.fieldnames or ())
+            if missing:
+                reader.report(path, "(header)", rows.fieldnames, f"must hold the columns {', '.join(sorted(missing))}")
+                continue
+            times = Counter((row["code"], row.get("valid_from")) for row in rows)
+        for (code, _), count in times.items():
+            if count > 1:
+                reader.report(path, "code", code, f"must stand once per period, stands {count} times")
+
+
+def _check_columns(reader: _Reader, catalog: Catalog, file: str, columns: Mapping[str, Column]) -> None:
+    for name, column in columns.items():
+        if column.codes:
+            reader.known(file, f"columns.{name}.codes", column.codes, catalog.codes)
+
+
+def _check_rules(reader: _Reader, catalog: Catalog, file: str, rules: Iterable[Rule], columns: Iterable[str]) -> None:
+    for rule in rules:
+        reader.known(file, f"rules.{rule.id}.column", rule.column, columns)
+        for name, lookup in rule.lookup.items():
+            kind, target = lookup.to.split(".", 1)
+            known = {"base": catalog.libraries, "codes": catalog.codes}.get(kind)
+            where = f"rules.{rule.id}.lookup.{name}.to"
+            if known is None:
+                reader.known(file, where, lookup.to, catalog.resources)
+            else:
+                reader.known(file, where, target, known)
+
+
+def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> None:
+    file = f"departments/{resource.department}/{resource.name}.yaml"
+    _check_columns(reader, catalog, file, resource.columns)
+    _check_rules(reader, catalog, file, resource.rules, resource.columns)
+    for column in resource.key:
+        reader.known(file, "key", column, resource.columns)
+        if column in resource.columns and not resource.columns[column].required:
+            reader.report(file, f"columns.{column}.required", False, "must be true: it is part of the key")
+    for name in resource.columns:
+        if name.startswith("_"):
+            reader.report(file, f"columns.{name}", name, "must not begin with _ (kept for provenance)")
+    for ignored in set(resource.ignore) & set(resource.columns):
+        reader.report(file, "ignore", ignored, "must not be one of the columns")
+    if resource.describes:
+        reader.known(file, "describes.library", resource.describes.library, catalog.libraries)
+        reader.known(file, "describes.by", resource.describes.by, resource.columns)
+        library = catalog.libraries.get(resource.describes.library)
+        for attribute in resource.supplies:
+            reader.known(file, "supplies", attribute, library.attributes if library else ())
+    elif resource.supplies:
+        reader.report(file, "supplies", sorted(resource.supplies), "needs `describes`: the library and its key column")
+
+
+def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:
+    file = f"libraries/{library.name}.yaml"
+    reader.known(file, "lead", library.lead, catalog.departments)
+    suppliers: dict[str, set[str]] = {}
+    for resource in catalog.sources_of(library.name):
+        for attribute in resource.supplies:
+            suppliers.setdefault(attribute, set()).add(resource.department)
+    for name, attribute in library.attributes.items():
+        if attribute.codes:
+            reader.known(file, f"attributes.{name}.codes", attribute.codes, catalog.codes)
+        for authority in attribute.authority:
+            where = f"attributes.{name}.authority"
+            reader.known(file, where, authority.department, suppliers.get(name, set()))
+        starts = Counter((a.department, a.from_) for a in attribute.authority)
+        for (department, start), times in starts.items():
+            if times > 1:
+                reader.report(file, f"attributes.{name}.authority", department, f"stands twice from {start}")
+
+
+def _check_thematic(reader: _Reader, catalog: Catalog, table: ThematicTable) -> None:
+    file = f"thematic/{table.topic}/{table.name}.yaml"
+    reader.known(file, "lead", table.lead, catalog.departments)
+    _check_columns(reader, catalog, file, table.columns)
+    _check_rules(reader, catalog, file, table.rules, table.columns)
+    tables = [*catalog.resources, *(f"base.{name}" for name in catalog.libraries), *catalog.thematic]
+    for source in table.reads:
+        reader.known(file, "reads", source, tables)
+    for column in table.key:
+        reader.known(file, "key", column, table.columns)
+    for rule in table.rules:
+        if rule.accuse:
+            reader.known(file, f"rules.{rule.id}.accuse.resource", rule.accuse.resource, catalog.resources)
+            reader.known(file, f"rules.{rule.id}.accuse.by", rule.accuse.by, table.columns)
+
+
+def _check_product(reader: _Reader, catalog: Catalog, product: Product) -> None:
+    file = f"publish/{product.name}.yaml"
+    kind, _, target = product.reads.partition(".")
+    if kind == "base":
+        reader.known(file, "reads", target, catalog.libraries)
+        library = catalog.libraries.get(target)
+        columns = {library.key, *library.attributes} if library else set(product.columns)
+    else:
+        reader.known(file, "reads", target, catalog.thematic)
+        columns = set(catalog.thematic[target].columns) if target in catalog.thematic else set(product.columns)
+    for column in {*product.columns, *product.clear}:
+        reader.known(file, "columns", column, columns)
+
+
+def _check_unique(reader: _Reader, catalog: Catalog) -> None:
+    def once(what: str, named: Iterable[tuple[str, str]]) -> None:
+        seen: dict[str, str] = {}
+        for value, file in named:
+            if value in seen:
+                reader.report(file, what, value, f"must be unique, stands in {seen[value]} too")
+            seen.setdefault(value, file)
+
+    def at(resource: Resource) -> str:
+        return f"departments/{resource.department}/{resource.name}.yaml"
+
+    once("code", ((r.code, at(r)) for r in catalog.resources.values()))
+    once("title.zh", ((f"{r.department} {r.title.zh}", at(r)) for r in catalog.resources.values()))
+    rules = [(rule.id, at(r)) for r in catalog.resources.values() for rule in r.rules]
+    rules += [(rule.id, f"thematic/{t.topic}/{t.name}.yaml") for t in catalog.thematic.values() for rule in t.rules]
+    once("rules.id", rules)

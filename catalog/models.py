@@ -1,0 +1,398 @@
+"""What a steward may write: the frozen types behind every YAML file of the catalogue.
+
+Add a field here when a feed, a library or a rule needs a new statement. Reading files and checking one file against
+another is `catalog.load`; nothing here touches a disk, a database or Dagster.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
+RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Sql = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+class Frozen(BaseModel):
+    """A value that rejects unknown keys and cannot change after it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Title(Frozen):
+    """A name in Chinese, as the department writes it, and in English."""
+
+    zh: Text
+    en: Text
+
+
+class Level(StrEnum):
+    """Security level of one column (GB/T 43697-2024, general data with local sub-levels)."""
+
+    public = "public"
+    internal = "internal"
+    personal = "personal"
+    sensitive = "sensitive"
+
+
+class Severity(StrEnum):
+    """What a finding does: `block` keeps the record out of base libraries, the others let it flow, marked."""
+
+    block = "block"
+    error = "error"
+    warn = "warn"
+    info = "info"
+
+
+class Cycle(StrEnum):
+    """Update cycle 更新周期 of the catalogue guide."""
+
+    daily = "daily"
+    weekly = "weekly"
+    monthly = "monthly"
+    quarterly = "quarterly"
+    yearly = "yearly"
+
+
+class ColumnType(StrEnum):
+    """Logical types; `sql_type` of a column gives DuckDB's."""
+
+    text = "text"
+    integer = "integer"
+    decimal = "decimal"
+    date = "date"
+    timestamp = "timestamp"
+    boolean = "boolean"
+
+
+class Identifier(StrEnum):
+    """Identifier kinds with a check of their own."""
+
+    person_id = "person_id"  # GB 11643-1999 and residence permits
+    uscc = "uscc"  # GB 32100-2015
+    certificate_id = "certificate_id"  # GB/T 36904-2018
+
+
+Dimension = Literal["completeness", "accuracy", "freshness", "consistency", "uniqueness"]
+DIMENSIONS: tuple[Dimension, ...] = ("completeness", "accuracy", "freshness", "consistency", "uniqueness")
+
+# GB/T 36344-2018 indicators; 0503 (order of events) counts as consistency because it relates two values of one
+# record, 0303 and 0304 are the duplicate indicators.
+INDICATORS: dict[str, tuple[str, Dimension]] = {
+    "0101": ("数据标准", "accuracy"),
+    "0102": ("数据模型", "accuracy"),
+    "0103": ("元数据", "completeness"),
+    "0104": ("业务规则", "accuracy"),
+    "0105": ("权威参考数据", "accuracy"),
+    "0106": ("安全规范", "accuracy"),
+    "0201": ("数据元素完整性", "completeness"),
+    "0202": ("数据记录完整性", "completeness"),
+    "0301": ("数据内容正确性", "accuracy"),
+    "0302": ("数据格式合规性", "accuracy"),
+    "0303": ("数据重复率", "uniqueness"),
+    "0304": ("数据唯一性", "uniqueness"),
+    "0305": ("脏数据出现率", "accuracy"),
+    "0401": ("相同数据一致性", "consistency"),
+    "0402": ("关联数据一致性", "consistency"),
+    "0501": ("基于时间段的正确性", "freshness"),
+    "0502": ("基于时间点及时性", "freshness"),
+    "0503": ("时序性", "consistency"),
+    "0601": ("可访问性", "freshness"),
+    "0602": ("可用性", "accuracy"),
+}
+Indicator = Annotated[str, Field(json_schema_extra={"enum": sorted(INDICATORS)})]
+
+
+class Column(Frozen):
+    """One data item 信息项. Exactly one of `type`, `codes`, `identifier` says what its values are."""
+
+    title: Text
+    type: ColumnType | None = None
+    codes: Name | None = None
+    identifier: Identifier | None = None
+    required: bool = False
+    max_length: int | None = Field(default=None, ge=1, le=100_000)
+    scale: int = Field(default=2, ge=0, le=12)  # digits after the point, for decimals
+    level: Level = Level.internal
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Column:
+        if sum(kind is not None for kind in (self.type, self.codes, self.identifier)) != 1:
+            raise ValueError("state exactly one of type, codes, identifier")
+        if self.max_length is not None and self.logical_type is not ColumnType.text:
+            raise ValueError("max_length is allowed on text only")
+        return self
+
+    @property
+    def logical_type(self) -> ColumnType:
+        return self.type or ColumnType.text
+
+    @property
+    def sql_type(self) -> str:
+        """DuckDB type of the typed value in the pool."""
+        return {
+            ColumnType.text: "VARCHAR",
+            ColumnType.integer: "BIGINT",
+            ColumnType.decimal: f"DECIMAL(18,{self.scale})",
+            ColumnType.date: "DATE",
+            ColumnType.timestamp: "TIMESTAMP",
+            ColumnType.boolean: "BOOLEAN",
+        }[self.logical_type]
+
+
+class Lookup(Frozen):
+    """A table joined to the checked record so that a rule can speak of both.
+
+    `to` is `base.<library>`, `codes.<list>` or `<department>.<resource>`; `by` the column of the checked record
+    (or an SQL expression over it) equal to the key of that table, or to its column `on`.
+    """
+
+    to: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
+    by: Sql
+    on: Name | None = None
+
+
+class Accusation(Frozen):
+    """Whose record a thematic rule accuses: the resource, and the thematic column that holds its record key."""
+
+    resource: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
+    by: Name
+
+
+class Rule(Frozen):
+    """A sentence about each record, with an owner. `that` and `when` are DuckDB SQL over the record's columns.
+
+    The rule applies to rows where `when` is true and `that` is not null: a blank is the business of `required`.
+    `lookup` adds tables under a name, so that `that` may say `person.death_date is null`; a record without a partner
+    has nulls there. `suggest` is a value offered with the finding, never applied.
+    """
+
+    id: RuleId
+    that: Sql
+    when: Sql = "true"
+    lookup: dict[Name, Lookup] = Field(default_factory=dict)
+    column: Name
+    zh: Text
+    en: Text
+    indicator: Indicator
+    severity: Severity
+    suggest: Sql | None = None
+    source: Text
+    standard: str | None = None  # the id in the starter catalogue this rule implements, e.g. P03
+    accuse: Accusation | None = None
+    version: int = Field(default=1, ge=1)
+
+    @field_validator("indicator")
+    @classmethod
+    def _known_indicator(cls, value: str) -> str:
+        if value not in INDICATORS:
+            raise ValueError(f"not an indicator of GB/T 36344-2018; allowed: {', '.join(sorted(INDICATORS))}")
+        return value
+
+    @property
+    def dimension(self) -> Dimension:
+        return INDICATORS[self.indicator][1]
+
+
+class Describes(Frozen):
+    """Which library's entity a record speaks of, and by which column (and column of identifier type) it names it."""
+
+    library: Name
+    by: Name
+    id_type: Name | None = None
+
+
+class Sharing(Frozen):
+    """Sharing attribute 共享属性 (Order 809 art. 14-15): conditional needs a condition, none needs its legal basis."""
+
+    attribute: Literal["unconditional", "conditional", "none"]
+    condition: Text | None = None
+    basis: Text | None = None
+
+    @model_validator(mode="after")
+    def _reasons(self) -> Sharing:
+        if self.attribute == "conditional" and not self.condition:
+            raise ValueError("attribute conditional needs a condition (scope and purpose, Order 809 art. 15)")
+        if self.attribute == "none" and not self.basis:
+            raise ValueError("attribute none needs a basis: law, regulation or State Council decision (art. 15)")
+        return self
+
+
+class Opening(Frozen):
+    """Opening class 开放属性: `class: none` needs a reason, `conditional` a condition."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    class_: Literal["unconditional", "conditional", "none"] = Field(alias="class")
+    condition: Text | None = None
+    reason: Text | None = None
+
+    @model_validator(mode="after")
+    def _reasons(self) -> Opening:
+        if self.class_ == "none" and not self.reason:
+            raise ValueError("class none needs a reason")
+        if self.class_ == "conditional" and not self.condition:
+            raise ValueError("class conditional needs a condition")
+        return self
+
+
+class Department(Frozen):
+    """A department that delivers; `name` is its folder."""
+
+    name: Name
+    title: Title
+    code: Text  # provider code 提供方代码 = its unified social credit code
+    kind: Literal["municipal", "county", "public_service", "social"] = "municipal"
+    sharing_office: Text  # art. 11: the unit that handles correction requests
+    chief_data_officer: Text
+
+
+class Resource(Frozen):
+    """One catalogue entry 信息资源: one table a department owes the city, with a cycle and a schema."""
+
+    department: Name
+    name: Name
+    title: Title
+    summary: Text
+    code: Annotated[str, StringConstraints(pattern=r"^[1-9]/\d{2}/\d{3}/\d{6}$")]
+    format: Literal["file", "spreadsheet", "database", "interface"] = "spreadsheet"
+    cycle: Cycle
+    mode: Literal["full", "incremental"]
+    key: tuple[Name, ...] = Field(min_length=1)
+    describes: Describes | None = None
+    sharing: Sharing
+    opening: Opening
+    published: date
+    columns: dict[Name, Column] = Field(min_length=1)
+    ignore: tuple[Text, ...] = ()  # delivered columns known and left out on purpose
+    supplies: dict[Name, Sql] = Field(default_factory=dict)  # library attribute -> column or expression
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.department}.{self.name}"
+
+
+class Authority(Frozen):
+    """The department whose value stands, from a date on."""
+
+    department: Name
+    from_: date | None = Field(default=None, alias="from")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Attribute(Frozen):
+    """One attribute of a library: what its values are and who has the say, best first (一数一源)."""
+
+    title: Text
+    type: ColumnType | None = None
+    codes: Name | None = None
+    identifier: Identifier | None = None
+    scale: int = Field(default=2, ge=0, le=12)
+    level: Level = Level.internal
+    authority: tuple[Authority, ...] = Field(min_length=1)
+    compare: Severity | None = Severity.error  # severity of a disagreeing source; null: not compared
+    normal: Sql | None = None  # normal form for comparing, an expression over `value`
+    standard: str | None = None
+
+    @field_validator("authority", mode="before")
+    @classmethod
+    def _plain_names(cls, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return tuple({"department": item} if isinstance(item, str) else item for item in value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Attribute:
+        self.as_column()
+        return self
+
+    def as_column(self) -> Column:
+        return Column(
+            title=self.title,
+            type=self.type,
+            codes=self.codes,
+            identifier=self.identifier,
+            scale=self.scale,
+            level=self.level,
+        )
+
+
+class Library(Frozen):
+    """A base library 基础库: one row per entity, each attribute from its authority."""
+
+    name: Name
+    title: Title
+    summary: Text
+    lead: Name
+    entity: Text
+    key: Name  # name of the key column of base.<library>
+    key_title: Text
+    key_level: Level = Level.sensitive
+    key_normal: Sql = "value"  # normal form of the identifier before records are brought together
+    attributes: dict[Name, Attribute] = Field(min_length=1)
+
+
+class ThematicTable(Frozen):
+    """A thematic table 主题库表: a contract beside one SQL file of the same name."""
+
+    topic: Name
+    name: Name
+    title: Title
+    summary: Text
+    lead: Name
+    grain: Annotated[str, StringConstraints(pattern=r"^One row per ")]
+    key: tuple[Name, ...] = Field(min_length=1)
+    reads: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")], ...] = Field(min_length=1)
+    columns: dict[Name, Column] = Field(min_length=1)
+    rules: tuple[Rule, ...] = ()
+    sql: Sql  # the text of the SQL file
+
+    @property
+    def id(self) -> str:
+        return f"{self.topic}.{self.name}"
+
+
+class Gate(Frozen):
+    """When a product may be replaced: else the last good version stays."""
+
+    min_rows: int = Field(default=1, ge=1)
+    max_row_drop: float = Field(default=0.5, gt=0, le=1)  # share of rows that may vanish between two versions
+    min_score: float = Field(default=0.0, ge=0, le=1)  # of every dimension of the departments it reads
+
+
+class Product(Frozen):
+    """A curated table 发布产品 in PostgreSQL, gated by quality and masked by level."""
+
+    name: Name
+    title: Title
+    summary: Text
+    reads: Annotated[str, StringConstraints(pattern=r"^(base\.[a-z0-9_]+|thematic\.[a-z0-9_]+\.[a-z0-9_]+)$")]
+    columns: tuple[Name, ...] = Field(min_length=1)
+    clear: tuple[Name, ...] = ()  # columns shown unmasked, with the purpose that allows it
+    purpose: Text | None = None
+    gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _clear_needs_purpose(self) -> Product:
+        if self.clear and not self.purpose:
+            raise ValueError("clear columns need a purpose (Order 809 art. 20)")
+        return self
+
+
+class CodeList(Frozen):
+    """A code list: standard, version and source; its rows are `<name>.csv` beside the YAML.
+
+    The CSV has the columns code, zh, en and may have valid_from, valid_to (years or dates) and successor.
+    """
+
+    name: Name
+    title: Title
+    standard: Text
+    version: Text
+    source: Text
+    evidence: Literal["V", "T", "M", "U"]  # read in a public source, tested, from memory, not found
