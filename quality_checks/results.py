@@ -1,0 +1,26 @@
+"""What one evaluation of one rule came to: numerator and denominator, never only a ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """One rule evaluated on one resource in one pass.
+
+    `applicable` counts the rows the rule applies to, `failed` those of them that violate it. A rule whose SQL fails has
+    `state` "error" with the database's `message`: that is neither a pass nor bad data.
+    """
+
+    department: str
+    resource: str
+    rule_id: str
+    dimension: str
+    indicator: str
+    severity: str
+    applicable: int
+    failed: int
+    state: Literal["ok", "error"] = "ok"
+    message: str = ""
