@@ -1,0 +1,477 @@
+"""The stages as Dagster assets, grouped by layer, in the order the data flows.
+
+Each asset is a thin shell: it calls its stage's function and reports counts. Decisions and SQL belong to the stage
+modules; owners, kinds, tags and freshness are put on by one policy pass in `pipelines.policy`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+import dagster as dg
+
+from assets import (
+    base,
+    corrections,
+    deliveries,
+    feedback,
+    notices,
+    passes,
+    pools,
+    publish,
+    quality,
+    reports,
+    thematic,
+)
+from assets.passing import Pass
+from catalog import Catalog, Column, Department, Resource, Rule
+from quality_checks import rules, scorecards
+from quality_checks.results import RuleResult
+
+PASS = "city_pass"
+
+
+def pool_key(resource: Resource) -> dg.AssetKey:
+    return dg.AssetKey(["pool", resource.department, resource.name])
+
+
+def build_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
+    """Every asset of the city, in flow order."""
+    pools_by_department = [
+        _pools(catalog, catalog.departments[name], resources)
+        for name in catalog.departments
+        if (resources := catalog.of_department(name))
+    ]
+    return [
+        _deliveries(),
+        *pools_by_department,
+        _base(catalog),
+        _correlation(catalog),
+        _thematic(catalog),
+        _timeliness(catalog),
+        _ledger(catalog),
+        _notices(),
+        _scores(),
+        _publish(catalog),
+        _site(catalog),
+    ]
+
+
+def _this(context: dg.AssetExecutionContext) -> Pass:
+    current: Pass = getattr(context.resources, PASS)
+    return current
+
+
+def _schema(columns: dict[str, Column]) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name,
+                column.sql_type,
+                description=column.title,
+                constraints=dg.TableColumnConstraints(nullable=not column.required),
+                tags={"level": column.level.value},
+            )
+            for name, column in columns.items()
+        ]
+    )
+
+
+def _dimensions(written: Iterable[Rule]) -> list[str]:
+    return sorted({rule.dimension for rule in written})
+
+
+def _check(name: str, key: dg.AssetKey, results: Sequence[RuleResult]) -> dg.AssetCheckResult:
+    """One check: counts of its rules; a rule whose SQL failed makes it an error of its own, never a pass."""
+    broken = [result.rule_id for result in results if result.state == "error"]
+    failed = [result for result in results if result.failed]
+    grave = any(result.severity in ("block", "error") for result in failed)
+    worst = dict(sorted(((r.rule_id, r.failed) for r in failed), key=lambda item: -item[1])[:20])
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=key,
+        passed=not failed and not broken and any(result.applicable for result in results),
+        severity=dg.AssetCheckSeverity.ERROR if grave or broken else dg.AssetCheckSeverity.WARN,
+        metadata={
+            "rules": len(results),
+            "applicable": sum(result.applicable for result in results),
+            "failed": sum(result.failed for result in results),
+            "failed_by_rule": dg.MetadataValue.json(worst),
+            "rules_that_could_not_run": dg.MetadataValue.json(broken),
+        },
+    )
+
+
+def _by_dimension(results: Iterable[RuleResult]) -> dict[str, list[RuleResult]]:
+    grouped: dict[str, list[RuleResult]] = defaultdict(list)
+    for result in results:
+        grouped[result.dimension].append(result)
+    return grouped
+
+
+def _note_errors(current: Pass, results: Iterable[RuleResult]) -> None:
+    current.figures.rule_errors += sum(result.state == "error" for result in results)
+
+
+def _deliveries() -> dg.AssetsDefinition:
+    @dg.asset(key=["ops", "deliveries"], group_name="delivery", required_resource_keys={PASS})
+    def register(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        """One row per delivery: what arrived in landing, archived and registered."""
+        current = _this(context)
+        current.progress("deliveries")
+        found = deliveries.register(current.city)
+        passes.start(current.city, current.as_of)
+        return dg.MaterializeResult(metadata={"registered": found.registered, "rejected": found.rejected})
+
+    return register
+
+
+def _pools(catalog: Catalog, department: Department, resources: Sequence[Resource]) -> dg.AssetsDefinition:
+    by_key = {pool_key(resource): resource for resource in resources}
+    checks = [
+        dg.AssetCheckSpec(dimension, asset=key, description=f"{dimension}: rules of {resource.id}")
+        for key, resource in by_key.items()
+        for dimension in _dimensions(rules.pool_rules(resource, catalog))
+    ]
+
+    @dg.multi_asset(
+        name=f"pool_{department.name}",
+        specs=[
+            dg.AssetSpec(
+                key,
+                group_name="pool",
+                deps=[["ops", "deliveries"]],
+                description=f"{resource.title.zh} {resource.title.en}. {resource.summary}",
+                metadata={"dagster/column_schema": _schema(resource.columns), "dagster/table_name": resource.id},
+            )
+            for key, resource in by_key.items()
+        ],
+        check_specs=checks,
+        can_subset=True,
+        required_resource_keys={PASS},
+    )
+    def pool(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        current = _this(context)
+        chosen = [by_key[key] for key in by_key if key in context.selected_asset_keys]
+        loaded = pools.load(
+            current.city, department.name, current.as_of, author=current.author, only=[r.name for r in chosen]
+        )
+        for resource in chosen:
+            current.progress(f"pool {resource.id}")
+            mine = [one for one in loaded if one.resource == resource.name]
+            results = quality.check_pool(current.city, resource, current.as_of, author=current.author)
+            _note_errors(current, results)
+            _count_deliveries(current, mine)
+            yield dg.MaterializeResult(
+                asset_key=pool_key(resource),
+                metadata={
+                    "dagster/row_count": pools.row_count(current.city, resource),
+                    "rows_delivered": sum(one.rows_delivered for one in mine),
+                    "rows_pooled": sum(one.rows_pooled for one in mine),
+                    "rows_quarantined": sum(one.rows_quarantined for one in mine),
+                    "deliveries": dg.MetadataValue.json([one.delivery_id for one in mine]),
+                    "reasons": dg.MetadataValue.json([reason.get("code") for one in mine for reason in one.reasons]),
+                },
+                check_results=[
+                    _check(dimension, pool_key(resource), _by_dimension(results).get(dimension, []))
+                    for dimension in _dimensions(rules.pool_rules(resource, catalog))
+                ],
+            )
+
+    return pool
+
+
+def _count_deliveries(current: Pass, loaded: Sequence[pools.PoolResult]) -> None:
+    figures = current.figures
+    figures.deliveries += len(loaded)
+    figures.rejected += sum(one.rejected for one in loaded)
+    figures.rows_delivered += sum(one.rows_delivered for one in loaded)
+    figures.rows_pooled += sum(one.rows_pooled for one in loaded)
+    figures.rows_quarantined += sum(one.rows_quarantined for one in loaded)
+
+
+def _base(catalog: Catalog) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name="base",
+        specs=[
+            dg.AssetSpec(
+                ["base", library.name],
+                group_name="base",
+                deps=[pool_key(source) for source in catalog.sources_of(library.name)],
+                description=f"{library.title.zh} {library.title.en}: one row per {library.entity}. {library.summary}",
+                metadata={
+                    "dagster/column_schema": _schema({n: a.as_column() for n, a in library.attributes.items()}),
+                    "dagster/table_name": f"base.{library.name}",
+                },
+            )
+            for library in catalog.libraries.values()
+        ],
+        check_specs=[
+            dg.AssetCheckSpec("sources_agree", asset=["base", name], description="sources compared with the authority")
+            for name in catalog.libraries
+        ],
+        required_resource_keys={PASS},
+    )
+    def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        current = _this(context)
+        for library in catalog.libraries.values():
+            current.progress(f"base {library.name}")
+            built = base.build(current.city, library, current.as_of, author=current.author)
+            _note_errors(current, built.results)
+            key = dg.AssetKey(["base", library.name])
+            yield dg.MaterializeResult(
+                asset_key=key,
+                metadata={"dagster/row_count": built.entities, "sources": built.sources},
+                check_results=[_check("sources_agree", key, built.results)],
+            )
+
+    return build
+
+
+def _correlation(catalog: Catalog) -> dg.AssetsDefinition:
+    key = dg.AssetKey(["quality", "correlation"])
+    speaking = {r.id: r for r in catalog.resources.values() if rules.lookup_rules(r, catalog)}
+
+    @dg.asset(
+        key=key,
+        group_name="quality",
+        deps=[["base", name] for name in catalog.libraries],
+        check_specs=[
+            dg.AssetCheckSpec(f"{r.department}__{r.name}__{dimension}", asset=key)
+            for r in speaking.values()
+            for dimension in _dimensions(rules.lookup_rules(r, catalog))
+        ],
+        required_resource_keys={PASS},
+    )
+    def correlation(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        """One result per rule that compares a department's records with what the libraries know."""
+        current = _this(context)
+        checks = []
+        for resource in speaking.values():
+            current.progress(f"correlation {resource.id}")
+            results = quality.check_lookups(current.city, resource, current.as_of, author=current.author)
+            _note_errors(current, results)
+            checks += [
+                _check(
+                    f"{resource.department}__{resource.name}__{dimension}",
+                    key,
+                    _by_dimension(results).get(dimension, []),
+                )
+                for dimension in _dimensions(rules.lookup_rules(resource, catalog))
+            ]
+        return dg.MaterializeResult(metadata={"resources": len(speaking)}, check_results=checks)
+
+    return correlation
+
+
+def _thematic(catalog: Catalog) -> dg.AssetsDefinition:
+    def upstream(source: str) -> list[str]:
+        return ["thematic", *source.split(".")] if source in catalog.thematic else _key_of(source)
+
+    def _key_of(source: str) -> list[str]:
+        return source.split(".") if source.startswith("base.") else ["pool", *source.split(".")]
+
+    tables = catalog.thematic_in_order
+    keys = {table.id: dg.AssetKey(["thematic", table.topic, table.name]) for table in tables}
+
+    @dg.multi_asset(
+        name="thematic",
+        specs=[
+            dg.AssetSpec(
+                keys[table.id],
+                group_name="thematic",
+                deps=[*(upstream(source) for source in table.reads), ["quality", "correlation"]],
+                description=f"{table.title.zh} {table.title.en}. {table.grain}. {table.summary}",
+                metadata={
+                    "dagster/column_schema": _schema(table.columns),
+                    "dagster/table_name": f"thematic.{table.topic}__{table.name}",
+                },
+            )
+            for table in tables
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(dimension, asset=keys[table.id])
+            for table in tables
+            for dimension in _dimensions(table.rules)
+        ],
+        required_resource_keys={PASS},
+    )
+    def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        current = _this(context)
+        for table in tables:
+            current.progress(f"thematic {table.id}")
+            rows = thematic.build(current.city, table, current.as_of, author=current.author)
+            results = quality.check_thematic(current.city, table, current.as_of, author=current.author)
+            _note_errors(current, results)
+            yield dg.MaterializeResult(
+                asset_key=keys[table.id],
+                metadata={"dagster/row_count": rows},
+                check_results=[
+                    _check(dimension, keys[table.id], _by_dimension(results).get(dimension, []))
+                    for dimension in _dimensions(table.rules)
+                ],
+            )
+
+    return build
+
+
+def _timeliness(catalog: Catalog) -> dg.AssetsDefinition:
+    key = dg.AssetKey(["quality", "timeliness"])
+
+    @dg.asset(
+        key=key,
+        group_name="quality",
+        deps=[pool_key(resource) for resource in catalog.resources.values()],
+        check_specs=[
+            dg.AssetCheckSpec(f"{department}__freshness", asset=key, description="deliveries due, counted and complete")
+            for department in catalog.departments
+        ],
+        required_resource_keys={PASS},
+    )
+    def timeliness(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        """One result per resource and delivery rule: late, short, misshapen, of unusual size."""
+        current = _this(context)
+        current.progress("timeliness")
+        results = quality.check_deliveries(current.city, current.as_of, author=current.author)
+        _note_errors(current, results)
+        return dg.MaterializeResult(
+            metadata={"late": sum(r.failed for r in results if r.rule_id.endswith(".delivery.late"))},
+            check_results=[
+                _check(f"{department}__freshness", key, [r for r in results if r.department == department])
+                for department in catalog.departments
+            ],
+        )
+
+    return timeliness
+
+
+def _ledger(catalog: Catalog) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["corrections", "ledger"],
+        group_name="corrections",
+        deps=[
+            ["quality", "correlation"],
+            ["quality", "timeliness"],
+            *(["thematic", table.topic, table.name] for table in catalog.thematic.values()),
+        ],
+        required_resource_keys={PASS},
+    )
+    def ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        """One event per change of a correction item: opened, judged by the new delivery, answered."""
+        current = _this(context)
+        current.progress("corrections")
+        feedback.take(current.city, current.as_of, author=current.author)
+        moved = corrections.advance(current.city, current.as_of, author=current.author)
+        figures = current.figures
+        figures.orders_opened, figures.items_opened = moved.orders_opened, moved.items_opened
+        figures.items_closed, figures.items_reopened = moved.items_closed, moved.items_reopened
+        figures.orders_open, figures.orders_overdue = moved.orders_open, moved.orders_overdue
+        return dg.MaterializeResult(
+            metadata={
+                "orders_opened": moved.orders_opened,
+                "orders_open": moved.orders_open,
+                "orders_overdue": moved.orders_overdue,
+                "items_opened": moved.items_opened,
+                "items_closed": moved.items_closed,
+                "items_reopened": moved.items_reopened,
+            }
+        )
+
+    return ledger
+
+
+def _notices() -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["corrections", "notices"],
+        group_name="corrections",
+        deps=[["corrections", "ledger"]],
+        required_resource_keys={PASS},
+    )
+    def issue(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        """One notice per department with new orders, in its outbox folder."""
+        current = _this(context)
+        current.progress("notices")
+        written = notices.issue(current.city, current.as_of, author=current.author)
+        current.figures.notices = len(written)
+        return dg.MaterializeResult(metadata={"files": len(written)})
+
+    return issue
+
+
+def _scores() -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["quality", "scores"],
+        group_name="quality",
+        deps=[["corrections", "ledger"]],
+        required_resource_keys={PASS},
+    )
+    def scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        """One row per scope, name and dimension: rows that met the rules of all rows they apply to."""
+        current = _this(context)
+        current.progress("scores")
+        current.city.commit("city", lambda con: scorecards.compute(con, current.as_of), author=current.author)
+        return dg.MaterializeResult(metadata={"dagster/table_name": "quality.scores"})
+
+    return scores
+
+
+def _publish(catalog: Catalog) -> dg.AssetsDefinition:
+    keys = {name: dg.AssetKey(["publish", name]) for name in catalog.products}
+
+    @dg.multi_asset(
+        name="publish",
+        specs=[
+            dg.AssetSpec(
+                keys[product.name],
+                group_name="publish",
+                deps=[product.reads.split("."), ["quality", "scores"]],
+                description=f"{product.title.zh} {product.title.en}. {product.summary}",
+                metadata={"dagster/table_name": f"curated.{product.name}"},
+            )
+            for product in catalog.products.values()
+        ],
+        check_specs=[dg.AssetCheckSpec("gate", asset=key) for key in keys.values()],
+        required_resource_keys={PASS},
+    )
+    def products(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        current = _this(context)
+        for product in catalog.products.values():
+            current.progress(f"publish {product.name}")
+            done = publish.publish(current.city, product, current.as_of, author=current.author)
+            current.figures.published += done.published
+            current.figures.held_back += not done.published
+            yield dg.MaterializeResult(
+                asset_key=keys[product.name],
+                metadata={"dagster/row_count": done.rows, "reason": done.reason},
+                check_results=[
+                    dg.AssetCheckResult(
+                        check_name="gate",
+                        asset_key=keys[product.name],
+                        passed=done.published,
+                        severity=dg.AssetCheckSeverity.WARN,
+                        metadata={"reason": done.reason or "passed"},
+                    )
+                ],
+            )
+
+    return products
+
+
+def _site(catalog: Catalog) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["reports", "site"],
+        group_name="reports",
+        deps=[["quality", "scores"], ["corrections", "notices"], *(["publish", name] for name in catalog.products)],
+        required_resource_keys={PASS},
+    )
+    def site(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        """One page for the city, one per department, one per resource."""
+        current = _this(context)
+        current.progress("reports")
+        index = reports.build(current.city, current.as_of)
+        current.figures.report = str(index)
+        passes.finish(current.city, current.as_of, current.figures)
+        return dg.MaterializeResult(metadata={"dagster/uri": dg.MetadataValue.path(str(index))})
+
+    return site

@@ -1,0 +1,180 @@
+"""`shuyuan run`: every business day that has something new, oldest first, each as one run of the city job.
+
+A day that was left half way is made again first; nothing new means nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from datetime import date
+
+import dagster as dg
+
+from assets import deliveries, passes
+from assets.graph import PASS, pool_key
+from assets.passing import Figures, Pass
+from catalog import Catalog, load_catalog
+from pipelines.definitions import RUN_LOCK, build_defs, open_city
+from pipelines.instance import DRIVER, open_instance, sweep
+from pipelines.settings import Settings
+from resources.city import City
+
+
+class RunFailedError(Exception):
+    """The pipeline itself failed (not the data); names the day, the stage and the reason."""
+
+
+@dataclass
+class RunSummary:
+    """What `shuyuan run` did: one `Figures` a business day, and where to look."""
+
+    registered: int = 0
+    rejected: int = 0
+    swept_runs: int = 0
+    passes: dict[str, Figures] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "registered": self.registered,
+            "rejected": self.rejected,
+            "swept_runs": self.swept_runs,
+            "passes": {day: asdict(figures) for day, figures in self.passes.items()},
+            "waiting": self.waiting,
+            "totals": asdict(self.totals()),
+        }
+
+    def totals(self) -> Figures:
+        """Sums of what happened, the last day's figures of what stands."""
+        total = Figures()
+        standing = {"findings_open", "orders_open", "orders_overdue", "report"}
+        for figures in self.passes.values():
+            for name, value in asdict(figures).items():
+                setattr(total, name, value if name in standing else getattr(total, name) + value)
+        return total
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who looks on: told the plan of each day, then each step as it begins."""
+
+    plan: Callable[[date, int], None] = lambda _day, _steps: None
+    step: Callable[[str], None] = lambda _step: None
+    note: Callable[[str], None] = lambda _text: None
+
+
+def run_city(
+    settings: Settings,
+    *,
+    as_of: date | None = None,
+    departments: Sequence[str] = (),
+    watcher: Watcher | None = None,
+) -> RunSummary:
+    """Take the city through every day with new deliveries, up to `as_of` if given.
+
+    Raises:
+        CatalogError: the catalogue cannot be used.
+        RunFailedError: a stage failed; what was committed before stays, the day is made again next time.
+    """
+    watcher = watcher or Watcher()
+    catalog = load_catalog(settings.catalog)
+    unknown = sorted(set(departments) - set(catalog.departments))
+    if unknown:
+        known = ", ".join(catalog.departments)
+        raise ValueError(f"unknown department: {', '.join(unknown)}; must be one of: {known}")
+    summary = RunSummary()
+    with open_city(settings, catalog) as city, city.server.lock(RUN_LOCK):
+        watcher.note("looking for new deliveries")
+        found = deliveries.register(city)
+        summary.registered, summary.rejected = found.registered, found.rejected
+        days = _due(city, as_of, departments)
+        if days:
+            with open_instance(city) as instance:
+                summary.swept_runs = sweep(instance)
+                for day in days:
+                    summary.passes[day.isoformat()] = _make_pass(city, catalog, day, departments, watcher, instance)
+    return summary
+
+
+def _due(city: City, as_of: date | None, departments: Sequence[str]) -> list[date]:
+    """Days to be made: those with new deliveries, those left unfinished, and the stated day when it is ahead of all."""
+    days = set(deliveries.due_passes(city)) if not departments else _days_of(city, departments)
+    days |= set(passes.unfinished(city))
+    if as_of:
+        days = {day for day in days if day <= as_of}
+        newest = max([*days, passes.last_finished(city) or date.min])
+        if newest < as_of:
+            days.add(as_of)
+    return sorted(days)
+
+
+def _days_of(city: City, departments: Sequence[str]) -> set[date]:
+    with city.server.connect() as pg, pg.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT as_of FROM ops.deliveries WHERE state = 'registered' AND department = ANY(%s)",
+            (list(departments),),
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _with_work(city: City, day: date, departments: Sequence[str]) -> list[dg.AssetKey]:
+    """Pools with a delivery to take in this pass, or taken in by it before it was killed."""
+    with city.server.connect() as pg, pg.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT department, resource FROM ops.deliveries
+            WHERE (state = 'registered' AND as_of <= %s) OR pass_as_of = %s
+            ORDER BY department, resource
+            """,
+            (day, day),
+        )
+        rows = cursor.fetchall()
+    resources = (city.catalog.resources.get(f"{department}.{resource}") for department, resource in rows)
+    return [pool_key(r) for r in resources if r and (not departments or r.department in departments)]
+
+
+def _make_pass(
+    city: City,
+    catalog: Catalog,
+    day: date,
+    departments: Sequence[str],
+    watcher: Watcher,
+    instance: dg.DagsterInstance,
+) -> Figures:
+    figures = Figures()
+
+    def opened(context: dg.InitResourceContext, as_of: date) -> AbstractContextManager[Pass]:
+        return nullcontext(Pass(city, as_of, context.run_id or "unknown", watcher.step, figures))
+
+    job = build_defs(catalog=catalog, opened=opened).resolve_job_def("city")
+    pools = _with_work(city, day, departments)
+    later = [key for key in job.asset_layer.executable_asset_keys if key.path[0] != "pool"]
+    watcher.plan(day, len(pools) + _steps(catalog))
+    result = job.execute_in_process(
+        run_config={
+            "resources": {PASS: {"config": {"as_of": day.isoformat()}}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        instance=instance,
+        asset_selection=[*pools, *later],
+        tags={**DRIVER, "shuyuan/as_of": day.isoformat()},
+        raise_on_error=False,
+    )
+    if not result.success:
+        raise RunFailedError("\n".join([f"the pass to {day} failed:", *_reasons(result)]))
+    return figures
+
+
+def _steps(catalog: Catalog) -> int:
+    """Units of progress after the pools."""
+    return 6 + len(catalog.libraries) + len(catalog.thematic) + len(catalog.products) + len(catalog.resources)
+
+
+def _reasons(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        error = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        yield f"  {event.step_key}: {error.message.strip() if error else 'no reason given'}"

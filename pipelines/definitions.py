@@ -1,0 +1,89 @@
+"""The composition root: catalogue and settings in, one Dagster code location out.
+
+Nothing is read when this module is imported; `defs` is resolved when Dagster loads the location.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date
+
+import dagster as dg
+
+from assets.graph import PASS, build_assets
+from assets.passing import Pass
+from catalog import Catalog, load_catalog
+from pipelines.jobs import build_jobs, build_schedules
+from pipelines.policy import apply_policy
+from pipelines.sensors import landing_sensor
+from pipelines.settings import Settings
+from quality_checks import macros
+from resources import clock
+from resources.city import City
+from resources.home import Home
+
+RUN_LOCK = "pipeline"
+
+
+@contextmanager
+def open_city(settings: Settings, catalog: Catalog, *, read_only: bool = False) -> Iterator[City]:
+    """The installation's city, ready for work: server up, lake attached, macros known."""
+    url = settings.postgres_url.get_secret_value() if settings.postgres_url else None
+    with City.open(
+        settings.home,
+        catalog,
+        postgres_url=url,
+        prelude=macros.SQL,
+        memory_limit=settings.memory_limit,
+        threads=settings.threads,
+        read_only=read_only,
+    ) as city:
+        yield city
+
+
+def pass_resource(opened: Callable[[dg.InitResourceContext, date], AbstractContextManager[Pass]]) -> dg.ResourceDefinition:
+    """The pass as a Dagster resource; its only configuration is the business day."""
+
+    @dg.resource(
+        config_schema={"as_of": dg.Field(str, is_required=False, description="business day, YYYY-MM-DD; default today")},
+        description="the opened city and the business day it is taken to",
+    )
+    def city_pass(context: dg.InitResourceContext) -> Iterator[Pass]:
+        stated = context.resource_config.get("as_of")
+        with opened(context, date.fromisoformat(stated) if stated else clock.today()) as current:
+            yield current
+
+    return city_pass
+
+
+def build_defs(
+    settings: Settings | None = None,
+    *,
+    catalog: Catalog | None = None,
+    opened: Callable[[dg.InitResourceContext, date], AbstractContextManager[Pass]] | None = None,
+) -> dg.Definitions:
+    """Assets, checks, jobs, schedules and sensors of the catalogue; tests and `shuyuan run` override parts."""
+    settings = settings or Settings()
+    catalog = catalog or load_catalog(settings.catalog)
+
+    @contextmanager
+    def own_pass(context: dg.InitResourceContext, as_of: date) -> Iterator[Pass]:
+        with open_city(settings, catalog) as city, city.server.lock(RUN_LOCK):
+            yield Pass(city, as_of, author=context.run_id or "unknown")
+
+    departments = [name for name in catalog.departments if catalog.of_department(name)]
+    return dg.Definitions(
+        assets=apply_policy(catalog, build_assets(catalog)),
+        jobs=build_jobs(catalog),
+        schedules=build_schedules(),
+        sensors=[landing_sensor(Home(settings.home).landing, departments)],
+        resources={PASS: pass_resource(opened or own_pass)},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The code location `workspace.yaml` and `[tool.dg]` name."""
+    return build_defs()

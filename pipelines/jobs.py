@@ -1,0 +1,59 @@
+"""Named jobs and their schedules: the whole city, one department's intake, the monthly report.
+
+Add a job here when people need a stable thing to launch; what runs inside belongs to `assets`.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.graph import pool_key
+from catalog import Catalog
+
+TIME_ZONE = "Asia/Shanghai"
+
+
+def department_job_name(department: str) -> str:
+    return f"department_{department}"
+
+
+def build_jobs(catalog: Catalog) -> list[dg.UnresolvedAssetJobDefinition]:
+    """The city job, one intake job per department, and the report job."""
+    register = dg.AssetSelection.assets(["ops", "deliveries"])
+    jobs = [
+        dg.define_asset_job(
+            "city",
+            dg.AssetSelection.all(),
+            executor_def=dg.in_process_executor,
+            description="every new delivery through pools, libraries, corrections and products to the reports",
+        ),
+        dg.define_asset_job(
+            "reports",
+            dg.AssetSelection.assets(["quality", "scores"], ["reports", "site"]) | dg.AssetSelection.groups("publish"),
+            executor_def=dg.in_process_executor,
+            description="scores, products and reports anew from what the libraries hold",
+        ),
+    ]
+    jobs += [
+        dg.define_asset_job(
+            department_job_name(name),
+            register | dg.AssetSelection.assets(*(pool_key(r) for r in catalog.of_department(name))),
+            executor_def=dg.in_process_executor,
+            description=f"{department.title.zh}: its new deliveries into its pool, checked",
+        )
+        for name, department in catalog.departments.items()
+        if catalog.of_department(name)
+    ]
+    return jobs
+
+
+def build_schedules() -> list[dg.ScheduleDefinition]:
+    """The city every morning; the report on the first of each month."""
+    return [
+        dg.ScheduleDefinition(
+            name="daily", job_name="city", cron_schedule="0 6 * * *", execution_timezone=TIME_ZONE
+        ),
+        dg.ScheduleDefinition(
+            name="monthly", job_name="reports", cron_schedule="0 7 1 * *", execution_timezone=TIME_ZONE
+        ),
+    ]

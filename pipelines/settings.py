@@ -1,0 +1,29 @@
+"""Where this installation keeps its things: the only place that reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """`SHUYUAN_*` variables with defaults that work from a clone.
+
+    `home` holds landing files, lake, archive, outbox and reports; `catalog` the YAML; `postgres_url` an external
+    server (`postgresql+psycopg2://…`), by default one is embedded under the home.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SHUYUAN_", frozen=True, extra="ignore")
+
+    home: Path = Path("data")
+    catalog: Path = Path("catalog")
+    postgres_url: SecretStr | None = None
+    memory_limit: str = Field(default="3GB", pattern=r"^\d+(\.\d+)?(MB|GB)$")
+    threads: int | None = Field(default=None, ge=1)
+
+    def model_post_init(self, _context: Any) -> None:
+        object.__setattr__(self, "home", self.home.absolute())
+        object.__setattr__(self, "catalog", self.catalog.absolute())
