@@ -1,0 +1,230 @@
+"""The command line: the contract of docs/architecture.md.
+
+Exit codes: 0 it worked, however bad the data; 1 the pipeline failed; 2 wrong usage. Results go to stdout, logs and
+progress to stderr. Commands stay thin: what they do belongs to the stages.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catalog import CatalogError, load_catalog
+
+app = typer.Typer(
+    name="shuyuan",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Shuyuan 数源: from the departments' deliveries to correction orders, and back.",
+)
+catalog_app = typer.Typer(no_args_is_help=True, help="The catalogue: what exists and what good means.")
+findings_app = typer.Typer(no_args_is_help=True, help="Every rule violated by every record.")
+app.add_typer(catalog_app, name="catalog")
+app.add_typer(findings_app, name="findings")
+
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+
+
+def _day(value: str | None) -> date | None:
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is not a date; write it as YYYY-MM-DD") from None
+
+
+Day = Annotated[
+    str | None, typer.Option("--as-of", metavar="DATE", help="business day to take the city to, YYYY-MM-DD")
+]
+
+
+@app.command()
+def demo(
+    people: Annotated[int, typer.Option(min=1000, max=5_000_000, help="citizens of the city")] = 20_000,
+    days: Annotated[int, typer.Option(min=1, max=60, help="business days of deliveries")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="same seed, same city")] = 1,
+    defect_rate: Annotated[float, typer.Option(min=0.0, max=0.5, help="share of records with a planted defect")] = 0.01,
+    start: Annotated[str, typer.Option(help="first business day, YYYY-MM-DD")] = "2026-11-02",
+    as_json: Json = False,
+) -> None:
+    """Write the deliveries of a fictional city into the landing folder, and planted_defects.csv beside it."""
+    from demo import city as demo_city
+    from pipelines.console import emit_json, err
+    from pipelines.settings import Settings
+    from resources.home import Home
+
+    settings = Settings()
+    catalog = load_catalog(settings.catalog)
+    home = Home(settings.home)
+    with err.status("inventing a city"):
+        made = demo_city.write(
+            catalog,
+            home.landing,
+            people=people,
+            days=days,
+            seed=seed,
+            defect_rate=defect_rate,
+            start=_day(start) or date.min,
+        )
+    if as_json:
+        emit_json(vars(made) if hasattr(made, "__dict__") else made.as_json())
+        return
+    err.print(
+        f"{made.files} deliveries, {made.rows:,} rows, {made.defects:,} planted defects in {made.landing}\n"
+        "next: shuyuan run"
+    )
+
+
+@app.command()
+def run(
+    as_of: Day = None,
+    department: Annotated[
+        list[str] | None, typer.Option("--department", help="only this department's deliveries; may be repeated")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Take in every new delivery, check it, rebuild what depends on it, write orders and reports.
+
+    Each business day (as-of date) with new deliveries is one pass, oldest first; a pass that was killed is made again.
+    Nothing new: nothing is written. With --as-of the city is taken to that day even if nothing came, so that silence
+    shows as lateness.
+    """
+    from pipelines.city_run import run_city
+    from pipelines.console import emit_json, watching
+    from pipelines.settings import Settings
+
+    settings = Settings()
+    with watching() as watcher:
+        summary = run_city(settings, as_of=_day(as_of), departments=department or (), watcher=watcher)
+    if as_json:
+        emit_json(summary.as_json())
+    else:
+        _tell(summary)
+
+
+def _tell(summary: "RunSummary") -> None:  # noqa: F821, UP037
+    from pipelines.console import err, out
+
+    total = summary.totals()
+    if not summary.passes:
+        err.print("nothing new: no delivery is waiting, nothing was written")
+        if summary.rejected:
+            err.print(f"{summary.rejected} files in landing were refused: see the report's page of deliveries")
+        return
+    lines = [
+        ("business days", ", ".join(summary.passes)),
+        ("deliveries", f"{total.deliveries:,} taken in, {summary.rejected + total.rejected:,} rejected"),
+        ("rows in", f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined"),
+        ("findings", f"{total.findings_new:,} new, {total.findings_open:,} open"),
+        (
+            "orders",
+            f"{total.orders_opened:,} opened, {total.orders_closed:,} closed, "
+            f"{total.orders_open:,} open, {total.orders_overdue:,} overdue",
+        ),
+        ("items", f"{total.items_opened:,} opened, {total.items_closed:,} closed, {total.items_reopened:,} relapsed"),
+        ("notices", f"{total.notices:,} files in the departments' outbox"),
+        ("products", f"{total.published:,} published, {total.held_back:,} held back"),
+        ("report", total.report),
+    ]
+    for name, text in lines:
+        out.print(f"{name:>14}  {text}", soft_wrap=True)
+    if total.rule_errors:
+        err.print(f"[bold]{total.rule_errors} rules could not run[/bold]: see the report; no pass is implied")
+
+
+@catalog_app.command("check")
+def catalog_check() -> None:
+    """Validate the catalogue; every error names file, field, value and what is allowed."""
+    from pipelines.console import err
+    from pipelines.settings import Settings
+    from quality_checks import suites
+
+    catalog = load_catalog(Settings().catalog)
+    problems = suites.check_sql(catalog)
+    if problems:
+        raise CatalogError(problems)
+    rules = sum(len(resource.rules) for resource in catalog.resources.values())
+    err.print(
+        f"catalogue is sound: {len(catalog.departments)} departments, {len(catalog.resources)} resources, "
+        f"{len(catalog.libraries)} libraries, {len(catalog.thematic)} thematic tables, "
+        f"{len(catalog.products)} products, {rules} written rules"
+    )
+
+
+@catalog_app.command("schema")
+def catalog_schema() -> None:
+    """Write the JSON Schemas that editors check the YAML with."""
+    from catalog.schema_export import write_schemas
+    from pipelines.console import err
+    from pipelines.settings import Settings
+
+    for path in write_schemas(Settings().catalog / "schema"):
+        err.print(f"wrote {path}")
+
+
+@findings_app.command("export")
+def findings_export(path: Annotated[Path, typer.Argument(help="ends in .parquet, .csv or .xlsx")]) -> None:
+    """Write all findings to a file; it may hold personal data and is readable by its owner alone."""
+    from assets.exports import export_findings
+    from pipelines.console import err
+    from pipelines.definitions import open_city
+    from pipelines.settings import Settings
+
+    settings = Settings()
+    with open_city(settings, load_catalog(settings.catalog)) as city:
+        rows = export_findings(city, path)
+    err.print(f"{rows:,} findings in {path}")
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help='one SELECT, e.g. "SELECT count(*) FROM base.population"')],
+    as_json: Json = False,
+) -> None:
+    """Ask the lake one SELECT: base.*, thematic.*, quality.*, <department>.<resource>, shuyuan.ops.*, shuyuan.ledger.*."""
+    from pipelines.console import emit_table
+    from pipelines.definitions import open_city
+    from pipelines.settings import Settings
+    from resources import query as asking
+
+    settings = Settings()
+    with open_city(settings, load_catalog(settings.catalog), read_only=True) as city:
+        asking.lock_down(city.con, str(city.home.lake))
+        answer = asking.select(city.con, query)
+        names = [column[0] for column in answer.description]
+        emit_table([dict(zip(names, row, strict=True)) for row in answer.fetchall()], as_json=as_json)
+
+
+def main() -> None:
+    """Entry point: expected failures end in one clear message and their exit code."""
+    import duckdb
+
+    from pipelines.city_run import RunFailedError
+    from resources.query import QueryRefusedError
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    try:
+        app()
+    except (CatalogError, RunFailedError) as failure:
+        typer.echo(str(failure), err=True)
+        sys.exit(1)
+    except (QueryRefusedError, ValueError, FileNotFoundError) as wrong:
+        typer.echo(str(wrong), err=True)
+        sys.exit(2)
+    except duckdb.Error as failure:
+        typer.echo(str(failure).splitlines()[0], err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: what was committed stays; the same command goes on from there", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
