@@ -146,7 +146,7 @@ def _make_pass(
     figures = Figures()
 
     def opened(context: dg.InitResourceContext, as_of: date) -> AbstractContextManager[Pass]:
-        return nullcontext(Pass(city, as_of, context.run_id or "unknown", watcher.step, figures))
+        return nullcontext(Pass(city, as_of, context.run.run_id if context.run else "unknown", watcher.step, figures))
 
     job = build_defs(catalog=catalog, opened=opened).resolve_job_def("city")
     pools = _with_work(city, day, departments)

@@ -70,7 +70,7 @@ def build_defs(
     @contextmanager
     def own_pass(context: dg.InitResourceContext, as_of: date) -> Iterator[Pass]:
         with open_city(settings, catalog) as city, city.server.lock(RUN_LOCK):
-            yield Pass(city, as_of, author=context.run_id or "unknown")
+            yield Pass(city, as_of, author=context.run.run_id if context.run else "unknown")
 
     departments = [name for name in catalog.departments if catalog.of_department(name)]
     return dg.Definitions(

@@ -1,0 +1,86 @@
+"""Running the product as its users do, and comparing everything it holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from catalog import load_catalog
+from pipelines.definitions import open_city
+from pipelines.settings import Settings
+from resources.city import City
+
+ROOT = Path(__file__).resolve().parents[2]
+# What may differ between two runs that did the same: who ran, when by the wall clock, and digests over these.
+VOLATILE = {
+    "author", "run_id", "recorded_at", "registered_at", "started_at", "finished_at", "published_at", "summary",
+    "batch_id", "seq", "event_id", "digest", "previous_digest", "events_digest", "archive_path", "version",
+}  # fmt: skip
+
+
+def shuyuan(home: Path, *arguments: str, timeout: float = 600, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """The command line, in a process of its own, on this home."""
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(home), timeout=timeout)
+    assert not check or done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stderr[-4000:]}"
+    return done
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pipelines.cli", *arguments]
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {
+        "SHUYUAN_HOME": str(home),
+        "SHUYUAN_CATALOG": str(ROOT / "catalog"),
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(home.parent),
+    }
+
+
+def run_json(home: Path, *arguments: str) -> dict:
+    return json.loads(shuyuan(home, "run", "--json", *arguments).stdout)
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[City]:
+    settings = Settings(home=home, catalog=ROOT / "catalog")
+    with open_city(settings, load_catalog(settings.catalog)) as city:
+        yield city
+
+
+def rows(city: City, sql: str) -> list[tuple]:
+    return city.con.execute(sql).fetchall()
+
+
+def planted(home: Path) -> duckdb.DuckDBPyRelation:
+    return duckdb.read_csv(str(home / "planted_defects.csv"), header=True, all_varchar=True)
+
+
+def contents(city: City) -> dict[str, tuple]:
+    """Row count and order-free digest of every table of the lake and of PostgreSQL, without what may differ."""
+    lake = [f"{r.department}.{r.name}" for r in city.catalog.resources.values()]
+    lake += [f"{name}._quarantine" for name in city.catalog.departments]
+    lake += [f"base.{name}" for name in city.catalog.libraries]
+    lake += [f"thematic.{t.topic}__{t.name}" for t in city.catalog.thematic.values()]
+    lake += ["quality.findings", "quality.results", "quality.scores"]
+    with city.server.connect() as pg, pg.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables "
+            "WHERE table_schema IN ('ops', 'ledger', 'curated') ORDER BY 1"
+        )
+        stored = [f"shuyuan.{row[0]}" for row in cursor.fetchall()]
+    return {name: _digest(city, name) for name in [*lake, *stored]}
+
+
+def _digest(city: City, table: str) -> tuple:
+    described = city.con.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
+    columns = [f'"{name}"' for name, *_ in described if name not in VOLATILE]
+    return rows(city, f"SELECT count(*), bit_xor(hash({', '.join(columns)})) FROM {table}")[0]

@@ -1,0 +1,22 @@
+"""A city without planted defects is accused of nothing."""
+
+import pytest
+
+from tests.flow.helpers import opened, rows, run_json, shuyuan
+
+pytestmark = pytest.mark.flow
+
+
+def test_a_defect_free_city_of_100_000_has_no_finding_of_severity_error_or_block(tmp_path):
+    home = tmp_path / "home"
+    shuyuan(home, "demo", "--people", "100000", "--days", "1", "--defect-rate", "0")
+    summary = run_json(home)
+    with opened(home) as city:
+        accused = rows(
+            city,
+            "SELECT rule_id, count(*) FROM quality.findings WHERE severity IN ('block', 'error') GROUP BY ALL",
+        )
+        assert accused == []
+        assert rows(city, "SELECT count(*) >= 100000 FROM base.population") == [(True,)]
+        assert rows(city, "SELECT count(*) FROM quality.results WHERE state = 'error'") == [(0,)]
+    assert summary["totals"]["rows_quarantined"] == 0

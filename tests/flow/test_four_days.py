@@ -1,0 +1,161 @@
+"""The whole loop on a small city: every planted defect found, every story in its right state."""
+
+import json
+
+import duckdb
+import pytest
+
+from tests.flow.helpers import contents, opened, planted, rows, run_json, shuyuan
+
+pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("four_days")]
+
+
+@pytest.fixture
+def city(four_days):
+    home, _ = four_days
+    with opened(home) as city:
+        defects = planted(home).arrow()
+        city.con.register("planted", defects)
+        yield city
+        city.con.unregister("planted")
+
+
+def test_every_planted_defect_is_found_with_rule_department_resource_record_and_column(city):
+    missed = rows(
+        city,
+        """
+        SELECT p.rule_id, p.department, p.resource, p.record_key, p."column", p.story
+        FROM planted p ANTI JOIN quality.findings f
+          ON f.rule_id = p.rule_id AND f.department = p.department AND f.resource = p.resource
+         AND f.record_key = p.record_key AND f."column" = coalesce(p."column", '')
+        """,
+    )
+    assert missed == []
+
+
+def test_every_rule_of_the_catalogue_was_tripped(city):
+    silent = rows(
+        city,
+        """
+        SELECT DISTINCT rule_id FROM quality.results WHERE state = 'ok'
+        EXCEPT SELECT DISTINCT rule_id FROM quality.findings
+        """,
+    )
+    assert silent == []
+
+
+def test_no_rule_failed_to_run(city):
+    assert rows(city, "SELECT rule_id, message FROM quality.results WHERE state = 'error'") == []
+
+
+def test_every_story_ends_in_its_right_state(city):
+    wrong = rows(
+        city,
+        """
+        SELECT p.story, p.rule_id, p.department, p.resource, p.record_key, p.expected_state, s.state
+        FROM planted p
+        LEFT JOIN shuyuan.ledger.item_states s
+          ON s.item_id = finding_id(p.rule_id, p.department, p.resource, p.record_key, coalesce(p."column", ''))
+        WHERE s.state IS DISTINCT FROM p.expected_state
+        """,
+    )
+    assert wrong == []
+
+
+def test_nothing_is_verified_while_the_source_is_still_wrong(city):
+    false_closures = rows(
+        city,
+        """
+        SELECT f.finding_id, f.rule_id, s.state
+        FROM quality.findings f JOIN shuyuan.ledger.item_states s ON s.item_id = f.finding_id
+        WHERE f.status = 'open' AND s.state IN ('verified_as_suggested', 'verified_otherwise', 'resolved_elsewhere')
+        """,
+    )
+    assert false_closures == []
+
+
+def test_rows_delivered_are_rows_pooled_and_quarantined_for_every_delivery(city):
+    assert rows(city, "SELECT count(*) > 40 FROM shuyuan.ops.deliveries WHERE state = 'pooled'") == [(True,)]
+    unequal = rows(
+        city,
+        """
+        SELECT delivery_id FROM shuyuan.ops.deliveries
+        WHERE state = 'pooled' AND rows_delivered IS DISTINCT FROM rows_pooled + rows_quarantined
+        """,
+    )
+    assert unequal == []
+
+
+def test_a_second_run_with_nothing_new_changes_nothing(four_days):
+    home, _ = four_days
+    with opened(home) as city:
+        before = contents(city)
+    again = run_json(home)
+    assert again["passes"] == {}
+    with opened(home) as city:
+        assert contents(city) == before
+
+
+def test_the_export_holds_every_finding_with_the_agreed_columns(four_days, tmp_path):
+    home, _ = four_days
+    shuyuan(home, "findings", "export", str(tmp_path / "findings.parquet"))
+    exported = duckdb.read_parquet(str(tmp_path / "findings.parquet"))
+    assert {
+        "finding_id", "rule_id", "dimension", "indicator", "severity", "department", "resource", "record_key", "column",
+        "observed_value", "suggested_value", "reason", "delivery_id", "first_seen", "last_seen", "status",
+    } <= set(exported.columns)  # fmt: skip
+    with opened(home) as city:
+        assert exported.shape[0] == rows(city, "SELECT count(*) FROM quality.findings")[0][0] > 0
+
+
+def test_the_summary_adds_up(four_days):
+    _, summary = four_days
+    total = summary["totals"]
+    assert list(summary["passes"]) == sorted(summary["passes"])
+    assert total["rows_delivered"] == total["rows_pooled"] + total["rows_quarantined"] > 0
+    assert total["rule_errors"] == 0
+    assert total["published"] > 0
+    assert total["report"].endswith("index.html")
+
+
+def test_no_identifier_of_a_person_reaches_reports_gx_results_or_dagster(four_days):
+    home, _ = four_days
+    with opened(home) as city:
+        known = {
+            row[0]
+            for row in rows(
+                city,
+                "SELECT id_number FROM public_security.resident_registration WHERE length(id_number) = 18 LIMIT 2000",
+            )
+        }
+        with city.server.connect(database="dagster") as pg, pg.cursor() as cursor:
+            cursor.execute("SELECT event FROM event_logs")
+            written = [row[0] for row in cursor.fetchall()]
+    texts = [p.read_text("utf-8") for folder in ("reports", "validations") for p in (home / folder).rglob("*.*")]
+    assert len(texts) > 100
+    assert len(written) > 100
+    leaked = {number for number in known for text in (*texts, *written) if number in text}
+    assert leaked == set()
+
+
+def test_a_person_reads_the_summary_on_a_terminal(four_days):
+    home, _ = four_days
+    done = shuyuan(home, "run")
+    assert "nothing new" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_query_is_answered_and_anything_but_a_select_is_refused(four_days):
+    home, _ = four_days
+    answer = json.loads(shuyuan(home, "sql", "SELECT count(*) AS n FROM base.population", "--json").stdout)
+    assert answer[0]["n"] > 0
+    for statement in (
+        "DELETE FROM base.population",
+        "COPY base.population TO '/tmp/x.csv'",
+        "ATTACH 'x.db'",
+        "SELECT 1; SELECT 2",
+        "SELECT * FROM read_csv('/etc/passwd')",
+    ):
+        refused = shuyuan(home, "sql", statement, check=False)
+        assert refused.returncode != 0, statement
+        assert "Traceback" not in refused.stderr

@@ -1,0 +1,83 @@
+"""Killed anywhere and run again, the city ends in the state of an undisturbed run."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from tests.flow.helpers import command, contents, environment, opened, run_json, shuyuan
+
+pytestmark = pytest.mark.flow
+CITY = ("demo", "--people", "1000", "--days", "2", "--seed", "3")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """All tables of a city that nobody killed, and how long its run took."""
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    shuyuan(home, *CITY)
+    began = time.monotonic()
+    run_json(home)
+    took = time.monotonic() - began
+    with opened(home) as city:
+        return contents(city), took
+
+
+def kill_during_a_run(home, kind: str, after: float) -> None:
+    """Start a run and, some seconds in, SIGKILL it or the PostgreSQL server under it."""
+    process = subprocess.Popen(
+        command("run"), env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+    time.sleep(after)
+    if kind == "run":
+        process.kill()
+    else:
+        for server in postgres_of(home):
+            os.kill(server, signal.SIGKILL)
+    process.communicate(timeout=300)
+
+
+def postgres_of(home) -> list[int]:
+    """The server processes of this home, the postmaster first."""
+    pid_file = home / "postgres" / "postmaster.pid"
+    if not pid_file.exists():
+        return []
+    postmaster = int(pid_file.read_text().split()[0])
+    if not psutil.pid_exists(postmaster):
+        return []
+    return [postmaster, *(child.pid for child in psutil.Process(postmaster).children(recursive=True))]
+
+
+def killed_city_equals_undisturbed(tmp_path, undisturbed, kind: str, seed: int) -> None:
+    expected, took = undisturbed
+    home = tmp_path / "home"
+    shuyuan(home, *CITY)
+    chance = random.Random(seed)
+    kill_during_a_run(home, kind, chance.uniform(0.1, 1.0) * took)
+    began = time.monotonic()
+    first_word = subprocess.Popen(
+        command("run", "--json"), env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    _, errors = first_word.communicate(timeout=600)
+    assert first_word.returncode == 0, errors[-3000:]
+    assert time.monotonic() - began < 10 + 3 * took
+    with opened(home) as city:
+        assert contents(city) == expected
+        assert city.lake.verify() == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kind", ["run", "postgres"])
+def test_a_run_killed_at_a_random_moment_and_run_again_ends_in_the_same_state(tmp_path, undisturbed, kind, seed):
+    killed_city_equals_undisturbed(tmp_path, undisturbed, kind, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 120))
+@pytest.mark.parametrize("kind", ["run", "postgres"])
+def test_twenty_kills_of_each_kind_end_in_the_same_state(tmp_path, undisturbed, kind, seed):
+    killed_city_equals_undisturbed(tmp_path, undisturbed, kind, seed)
