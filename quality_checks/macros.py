@@ -19,8 +19,8 @@ _ODD_NIBBLES = int("0F" * 8, 16)
 
 # What stands where a name is unknown: kept as dirty data (GB/T 36344 0305), compared in lower case.
 PLACEHOLDERS = (
-    "无", "無", "无名", "无名氏", "未知", "不详", "不明", "暂无", "待定", "待补", "空", "空白", "测试", "测试人员", "某某", "某人",
-    "姓名", "名称", "null", "none", "nan", "nil", "n/a", "na", "test", "unknown", "xxx", "xx", "x",
+    "无", "無", "无名", "无名氏", "未知", "不详", "不明", "暂无", "待定", "待补", "空", "空白", "测试", "测试人员",
+    "某某", "某人", "姓名", "名称", "null", "none", "nan", "nil", "n/a", "na", "test", "unknown", "xxx", "xx", "x",
 )  # fmt: skip
 
 
@@ -40,9 +40,9 @@ def _weighted(text: str, weights: tuple[int, ...], alphabet: str) -> str:
     return f"({' + '.join(terms)} - {sum(weights)})"
 
 
-# The weights of GB 11643 are the powers of two, 2^17 for the first digit to 2^1 for the seventeenth, modulo 11. Read the
-# digits 2 to 17 backwards as one hexadecimal number h: its byte j then holds two digits, and 256^j = 4^-j modulo 11 is
-# just the ratio of the weights from byte to byte. So the whole weighted sum is 9 * (h + upper digits of h), modulo 11:
+# The weights of GB 11643 are powers of two, from 2^17 for the first digit to 2^1 for the seventeenth, modulo 11. Read the
+# digits 2 to 17 backwards as one hexadecimal number h: each byte holds two digits, and 256 = 1/4 modulo 11 is just the
+# ratio of the weights from byte to byte. So the weighted sum is 9 * (h + upper digit of each byte of h), modulo 11:
 # four times as fast as seventeen times ascii(substr(...)).
 _PERSON = rf"""
 CREATE OR REPLACE TEMP MACRO id_sum(id) AS (
@@ -130,8 +130,8 @@ CREATE OR REPLACE TEMP MACRO uscc_repair_normal(u) AS
 CREATE OR REPLACE TEMP MACRO uscc_repair(u) AS uscc_repair_normal(uscc_normal(u));
 """
 
-# 1.2.156.3005.2 . type (USCC of the defining authority and 3 more) . issuer (USCC) . serial . version . check character;
-# the check character covers everything between the prefix and itself, without the dots.
+# 1.2.156.3005.2 . type (USCC of the defining authority and 3 more) . issuer (USCC) . serial . version . check character
+# The check character covers everything between the prefix and itself, without the dots.
 _CERTIFICATE = rf"""
 CREATE OR REPLACE TEMP MACRO certificate_check(body) AS
     CASE WHEN regexp_full_match(body, '[0-9A-Z]+') THEN substr('{_BASE_36}', (37 - list_reduce(
@@ -161,7 +161,8 @@ CREATE OR REPLACE TEMP MACRO name_ok(n) AS
 CREATE OR REPLACE TEMP MACRO in_china(lon, lat) AS lon BETWEEN 73.62 AND 134.77 AND lat BETWEEN 16.7 AND 53.56;
 CREATE OR REPLACE TEMP MACRO mask_name(n) AS left(n, 1) || repeat('*', greatest(length(n) - 1, 1));
 CREATE OR REPLACE TEMP MACRO mask_id(i) AS
-    CASE WHEN length(i) > 8 THEN left(i, 3) || repeat('*', length(i) - 5) || right(i, 2) ELSE repeat('*', length(i)) END;
+    CASE WHEN length(i) > 8 THEN left(i, 3) || repeat('*', length(i) - 5) || right(i, 2)
+         ELSE repeat('*', length(i)) END;
 CREATE OR REPLACE TEMP MACRO mask_text(t) AS left(t, 1) || '***';
 CREATE OR REPLACE TEMP MACRO finding_id(rule_id, department, resource, record_key, column_name) AS
     md5(concat_ws('|', rule_id, department, resource, record_key, coalesce(column_name, '')));
