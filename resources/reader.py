@@ -1,0 +1,201 @@
+"""The reader: one child process that reads department files, so that no file can harm the run.
+
+Holds the parent's side: what is asked (`Job`), what comes back (`Reading`), and the life of the child, which is killed
+and replaced when it crashes, hangs or outgrows its memory. How a format is read is `resources.reading_main` and what it
+imports, in the child alone. What the records mean (types, keys, modes) is `assets.pools`.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+Kind = Literal["csv", "json", "jsonl", "parquet", "xlsx"]
+
+BASE_SECONDS = 60.0
+BYTES_PER_SECOND = 2_000_000  # of packed file; 119 MB of CSV take 0.5 s when the machine is idle
+UNPACKED_RATIO = 100  # a table of text packs 3 to 30 times; 9 MB of a known bomb unpack to 3.1 GB
+UNPACKED_FLOOR = 100_000_000
+
+
+class ReaderError(Exception):
+    """The reading failed for a reason that is not the file's: disk full, file gone. Nothing was decided about it."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a delivery, or a part of it, was not taken as it is; the message is for the department's clerk."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to read.
+
+    `name` is the file's name as its sender knows it, `columns` maps each declared column to the headers it may have,
+    `ignore` names delivered columns left out on purpose, `folder` is a fresh folder for everything the child writes.
+    """
+
+    path: Path
+    name: str
+    kind: Kind
+    packed: bool  # gzip around it
+    columns: Mapping[str, tuple[str, ...]]
+    ignore: tuple[str, ...]
+    folder: Path
+    sha256: str
+
+    @property
+    def seconds(self) -> float:
+        factor = 10 if self.packed or self.kind == "xlsx" else 1
+        return BASE_SECONDS + factor * self.path.stat().st_size / BYTES_PER_SECOND
+
+    @property
+    def unpacked_limit(self) -> int:
+        return max(UNPACKED_FLOOR, UNPACKED_RATIO * self.path.stat().st_size)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the child found: staged records, or the reasons why the file cannot be read.
+
+    `rows` counts the records staged in `rows_file` (declared columns as raw text, NULL where empty), `bad_rows` those
+    in `bad_file` (row_number, reason_code, reason, content). `numbered`: `rows_file` holds its record numbers as
+    `_row`; otherwise they are its row order, from 1.
+    """
+
+    refused: bool
+    reasons: tuple[Reason, ...]
+    rows: int = 0
+    bad_rows: int = 0
+    numbered: bool = False
+    rows_file: Path | None = None
+    bad_file: Path | None = None
+
+
+class Reader:
+    """A child process kept for many files. One file at a time; calls from several threads wait for each other."""
+
+    def __init__(self, *, threads: int = 2, memory_mb: int = 4096, seconds: float | None = None) -> None:
+        self._settings = {"threads": threads, "memory_mb": memory_mb}
+        self._seconds = seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self, job: Job) -> Reading:
+        """Read one file; whatever it does to the child, an answer comes back within the job's time.
+
+        Raises:
+            ReaderError: the file could not be judged (disk full, file missing).
+        """
+        with self._turn:
+            try:
+                answer = self._ask(job)
+            except FileNotFoundError as error:
+                raise ReaderError(f"{job.name}: the archived file {job.path} is gone") from error
+        if answer.get("fault"):
+            raise ReaderError(f"{job.name}: {answer['fault']}")
+        return _reading(answer)
+
+    def close(self) -> None:
+        if self._child is not None:
+            _end(self._child)
+            self._child = None
+
+    def _ask(self, job: Job) -> dict[str, Any]:
+        limit = self._seconds or job.seconds
+        request = asdict(job) | {"seconds": limit, "unpacked_limit": job.unpacked_limit}
+        child = self._child or self._start()
+        assert child.stdin is not None  # noqa: S101  # both are pipes
+        try:
+            child.stdin.write(json.dumps(request, default=str).encode() + b"\n")
+            child.stdin.flush()
+            line = _line_within(child, limit)
+        except BrokenPipeError:
+            line = b""
+        if line is None:
+            self.close()
+            return _refusal(
+                "reader_timeout", f"{job.name}: not read within {limit:.0f} s; the file is damaged or too large"
+            )
+        if not line.endswith(b"\n"):
+            code = child.wait()
+            self.close()
+            return _refusal(
+                "reader_crashed", f"{job.name}: reading it ended the reader ({_how(code)}); the file is damaged"
+            )
+        answer: dict[str, Any] = json.loads(line)
+        if answer.pop("spent", False):
+            self.close()
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """A child of its own session: Ctrl-C reaches the parent alone, and the end of stdin ends the child."""
+        self._child = subprocess.Popen(  # noqa: S603  # our own module, no value from outside
+            [sys.executable, "-m", "resources.reading_main", json.dumps(self._settings)],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a traceback would carry values of the file
+            start_new_session=True,
+        )
+        return self._child
+
+
+def _line_within(child: subprocess.Popen[bytes], seconds: float) -> bytes | None:
+    """The child's answer, b"" when it died, None when the time ran out."""
+    assert child.stdout is not None  # noqa: S101  # a pipe
+    end = time.monotonic() + seconds
+    ready, _, _ = select.select([child.stdout], [], [], max(0.0, end - time.monotonic()))
+    return child.stdout.readline() if ready else None
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None and not pipe.closed:
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                continue  # unsent bytes of a request nobody will read
+
+
+def _how(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit {code}"
+
+
+def _refusal(code: str, message: str) -> dict[str, Any]:
+    return {"refused": True, "reasons": [{"code": code, "message": message}]}
+
+
+def _reading(answer: dict[str, Any]) -> Reading:
+    return Reading(
+        refused=answer["refused"],
+        reasons=tuple(Reason(**reason) for reason in answer["reasons"]),
+        rows=answer.get("rows", 0),
+        bad_rows=answer.get("bad_rows", 0),
+        numbered=answer.get("numbered", False),
+        rows_file=Path(answer["rows_file"]) if answer.get("rows_file") else None,
+        bad_file=Path(answer["bad_file"]) if answer.get("bad_file") else None,
+    )

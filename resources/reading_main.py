@@ -1,0 +1,101 @@
+"""The reader's child process: takes jobs from stdin as JSON lines and answers each with one JSON line.
+
+Started by `resources.reader` as `python -m resources.reading_main`. Holds the process's limits and the judgement whose
+fault a failure is; formats are in `resources.reading` and `resources.reading_formats`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from resources.reading import RefusedError, Work, unpack
+from resources.reading_formats import FORMATS
+
+
+def read_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str, Any]:
+    """One job's answer; everything it writes is in its folder."""
+    folder = Path(job["folder"])
+    work = Work(con, job["name"], job["columns"], job["ignore"], folder, job["unpacked_limit"])
+    try:
+        path = unpack(work, Path(job["path"])) if job["packed"] else Path(job["path"])
+        rows = FORMATS[job["kind"]](work, path)
+        if not rows:
+            raise work.refuse(
+                "empty",
+                "holds a header and no records; zero rows is never a delivery, the pool keeps its last good state",
+            )
+        with Path(job["path"]).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != job["sha256"]:
+                raise work.refuse("changed", "changed after it was registered; deliver it again")
+    except RefusedError as error:
+        return {"refused": True, "reasons": [*work.reasons, {"code": error.code, "message": error.message}]}
+    return {
+        "refused": False,
+        "reasons": work.reasons,
+        "rows": rows,
+        "bad_rows": work.bad_rows,
+        "numbered": work.numbered,
+        "rows_file": str(work.rows_file),
+        "bad_file": str(work.bad_file) if work.bad_rows else None,
+    }
+
+
+def answer_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str, Any]:
+    """`read_job`, with every known failure told apart: the file's fault, the machine's, or memory."""
+    try:
+        return read_job(con, job)
+    except (MemoryError, duckdb.OutOfMemoryException):
+        reason = {"code": "memory", "message": f"{job['name']}: needs more memory than a file may take; split it"}
+        return {"refused": True, "reasons": [reason], "spent": True}
+    except (OSError, duckdb.IOException) as error:
+        return {"fault": f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'input or output failed'}"}
+    except (duckdb.Error, UnicodeError, csv.Error) as error:
+        reason = {
+            "code": "unreadable",
+            "message": f"{job['name']}: not readable as {job['kind']} ({type(error).__name__})",
+        }
+        return {"refused": True, "reasons": [reason]}
+
+
+def limit_time(seconds: float) -> None:
+    """End this process after so much more processor time: a child whose parent died must not run for ever."""
+    spent = time.process_time()
+    resource.setrlimit(resource.RLIMIT_CPU, (int(spent + 4 * seconds) + 1, resource.RLIM_INFINITY))
+
+
+def connect(threads: int, memory_mb: int) -> duckdb.DuckDBPyConnection:
+    """A connection that takes half of the process's memory limit and loads nothing from outside."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+    return duckdb.connect(
+        config={
+            "threads": threads,
+            "memory_limit": f"{memory_mb // 2}MB",
+            "temp_directory": "",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+
+
+def main() -> None:
+    """Answer jobs until stdin ends."""
+    settings = json.loads(sys.argv[1])
+    con = connect(settings["threads"], settings["memory_mb"])
+    for line in sys.stdin.buffer:
+        job = json.loads(line)
+        limit_time(job["seconds"])
+        sys.stdout.write(json.dumps(answer_job(con, job)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
