@@ -1,0 +1,48 @@
+"""Fixtures every test may use: the small catalogue and a city on a home of its own, on a real server."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from catalog.load import Catalog, load_catalog
+from resources.city import City
+
+SMALL_CATALOGUE = Path(__file__).parent / "small_catalogue"
+
+
+@pytest.fixture(scope="session")
+def small_catalog() -> Catalog:
+    """Three departments with a resource each, two libraries, one thematic table, one product."""
+    return load_catalog(SMALL_CATALOGUE)
+
+
+@pytest.fixture(scope="session")
+def prelude() -> str:
+    """The macros every connection has; empty while that module does not exist."""
+    try:
+        return str(importlib.import_module("quality_checks.macros").SQL)
+    except ModuleNotFoundError:
+        return ""
+
+
+@pytest.fixture(scope="session")
+def small_home(small_catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the small catalogue applied and nothing in it, its server stopped; tests work on copies."""
+    home = tmp_path_factory.mktemp("template") / "home"
+    with City.open(home, small_catalog) as city:
+        city.lake.apply_catalog()
+    return home
+
+
+@pytest.fixture
+def small_city(small_home: Path, small_catalog: Catalog, prelude: str, tmp_path: Path) -> Iterator[City]:
+    """The small city, opened on a fresh home."""
+    home = tmp_path / "home"
+    subprocess.run(["cp", "-a", str(small_home), str(home)], check=True)  # keeps the owner of the cluster's files
+    with City.open(home, small_catalog, prelude=prelude) as city:
+        yield city
