@@ -1,0 +1,201 @@
+"""The guard around every lake transaction.
+
+DuckLake never syncs its files, and when PostgreSQL dies during COMMIT it deletes files that the committed catalog
+refers to. So each commit has an id and a folder below `home.inflight`: new files are hard-linked there and synced
+before COMMIT, the id goes into the commit's extra_info, and whenever the outcome is unknown (an error at COMMIT, a
+folder left by a killed process) the catalog is asked whether the id arrived: then missing files are linked back, else
+the leftovers go. Nothing but the protocol lives here; what a transaction does is its caller's `work`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import psycopg2
+import stamina
+from duckdb import DuckDBPyConnection
+
+from resources.home import Home, sync_folder
+from resources.postgres import Server, ServerError
+
+Result = TypeVar("Result")
+log = logging.getLogger(__name__)
+CITY = "city"
+ATTEMPTS = 10
+TARGET = "target"  # the file in an inflight folder that names the catalog; its Parquet links are beside it
+
+
+class LakeConflictError(Exception):
+    """Somebody else's commit came first; nothing was written and the work may run again."""
+
+
+class LakeUnavailableError(ServerError):
+    """PostgreSQL stopped answering. The lake is whole: what became of the last commit is settled at the next start."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Commits to the lake catalogs attached to `con` under their own names."""
+
+    con: DuckDBPyConnection
+    server: Server
+    home: Home
+
+    def commit(
+        self,
+        target: str,
+        work: Callable[[DuckDBPyConnection], Result],
+        *,
+        author: str,
+        deliveries: Sequence[str] = (),
+        message: str = "",
+    ) -> Result:
+        """Run `work` in one transaction on the catalog `target` and commit it; nobody else writes there meanwhile.
+
+        `work` changes rows of `target` alone (temporary tables are free) and must be re-runnable: a conflict runs it
+        again. When it raises, everything it wrote is rolled back.
+
+        Raises:
+            LakeUnavailableError: PostgreSQL died; run again after it is back, which a new `City` sees to.
+            LakeConflictError: ten attempts met other commits.
+        """
+        info = {"deliveries": list(deliveries)}
+        for attempt in stamina.retry_context(on=LakeConflictError, attempts=ATTEMPTS, wait_initial=0.05, timeout=None):
+            with attempt, self._reachable(), self.server.lock(f"lake {target}"):
+                self._heal_target(target)
+                return self._once(target, work, author, message, info)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def heal(self) -> int:
+        """Settle what killed processes left behind; returns how many commits that were. Live ones are left alone."""
+        settled = 0
+        for target in {name for name in map(_target, self._left()) if name}:
+            with self.server.lock(f"lake {target}", wait=False) as ours:
+                if ours:
+                    settled += self._heal_target(target)
+        return settled
+
+    def _once(
+        self,
+        target: str,
+        work: Callable[[DuckDBPyConnection], Result],
+        author: str,
+        message: str,
+        info: dict[str, list[str]],
+    ) -> Result:
+        commit = uuid.uuid4().hex
+        folder = self.home.inflight / commit
+        folder.mkdir(mode=0o700)
+        (folder / TARGET).write_text(target, "utf-8")
+        before = self.files(target)
+        self.con.begin()
+        try:
+            result = work(self.con)
+            extra = json.dumps({"commit": commit, **info})
+            self.con.execute(f'CALL "{target}".set_commit_message(?, ?, extra_info => ?)', [author, message, extra])
+            self._keep(folder, target, self.files(target) - before)
+        except BaseException:
+            with suppress(duckdb.Error):  # the transaction may be gone with its server
+                self.con.rollback()
+            shutil.rmtree(folder)
+            raise
+        try:
+            self.con.commit()
+        except duckdb.Error as error:
+            with suppress(duckdb.Error):
+                self.con.rollback()
+            if not self._settle(folder, target):
+                if "conflict" in str(error).lower():
+                    raise LakeConflictError(f"another commit to {target} came first") from error
+                raise
+        else:
+            shutil.rmtree(folder)
+        return result
+
+    def files(self, target: str) -> set[str]:
+        """Every file below the catalog's data folder, relative to it."""
+        root = self.home.lake / target
+        return {
+            os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118  # thousands of files: strings are quicker
+            for folder, _, names in os.walk(root)
+            for name in names
+        }
+
+    def arrived(self, target: str, commit: str) -> bool:
+        """Whether the catalog holds the commit; waits for commits that PostgreSQL has not finished yet."""
+        connection = self.server.connect(database="lake")
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(f'lock table "{target}".ducklake_snapshot_changes in share mode')
+                query = f'select from "{target}".ducklake_snapshot_changes where commit_extra_info like %s'
+                cursor.execute(query, (f"%{commit}%",))
+                return cursor.fetchone() is not None
+        finally:
+            connection.close()
+
+    def sweep(self, target: str) -> int:
+        """Delete files of the catalog that nothing refers to; returns how many. Hold the target's lock."""
+        gone = self.con.execute(f"CALL ducklake_cleanup_old_files('{target}', cleanup_all => true)").fetchall()
+        gone += self.con.execute(f"CALL ducklake_delete_orphaned_files('{target}', cleanup_all => true)").fetchall()
+        return len(gone)
+
+    def _keep(self, folder: Path, target: str, names: set[str]) -> None:
+        """Link the new files aside and bring them to the disk, so that no deletion or power cut can take them."""
+        for name in names:
+            link = folder / name
+            link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            link.hardlink_to(self.home.lake / target / name)
+        if names:
+            sync_folder(folder)
+
+    def _settle(self, folder: Path, target: str) -> bool:
+        """Make the lake agree with the catalog about this commit; returns whether it arrived."""
+        arrived = self.arrived(target, folder.name)
+        if arrived:
+            for link in [path for path in folder.rglob("*.parquet") if path.is_file()]:
+                file = self.home.lake / target / link.relative_to(folder)
+                if not file.exists():
+                    log.warning("linking back %s of commit %s", file.name, folder.name)
+                    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    file.hardlink_to(link)
+            sync_folder(self.home.lake)
+        else:
+            self.sweep(target)
+        shutil.rmtree(folder)
+        return arrived
+
+    def _left(self) -> list[Path]:
+        return sorted(path for path in self.home.inflight.iterdir() if path.is_dir())
+
+    def _heal_target(self, target: str) -> int:
+        left = [folder for folder in self._left() if _target(folder) == target]
+        for folder in left:
+            self._settle(folder, target)
+        return len(left)
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.Error, psycopg2.Error) as error:
+            if self.server.answers():
+                raise
+            raise LakeUnavailableError("PostgreSQL died during a lake commit; run again") from error
+
+
+def _target(folder: Path) -> str | None:
+    """The catalog an inflight folder belongs to; None when its process has not come to write it."""
+    try:
+        return (folder / TARGET).read_text("utf-8") or None
+    except FileNotFoundError:
+        return None

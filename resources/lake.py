@@ -1,0 +1,328 @@
+"""The lake: DuckLake catalogs in PostgreSQL and Parquet files in the home, one per department and one for the city.
+
+`tables` says which tables the catalogue calls for, exactly as docs/architecture.md lists them; `Lake` attaches the
+catalogs, brings them to those tables and changes rows. Every transaction goes through `resources.guard`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from catalog.load import Catalog
+from catalog.models import Resource
+from resources.guard import CITY, Guard
+from resources.postgres import Server
+
+Result = TypeVar("Result")
+Columns = Mapping[str, str]  # column -> DuckDB type, in order
+
+POOL: Columns = {
+    "_record_key": "VARCHAR",
+    "_delivery_id": "VARCHAR",
+    "_row": "BIGINT",
+    "_as_of": "DATE",
+    "_copies": "INTEGER",
+    "_raw": "MAP(VARCHAR, VARCHAR)",
+    "_hash": "UBIGINT",
+}
+QUARANTINE: Columns = {
+    "delivery_id": "VARCHAR",
+    "resource": "VARCHAR",
+    "row_number": "BIGINT",
+    "record_key": "VARCHAR",
+    "reason_code": "VARCHAR",
+    "reason": "VARCHAR",
+    "content": "VARCHAR",
+}
+FINDINGS: Columns = {
+    "finding_id": "VARCHAR",
+    "rule_id": "VARCHAR",
+    "standard": "VARCHAR",
+    "dimension": "VARCHAR",
+    "indicator": "VARCHAR",
+    "severity": "VARCHAR",
+    "department": "VARCHAR",
+    "resource": "VARCHAR",
+    "record_key": "VARCHAR",
+    "column": "VARCHAR",
+    "observed_value": "VARCHAR",
+    "suggested_value": "VARCHAR",
+    "reason": "VARCHAR",
+    "delivery_id": "VARCHAR",
+    "first_seen": "DATE",
+    "last_seen": "DATE",
+    "status": "VARCHAR",
+    "closed_on": "DATE",
+}
+RESULTS: Columns = {
+    "as_of": "DATE",
+    "department": "VARCHAR",
+    "resource": "VARCHAR",
+    "rule_id": "VARCHAR",
+    "dimension": "VARCHAR",
+    "indicator": "VARCHAR",
+    "severity": "VARCHAR",
+    "applicable": "BIGINT",
+    "failed": "BIGINT",
+    "state": "VARCHAR",
+    "message": "VARCHAR",
+}
+SCORES: Columns = {
+    "as_of": "DATE",
+    "scope": "VARCHAR",
+    "name": "VARCHAR",
+    "dimension": "VARCHAR",
+    "applicable": "BIGINT",
+    "failed": "BIGINT",
+}
+
+
+class LakeSchemaError(Exception):
+    """A table, or a query for it, has columns the lake cannot take."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Rows a diff wrote; a row that changed counts as one deleted and one inserted."""
+
+    inserted: int
+    deleted: int
+    unchanged: int
+
+
+def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
+    """The tables of one lake catalog (`city` or a department) by schema and name."""
+    if target != CITY:
+        pools = {("main", resource.name): _pool(resource) for resource in catalog.of_department(target)}
+        return {**pools, ("main", "_quarantine"): QUARANTINE}
+    found: dict[tuple[str, str], Columns] = {}
+    for library in catalog.libraries.values():
+        columns = {library.key: "VARCHAR"}
+        for name, attribute in library.attributes.items():
+            columns |= {name: attribute.as_column().sql_type, f"{name}_source": "VARCHAR", f"{name}_as_of": "DATE"}
+        found["base", library.name] = {**columns, "_sources": "INTEGER", "_hash": "UBIGINT"}
+    for table in catalog.thematic.values():
+        declared = {name: column.sql_type for name, column in table.columns.items()}
+        found["thematic", f"{table.topic}__{table.name}"] = {**declared, "_hash": "UBIGINT"}
+    return {
+        **found,
+        ("quality", "findings"): FINDINGS,
+        ("quality", "results"): RESULTS,
+        ("quality", "scores"): SCORES,
+    }
+
+
+def _pool(resource: Resource) -> Columns:
+    return {**{name: column.sql_type for name, column in resource.columns.items()}, **POOL}
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it, for the statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Lake:
+    """The catalogs of one city, attached to one DuckDB connection."""
+
+    def __init__(self, con: DuckDBPyConnection, catalog: Catalog, server: Server, guard: Guard, folder: Path) -> None:
+        self._con = con
+        self._catalog = catalog
+        self._server = server
+        self._guard = guard
+        self._folder = folder
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of the lake catalogs: the city's, then one per department."""
+        return [CITY, *self._catalog.departments]
+
+    def attach(self, *, read_only: bool = False) -> None:
+        """Attach every catalog under its own name and make `city` the default database.
+
+        A catalog that does not exist yet is created first, by one process at a time.
+        """
+        with self._server.session(database="lake") as cursor:
+            cursor.execute("select nspname from pg_namespace")
+            there = {name for (name,) in cursor.fetchall()}
+        missing = [target for target in self.targets if target not in there]
+        if missing and not read_only:
+            with self._server.lock("lake catalogs"), self._server.session(database="lake") as cursor:
+                for target in missing:
+                    cursor.execute(f"create schema if not exists {quoted(target)}")
+                    self._attach(target)
+        for target in self.targets:
+            if target not in missing:
+                self._attach(target, read_only=read_only)
+        self._con.execute(f"USE {CITY}")
+
+    def commit(
+        self,
+        target: str,
+        work: Callable[[DuckDBPyConnection], Result],
+        *,
+        author: str,
+        deliveries: Sequence[str] = (),
+        message: str = "",
+    ) -> Result:
+        """Run `work` in one guarded transaction on the catalog `target`; see `resources.guard.Guard.commit`."""
+        return self._guard.commit(target, work, author=author, deliveries=deliveries, message=message)
+
+    def apply_catalog(self) -> None:
+        """Bring every catalog to the tables the catalogue calls for: one transaction each, none when nothing changed.
+
+        New tables and columns are added; what the catalogue no longer names stays as it is.
+
+        Raises:
+            LakeSchemaError: a column's type changed, which only a rebuild can bring about; every one is named.
+        """
+        with self._server.session() as cursor:
+            cursor.execute("select target, fingerprint from ops.applied")
+            applied = dict(cursor.fetchall())
+            for target in self.targets:
+                wanted = tables(self._catalog, target)
+                described = json.dumps([(*name, list(columns.items())) for name, columns in wanted.items()])
+                fingerprint = hashlib.sha256(described.encode()).hexdigest()
+                if applied.get(target) == fingerprint:
+                    continue
+                self._apply(target, wanted)
+                cursor.execute(
+                    "insert into ops.applied values (%s, %s) on conflict (target) do update"
+                    " set fingerprint = excluded.fingerprint, applied_at = now()",
+                    (target, fingerprint),
+                )
+
+    def replace(self, con: DuckDBPyConnection, table: str, query: str, key: Sequence[str]) -> Changed:
+        """Make `table` equal to `query` by writing the difference alone; call it inside a commit's work.
+
+        Rows are brought together by `key` and compared by `_hash`, computed here over all columns of `query` as the
+        table's types hold them.
+
+        Raises:
+            LakeSchemaError: `query` has a column the table lacks, an aggregate of 128 bits (the lake would lose its
+                last digits: cast it to BIGINT), or two rows for one key.
+        """
+        rows = self._with_hash(con, table, query)
+        keys = ", ".join(map(quoted, key))
+        before = _count(con, f"FROM {table}")
+        if before == 0:
+            con.execute(f"INSERT INTO {table} BY NAME {rows}")
+            self._check_unique(con, table, table, keys)
+            return Changed(inserted=_count(con, f"FROM {table}"), deleted=0, unchanged=0)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE _next AS {rows}")
+        self._check_unique(con, table, "_next", keys)
+        same = " AND ".join(f"o.{quoted(c)} IS NOT DISTINCT FROM n.{quoted(c)}" for c in [*key, "_hash"])
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE _gone AS SELECT o.rowid AS at FROM {table} o ANTI JOIN _next n ON {same}"
+        )
+        deleted = _count(con, "FROM _gone")
+        if deleted == before:
+            con.execute(f"DELETE FROM {table}")
+        elif deleted:
+            con.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT at FROM _gone)")
+        unchanged = before - deleted
+        inserted = _count(con, "FROM _next") - unchanged
+        if inserted:
+            con.execute(f"INSERT INTO {table} BY NAME SELECT n.* FROM _next n ANTI JOIN {table} o ON {same}")
+        con.execute("DROP TABLE _next; DROP TABLE _gone")
+        return Changed(inserted, deleted, unchanged)
+
+    def _with_hash(self, con: DuckDBPyConnection, table: str, query: str) -> str:
+        types = _describe(con, f"FROM {table}")
+        given = _describe(con, query)
+        if strange := given.keys() - (types.keys() - {"_hash"}):
+            raise LakeSchemaError(f"{table} has no column {', '.join(sorted(strange))} to put the query's values in")
+        if wide := sorted(name for name, kind in given.items() if "HUGEINT" in kind):
+            raise LakeSchemaError(f"{table}: cast {', '.join(wide)} to BIGINT: the lake loses digits of HUGEINT")
+        casts = ", ".join(f"CAST({quoted(n)} AS {types[n]}) AS {quoted(n)}" for n in given)
+        return f"SELECT *, hash({', '.join(map(quoted, given))}) AS _hash FROM (SELECT {casts} FROM ({query}\n))"
+
+    def _check_unique(self, con: DuckDBPyConnection, table: str, source: str, keys: str) -> None:
+        repeated = _count(con, f"FROM (SELECT 1 FROM {source} GROUP BY {keys} HAVING count(*) > 1)")
+        if repeated:
+            raise LakeSchemaError(f"{table}: {repeated} keys ({keys}) stand in more than one row of the query")
+
+    def _attach(self, target: str, *, read_only: bool = False) -> None:
+        data = self._folder / target
+        data.mkdir(mode=0o700, exist_ok=True)
+        options = [
+            "META_SECRET lake",
+            f"META_SCHEMA {literal(target)}",
+            f"DATA_PATH {literal(f'{data}/')}",
+            "OVERRIDE_DATA_PATH true",  # the home may have moved
+            "DATA_INLINING_ROW_LIMIT 0",
+            *(["READ_ONLY"] if read_only else []),
+        ]
+        extra = {"host", "port", "user", "password", "dbname"}
+        words = " ".join(f"{k}={v}" for k, v in self._server.parts(database="lake").items() if k not in extra)
+        self._con.execute(f"ATTACH {literal(f'ducklake:postgres:{words}')} AS {quoted(target)} ({', '.join(options)})")
+
+    def _configure(self, target: str) -> None:
+        for option, value in {"parquet_compression": "'zstd'", "require_commit_message": "true"}.items():
+            self._con.execute(f"CALL {quoted(target)}.set_option({literal(option)}, {value})")
+
+    def _apply(self, target: str, wanted: Mapping[tuple[str, str], Columns]) -> None:
+        there = self._existing(target)
+        problems: list[str] = []
+        statements = [
+            f"CREATE SCHEMA IF NOT EXISTS {quoted(target)}.{quoted(s)}" for s in sorted({s for s, _ in wanted})
+        ]
+        for (schema, name), columns in wanted.items():
+            table = ".".join(map(quoted, (target, schema, name)))
+            if (schema, name) not in there:
+                listed = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
+                statements.append(f"CREATE TABLE {table} ({listed})")
+                continue
+            known = there[schema, name]
+            for column, kind in columns.items():
+                if column not in known:
+                    statements.append(f"ALTER TABLE {table} ADD COLUMN {quoted(column)} {kind}")
+                elif known[column] != kind:
+                    problems.append(f"{target}.{schema}.{name}.{column} is {known[column]}, the catalogue says {kind}")
+        if problems:
+            raise LakeSchemaError("\n".join(["types cannot change in place:", *problems]))
+
+        self._configure(target)
+
+        def work(con: DuckDBPyConnection) -> None:
+            for statement in statements:
+                con.execute(statement)
+
+        self._guard.commit(target, work, author="catalogue", message="apply the catalogue")
+
+    def _existing(self, target: str) -> dict[tuple[str, str], dict[str, str]]:
+        """Columns and types of the tables that exist; DuckDB's own listing takes half a minute at 5,000 tables."""
+        with self._server.session(database="lake") as cursor:
+            cursor.execute(
+                f"select s.schema_name, t.table_name from {quoted(target)}.ducklake_table t"
+                f" join {quoted(target)}.ducklake_schema s using (schema_id)"
+                " where t.end_snapshot is null and s.end_snapshot is null"
+            )
+            names = cursor.fetchall()
+        return {
+            (schema, name): _describe(self._con, f"FROM {quoted(target)}.{quoted(schema)}.{quoted(name)}")
+            for schema, name in names
+        }
+
+
+def _describe(con: DuckDBPyConnection, query: str) -> dict[str, str]:
+    return {name: kind for name, kind, *_ in con.execute(f"DESCRIBE {query}").fetchall()}
+
+
+def _count(con: DuckDBPyConnection, source: str) -> int:
+    row = con.execute(f"SELECT count(*) {source}").fetchone()
+    if row is None:
+        raise duckdb.InternalException("count(*) gave no row")
+    return int(row[0])
