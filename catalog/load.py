@@ -100,7 +100,8 @@ class _StrictLoader(yaml.CSafeLoader):
         keys = Counter(key.value for key, _ in node.value)
         for key, times in keys.items():
             if times > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands {times} times", node.start_mark)
+                message = f"key {key!r} stands {times} times"
+                raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -136,6 +137,11 @@ class _Reader:
                 self.report(path, where, value if not isinstance(value, dict) else None, item["msg"] + hint)
             return None
 
+    def named(self, folder: str, model: type[Model]) -> dict[str, Model]:
+        """Every YAML file of a folder as a model, by file name."""
+        read = {path.stem: self.read(path, model, name=path.stem) for path in self.files(folder)}
+        return {name: value for name, value in read.items() if value is not None}
+
     def files(self, folder: str, pattern: str = "*.yaml") -> Iterator[Path]:
         yield from sorted((self.root / folder).glob(pattern))
 
@@ -156,10 +162,10 @@ def load_catalog(root: Path) -> Catalog:
     reader = _Reader(root)
     if not (root / "departments").is_dir():
         raise CatalogError([CatalogProblem("departments", "(folder)", str(root), "the catalogue folder must hold it")])
-    codes = {p.stem: m for p in reader.files("codes") if (m := reader.read(p, CodeList, name=p.stem))}
+    codes = reader.named("codes", CodeList)
     departments, resources = _read_departments(reader)
-    libraries = {p.stem: m for p in reader.files("libraries") if (m := reader.read(p, Library, name=p.stem))}
-    products = {p.stem: m for p in reader.files("publish") if (m := reader.read(p, Product, name=p.stem))}
+    libraries = reader.named("libraries", Library)
+    products = reader.named("publish", Product)
     thematic: dict[str, ThematicTable] = {}
     for path in reader.files("thematic", "*/*.yaml"):
         sql = path.with_suffix(".sql")
@@ -197,9 +203,7 @@ def _read_departments(reader: _Reader) -> tuple[dict[str, Department], dict[str,
         elif department := reader.read(own, Department, name=folder.name):
             departments[folder.name] = department
         for path in sorted(folder.glob("*.yaml")):
-            if path != own and (
-                resource := reader.read(path, Resource, department=folder.name, name=path.stem)
-            ):
+            if path != own and (resource := reader.read(path, Resource, department=folder.name, name=path.stem)):
                 resources[resource.id] = resource
     return departments, resources
 
@@ -216,10 +220,10 @@ def _check_codes(reader: _Reader, catalog: Catalog) -> None:
             if missing:
                 reader.report(path, "(header)", rows.fieldnames, f"must hold the columns {', '.join(sorted(missing))}")
                 continue
-            times = Counter((row["code"], row.get("valid_from")) for row in rows)
-        for (code, _), count in times.items():
+            times = Counter(row["code"] for row in rows)
+        for code, count in times.items():
             if count > 1:
-                reader.report(path, "code", code, f"must stand once per period, stands {count} times")
+                reader.report(path, "code", code, f"must stand once, stands {count} times")
 
 
 def _check_columns(reader: _Reader, catalog: Catalog, file: str, columns: Mapping[str, Column]) -> None:
@@ -235,10 +239,15 @@ def _check_rules(reader: _Reader, catalog: Catalog, file: str, rules: Iterable[R
             kind, target = lookup.to.split(".", 1)
             known = {"base": catalog.libraries, "codes": catalog.codes}.get(kind)
             where = f"rules.{rule.id}.lookup.{name}.to"
-            if known is None:
-                reader.known(file, where, lookup.to, catalog.resources)
-            else:
+            if known is not None:
                 reader.known(file, where, target, known)
+                continue
+            reader.known(file, where, lookup.to, catalog.resources)
+            partner = catalog.resources.get(lookup.to)
+            if partner and lookup.on:
+                reader.known(file, where.removesuffix("to") + "on", lookup.on, partner.columns)
+            elif partner and len(partner.key) > 1:
+                reader.report(file, where, lookup.to, f"needs `on`: its key is {', '.join(partner.key)}")
 
 
 def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> None:
@@ -269,8 +278,8 @@ def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:
     reader.known(file, "lead", library.lead, catalog.departments)
     suppliers: dict[str, set[str]] = {}
     for resource in catalog.sources_of(library.name):
-        for attribute in resource.supplies:
-            suppliers.setdefault(attribute, set()).add(resource.department)
+        for supplied in resource.supplies:
+            suppliers.setdefault(supplied, set()).add(resource.department)
     for name, attribute in library.attributes.items():
         if attribute.codes:
             reader.known(file, f"attributes.{name}.codes", attribute.codes, catalog.codes)

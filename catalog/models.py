@@ -78,6 +78,10 @@ class Identifier(StrEnum):
     certificate_id = "certificate_id"  # GB/T 36904-2018
 
 
+# Documents of `person_id_types` whose number is a person number of 15 or 18 characters; the numbers of passports and
+# travel permits follow no check that we know.
+PERSON_NUMBER_TYPES = ("111", "112", "113", "154", "553")
+
 Dimension = Literal["completeness", "accuracy", "freshness", "consistency", "uniqueness"]
 DIMENSIONS: tuple[Dimension, ...] = ("completeness", "accuracy", "freshness", "consistency", "uniqueness")
 
@@ -276,6 +280,13 @@ class Resource(Frozen):
     def id(self) -> str:
         return f"{self.department}.{self.name}"
 
+    def id_type_of(self, column: str) -> str | None:
+        """The column that says which document a person number belongs to: `id_type` for `id_number`, by name."""
+        if self.columns[column].identifier is not Identifier.person_id or not column.endswith("id_number"):
+            return None
+        partner = column.removesuffix("id_number") + "id_type"
+        return partner if partner in self.columns else None
+
 
 class Authority(Frozen):
     """The department whose value stands, from a date on."""
@@ -387,7 +398,8 @@ class Product(Frozen):
 class CodeList(Frozen):
     """A code list: standard, version and source; its rows are `<name>.csv` beside the YAML.
 
-    The CSV has the columns code, zh, en and may have valid_from, valid_to (years or dates) and successor.
+    The CSV has one row per code and the columns code, zh, en, and may have valid_from, valid_to (years or dates) and
+    successor (several joined with ;).
     """
 
     name: Name
