@@ -1,0 +1,151 @@
+"""The landing folder: which files in it are deliveries, and which of them are complete.
+
+A file counts when its manifest is there, or when two looks a second apart find it unchanged and its format whole
+(gzip trailer, zip directory, Parquet footer, final newline), or when nobody has touched it for a minute: then what is
+wrong with it is for the reader to say. `*.part`, names that begin with a dot (unfinished transfers) and the feedback
+folders are not deliveries. Registering and archiving is `assets.deliveries`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from resources import clock
+from resources.reader import Kind
+
+MANIFEST = ".manifest.json"
+KINDS: tuple[Kind, ...] = get_args(Kind)
+FRESH = 60.0  # seconds since the last write
+PATIENCE = 10.0  # seconds a fresh and incomplete file is watched
+LOOK = 1.0  # seconds between two looks
+CHUNK = 1_000_000
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file in landing. `place` are the folders it lies in; `ordinary` is false for links and devices."""
+
+    path: Path
+    place: tuple[str, ...]
+    manifest: Path | None
+    ordinary: bool
+
+    @property
+    def shown(self) -> str:
+        """The file's name as text whatever bytes it holds."""
+        return os.fsencode(self.path.name).decode("utf-8", "backslashreplace")
+
+    @property
+    def packed(self) -> bool:
+        return self.path.name.lower().endswith(".gz")
+
+    @property
+    def kind(self) -> Kind | None:
+        """The format its name states, if it is one we read."""
+        return kind_of(self.path.name)
+
+    @property
+    def suffix(self) -> str:
+        """What the archived file's name ends in: `.csv.gz`; nothing when the format is unknown."""
+        return f".{self.kind}{'.gz' if self.packed else ''}" if self.kind else ""
+
+    def state(self) -> tuple[int, int]:
+        """What a second look compares: bytes and time of the last write (ns)."""
+        found = self.path.lstat()
+        return found.st_size, found.st_mtime_ns
+
+    def complete(self) -> bool:
+        """Whether the format's end is there."""
+        if not self.ordinary or self.kind is None or not self.path.stat().st_size:
+            return True
+        if self.packed:
+            return _gzip_ends(self.path)
+        if self.kind == "xlsx":
+            return zipfile.is_zipfile(self.path)
+        ends = {"parquet": (b"PAR1",), "json": (b"]", b"}")}.get(self.kind, (b"\n", b"\r"))
+        end = _last_bytes(self.path, 64)
+        return (end.rstrip() if self.kind == "json" else end).endswith(ends)
+
+
+def kind_of(name: str) -> Kind | None:
+    """The format a file name states, `.gz` aside."""
+    ending = name.lower().removesuffix(".gz").rpartition(".")[2]
+    return next((kind for kind in KINDS if kind == ending), None)
+
+
+def settled(landing: Path, patience: float = PATIENCE) -> tuple[list[Arrival], int]:
+    """Complete arrivals, oldest first, and how many files must wait.
+
+    Takes a second when fresh files came without manifest, up to `patience` seconds when one of them is incomplete: one
+    that nobody touched all that time is taken as it is, for the reader to say what it lacks.
+    """
+    start = time.monotonic()
+    since: dict[Path, tuple[tuple[int, int], float]] = {}  # last known state and when it was first seen
+    while True:
+        now = time.monotonic()
+        arrivals = list(_arrivals(landing, ()))
+        waiting: set[Path] = set()
+        for arrival in filter(_undecided, arrivals):
+            state = arrival.state()
+            if arrival.path not in since or since[arrival.path][0] != state:
+                since[arrival.path] = (state, now)
+            quiet = now - since[arrival.path][1]
+            if quiet < LOOK or (quiet < patience and not arrival.complete()):
+                waiting.add(arrival.path)
+        if not waiting or now - start > patience + LOOK:
+            found = [arrival for arrival in arrivals if arrival.path not in waiting]
+            return sorted(found, key=lambda a: (a.state()[1], a.path)), len(waiting)
+        time.sleep(LOOK)
+
+
+def _undecided(arrival: Arrival) -> bool:
+    age = clock.now().timestamp() - arrival.state()[1] / 1e9
+    return arrival.manifest is None and arrival.ordinary and age < FRESH
+
+
+def _arrivals(folder: Path, place: tuple[str, ...]) -> Iterator[Arrival]:
+    """Every file below landing that is a delivery or wants to be one; links are not followed."""
+    with os.scandir(folder) as entries:
+        named = {entry.name: entry for entry in entries}
+    for name, entry in named.items():
+        if entry.is_dir(follow_symlinks=False):
+            if len(place) != 1 or name != "feedback":
+                yield from _arrivals(Path(entry.path), (*place, name))
+        elif not (name.startswith(".") or name.endswith((".part", MANIFEST))):
+            beside = next((c for c in _manifest_names(name) if c in named), None)
+            ordinary = stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
+            yield Arrival(Path(entry.path), place, folder / beside if beside else None, ordinary)
+
+
+def _manifest_names(name: str) -> Sequence[str]:
+    """`a.csv.gz` may be described by `a.csv.gz.manifest.json`, `a.csv.manifest.json` or `a.manifest.json`."""
+    unpacked = name.removesuffix(".gz")
+    return [f"{base}{MANIFEST}" for base in (name, unpacked, unpacked.rpartition(".")[0])]
+
+
+def _gzip_ends(path: Path) -> bool:
+    """Whether the compressed stream comes to its end; damaged data counts as ended, waiting would not mend it."""
+    stream = zlib.decompressobj(wbits=31)
+    with path.open("rb") as file:
+        while not stream.eof and (chunk := file.read(CHUNK)):
+            try:
+                while chunk and not stream.eof:
+                    stream.decompress(chunk, CHUNK)
+                    chunk = stream.unconsumed_tail
+            except zlib.error:
+                return True
+    return stream.eof
+
+
+def _last_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - count))
+        return file.read()
