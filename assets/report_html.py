@@ -1,0 +1,110 @@
+"""How the report site writes a word, a number, a share and a file's reason: small functions the templates call.
+
+Add a function here when two templates need the same piece of text. Words live in `assets.report_words`, pictures in
+`assets.report_charts`, and which figure stands on which page is the business of `assets.reports`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from assets import report_charts, report_words
+from assets.report_figures import Ratio
+from assets.report_words import Word
+from catalog.models import DIMENSIONS, INDICATORS
+
+TEMPLATES = Path(__file__).with_name("templates")
+# An ID number of 15 or 18 characters or a mobile number, wherever a file name or a reason may have carried one in.
+_PERSONAL = re.compile(r"(?<![0-9A-Za-z])(\d{17}[0-9Xx]|\d{15}|1[3-9]\d{9})(?![0-9A-Za-z])")
+_BANDS = ((0.0, "s0"), (0.001, "s1"), (0.01, "s2"), (0.05, "s3"))  # failed share up to ..., shade of the cell
+WORDS = {
+    "severity": report_words.SEVERITIES,
+    "dimension": report_words.DIMENSIONS,
+    "verdict": report_words.VERDICTS,
+    "quarantine": report_words.QUARANTINE,
+    "feed": report_words.FEEDS,
+    "cycle": report_words.CYCLES,
+    "mode": report_words.MODES,
+    "sharing": report_words.SHARING,
+    "turn": report_words.TURNS,
+}
+
+
+def environment() -> Environment:
+    """The templates with everything they may call; escaping on, an unknown name an error."""
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    env.globals.update(t=both, tip=tip, word=labelled, charts=report_charts, dimensions=DIMENSIONS, indicators=INDICATORS)
+    env.filters.update(n=number, clean=redact, failing=failing_share, passing=passing_share, band=band, width=width)
+    return env
+
+
+def both(zh: str, en: str) -> Markup:
+    """One text in both languages; the style sheet decides which is seen."""
+    return Markup(f'<span lang="zh-CN">{escape(zh)}</span><span lang="en">{escape(en)}</span>')
+
+
+def tip(zh: str, en: str) -> str:
+    """A tooltip: an attribute cannot follow the page's language, so it says both."""
+    return f"{zh} · {en}"
+
+
+@cache
+def labelled(kind: str, name: str) -> Markup:
+    """The word for a value of `kind`, its meaning in a tooltip."""
+    said: Word = report_words.word(WORDS[kind], name)
+    note = f' title="{escape(tip(said.zh_note, said.en_note))}"' if said.zh_note else ""
+    return Markup(f'<span class="word"{note}>{both(said.zh, said.en)}</span>')
+
+
+def number(value: int | None) -> str:
+    """A count with thousands separated; what is not known is a dash, never a zero."""
+    return "—" if value is None else f"{value:,}"
+
+
+def redact(text: str) -> str:
+    """`text` with anything shaped like an ID or mobile number masked but for its first three characters."""
+    return _PERSONAL.sub(lambda found: found[0][:3] + "*" * (len(found[0]) - 3), text)
+
+
+def failing_share(ratio: Ratio | None) -> str:
+    """Failed of applicable. Rounding never turns a failure into 0.00 % nor a lone pass into 100 %."""
+    return _share(ratio.failed, ratio.applicable) if ratio else "—"
+
+
+def passing_share(ratio: Ratio | None) -> str:
+    """Passed of applicable, by the same rounding."""
+    return _share(ratio.applicable - ratio.failed, ratio.applicable) if ratio else "—"
+
+
+def band(ratio: Ratio | None) -> str:
+    """The shade of a score cell."""
+    if ratio is None or ratio.applicable == 0:
+        return "none"
+    share = ratio.failed / ratio.applicable
+    return next((name for limit, name in _BANDS if share <= limit), "s4")
+
+
+def width(ratio: Ratio) -> str:
+    """The length of a bar in percent: at least 1 when anything failed, so that it can be seen."""
+    if not ratio.failed or not ratio.applicable:
+        return "0"
+    return f"{max(1.0, 100 * ratio.failed / ratio.applicable):.1f}"
+
+
+def _share(part: int, whole: int) -> str:
+    if whole == 0:
+        return "—"
+    if part in (0, whole):
+        return "0 %" if part == 0 else "100 %"
+    if part * 20_000 < whole:
+        return "<0.01 %"
+    if (whole - part) * 20_000 < whole:
+        return ">99.99 %"
+    return f"{100 * part / whole:.2f} %"

@@ -1,0 +1,116 @@
+"""What the report site shows of the corrections ledger: orders, items by state, and what this pass changed.
+
+Split from `assets.report_figures` because it reads another database; the same rules hold: set-based queries, counts
+and dates only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from duckdb import DuckDBPyConnection
+
+from assets.report_figures import read
+
+URGENT_ORDERS = 200  # orders listed on one department page, the most urgent first
+DUE_SOON_DAYS = 3  # calendar days
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order that still has open items."""
+
+    order_id: str
+    number: str
+    department: str
+    resource: str
+    rule_id: str
+    severity: str
+    opened_on: date
+    due_on: date
+    provisional: bool
+    items: int
+    items_open: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCount:
+    """Orders of one department; open ones include those due soon and those overdue."""
+
+    department: str
+    open: int
+    due_soon: int
+    overdue: int
+    closed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCount:
+    """Items of one department in one state."""
+
+    department: str
+    state: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChange:
+    """Items of one department opened, verified and relapsed in this pass."""
+
+    department: str
+    new: int
+    verified: int
+    relapsed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger's figures as of one business date."""
+
+    orders: list[Order]
+    counts: list[OrderCount]
+    items: list[ItemCount]
+    changes: list[ItemChange]
+
+
+_ORDERS = """
+    select order_id, order_number, department, resource, rule_id, severity, opened_on, due_on, due_provisional, items, open
+    from (select *, row_number() over (partition by department order by due_on, order_number) as urgency
+          from temp.report_orders where open > 0)
+    where urgency <= $listed order by department, urgency"""
+
+_COUNTS = """
+    select department, count(*) filter (open > 0), count(*) filter (open > 0 and due_on between $as_of and $soon),
+           count(*) filter (open > 0 and due_on < $as_of), count(*) filter (open = 0)
+    from temp.report_orders group by department order by department"""
+
+# The last event of an item is its state (ledger.item_states); counted here in one scan instead of a lookup per item.
+_ITEMS = """
+    select department, state, count(*)
+    from (select department, item_id, arg_max(state, number) as state from shuyuan.ledger.events group by all)
+    group by all order by department, state"""
+
+_CHANGES = """
+    select department, count(distinct item_id) filter (event = 'opened'),
+           count(distinct item_id) filter (event in ('verified_as_suggested', 'verified_otherwise')),
+           count(distinct item_id) filter (event = 'reopened')
+    from shuyuan.ledger.events where as_of = $as_of group by department order by department"""
+
+
+def collect_ledger(con: DuckDBPyConnection, as_of: date) -> Ledger:
+    """Read the ledger once and count it; an order is overdue when its due date lies before `as_of`."""
+    con.execute("""
+        create or replace temp table report_orders as
+        select order_id, order_number, department, resource, rule_id, severity, opened_on, due_on, due_provisional,
+               items::BIGINT as items, open::BIGINT as open
+        from shuyuan.ledger.order_states""")
+    try:
+        return Ledger(
+            orders=read(con, _ORDERS, Order, {"listed": URGENT_ORDERS}),
+            counts=read(con, _COUNTS, OrderCount, {"as_of": as_of, "soon": as_of + timedelta(days=DUE_SOON_DAYS)}),
+            items=read(con, _ITEMS, ItemCount, {}),
+            changes=read(con, _CHANGES, ItemChange, {"as_of": as_of}),
+        )
+    finally:
+        con.execute("drop table temp.report_orders")
