@@ -10,19 +10,20 @@ WITH cell AS (
     SELECT n, county.c, county.code AS county_code, county.old_code,
         2 * (round * 16 + cell % 16) + dice(n, 'sex', 2) AS sequence,
         getvariable('start')::DATE - 40 - (cell // 16)::INTEGER AS birth_date,
+        dice(n, 'origin', 100) < 9 AS migrant,
         CASE WHEN dice(n, 'kind', 1000) < 8 THEN 'hong_kong' WHEN dice(n, 'kind', 1000) < 12 THEN 'macao'
             WHEN dice(n, 'kind', 1000) < 18 THEN 'taiwan' WHEN dice(n, 'kind', 1000) < 26 THEN 'foreigner'
             ELSE 'citizen' END AS kind
     FROM cell JOIN county ON cell % 16 BETWEEN first_slot AND first_slot + slots - 1
 )
-SELECT n, c, county_code, kind, birth_date, sequence,
+SELECT n, c, kind, migrant, birth_date, sequence,
     CASE sequence % 2 WHEN 1 THEN '1' ELSE '2' END AS sex,
     (year(getvariable('start')::DATE) - year(birth_date)
         - (strftime(birth_date, '%m%d') > strftime(getvariable('start')::DATE, '%m%d'))::INTEGER)::INTEGER AS age,
     CASE kind
         WHEN 'hong_kong' THEN '810000' WHEN 'macao' THEN '820000' WHEN 'taiwan' THEN '830000'
         WHEN 'foreigner' THEN '934' || pick(['840', '826', '250', '276', '643', '392', '410'], n, 'country')
-        WHEN 'citizen' THEN CASE WHEN dice(n, 'origin', 100) < 2 THEN pick(['340103', '320102', '330106', '110105'], n, 'origin2')
+        WHEN 'citizen' THEN CASE WHEN migrant THEN pick(['340103', '320102', '330106', '110105'], n, 'origin2')
             WHEN birth_date < DATE '1999-10-01' THEN old_code
             WHEN county_code = '341504' AND birth_date < DATE '2016-01-01' THEN '341522' ELSE county_code END
     END AS region,
@@ -65,33 +66,39 @@ CREATE TABLE person AS
 WITH spouse AS (
     SELECT husband AS n, wife AS spouse, n AS couple, divorced_on, wife_dead AS widowed FROM couple
     UNION ALL SELECT wife, husband, n, divorced_on, husband_dead FROM couple
+), whole AS (
+    SELECT p.* EXCLUDE (body, c), body || person_check(body::BIGINT) AS id_number, c AS birth_county, spouse, couple,
+        CASE WHEN couple IS NULL THEN '10' WHEN divorced_on IS NOT NULL THEN '40' WHEN widowed THEN '30' ELSE '20' END AS marital_status,
+        least(p.n, coalesce(spouse, p.n)) AS household,
+        -- pillars are named by other registers (legal representatives, holders): they take no defects
+        death_date IS NULL AND age BETWEEN 22 AND 75 AND kind = 'citizen' AND dice(p.n, 'pillar', 5) = 0 AS pillar,
+        death_date IS NULL AND kind = 'citizen' AND share(p.n, 'moved') < greatest(0.01, least(0.06, 60.0 / getvariable('people'))) AS moved
+    FROM person_core AS p LEFT JOIN spouse ON spouse.n = p.n
 )
-SELECT p.* EXCLUDE (body), body || person_check(body::BIGINT) AS id_number,
-    spouse, couple,
-    CASE WHEN couple IS NULL THEN '10' WHEN divorced_on IS NOT NULL THEN '40' WHEN widowed THEN '30' ELSE '20' END AS marital,
-    ((c - 1) * 48 + 1 + dice(least(p.n, coalesce(spouse, p.n)), 'village', 48))::INTEGER AS village,
-    least(p.n, coalesce(spouse, p.n)) AS household,
-    CASE WHEN kind <> 'citizen' THEN NULL WHEN dice(p.n, 'ethnic', 100) < 94 THEN '01' ELSE pick(['03', '15', '11', '04', '13'], p.n, 'ethnic2') END AS ethnic,
-    pick(['10', '20', '30', '40', '60', '70', '80'], p.n, 'education') AS education,
-    '199' || digits((p.n * 7919 + dice(0, 'phone', 100000000)) % 100000000, 8) AS phone,
-    -- pillars are named by other registers (legal representatives, holders of certificates): they take no defects
-    death_date IS NULL AND age BETWEEN 22 AND 75 AND kind = 'citizen' AND dice(p.n, 'pillar', 4) = 0 AS pillar
-FROM person_core AS p LEFT JOIN spouse ON spouse.n = p.n
-ORDER BY p.n;
+SELECT w.* EXCLUDE (moved, pillar), pillar AND NOT moved AS pillar,
+    CASE w.kind WHEN 'citizen' THEN '111' WHEN 'foreigner' THEN '553' ELSE '154' END AS id_type,
+    CASE WHEN death_date IS NOT NULL THEN 'dead' WHEN moved THEN 'moved' WHEN w.kind <> 'citizen' OR migrant THEN 'permit' ELSE 'register' END AS standing,
+    -- known to one register only: what goes wrong there cannot make another register look wrong
+    NOT pillar AND death_date IS NULL AND dice(w.n, 'alone', 100) < CASE WHEN w.kind <> 'citizen' OR migrant THEN 40 ELSE 15 END AS alone,
+    CASE WHEN w.kind <> 'citizen' THEN NULL WHEN dice(w.n, 'ethnic', 100) < 94 THEN '01' ELSE pick(['03', '15', '11', '04', '13'], w.n, 'ethnic2') END AS ethnic_group,
+    '199' || digits((w.n * 7919 + dice(0, 'phone', 100000000)) % 100000000, 8) AS phone,
+    a.c, a.code AS address_code, a.name AS registered_address, a.division, a.village_code, a.village_name, a.county_name, a.town_name
+FROM whole AS w JOIN shared_address AS a ON a.place = (household * 7919 + 13) % getvariable('addresses')
+ORDER BY w.n;
 DROP TABLE person_core;
 
 CREATE TABLE pillar AS
-SELECT row_number() OVER (ORDER BY n) - 1 AS place, n, id_number, name, phone FROM person WHERE pillar ORDER BY n;
+SELECT row_number() OVER (ORDER BY n) - 1 AS place, * EXCLUDE (n, pillar), n AS person FROM person WHERE pillar ORDER BY n;
 SET VARIABLE pillars = (SELECT count(*) FROM pillar);
 
--- Children under 18 and the couple of their county whose wife was about 26 at the birth.
+-- Children under 18 and the couple of their mother's county of birth whose wife was about 26 at the birth.
 CREATE TABLE child AS
 WITH mother AS (
-    SELECT c, w.birth_date, couple.n AS couple, husband, wife FROM couple JOIN person AS w ON w.n = couple.wife
+    SELECT w.birth_county, w.birth_date, husband, wife FROM couple JOIN person AS w ON w.n = couple.wife
 ), young AS (
-    SELECT n, c, birth_date, (birth_date - INTERVAL 22 YEAR - to_days(dice(n, 'mother', 3000)::INTEGER))::DATE AS around
-    FROM person WHERE age < 18 AND kind = 'citizen'
+    SELECT n, birth_county, birth_date, (birth_date - INTERVAL 22 YEAR - to_days(dice(n, 'mother', 3000)::INTEGER))::DATE AS around
+    FROM person WHERE age < 18 AND standing = 'register'
 )
-SELECT young.n, mother.couple, mother.husband AS father, mother.wife AS mother
-FROM young ASOF JOIN mother ON young.c = mother.c AND young.around >= mother.birth_date
+SELECT young.n, mother.husband AS father, mother.wife AS mother
+FROM young ASOF JOIN mother ON young.birth_county = mother.birth_county AND young.around >= mother.birth_date
 ORDER BY young.n;

@@ -2,7 +2,8 @@
 -- Everything random comes from dice(), a hash of an ordinal, a salt and the seed: the same seed gives the same city.
 -- The check digits are written here anew and do not use quality_checks/macros.py, so that the two prove each other.
 
-CREATE TEMP MACRO dice(i, salt, sides) AS (hash(i::BIGINT, salt, getvariable('seed')) % (sides)::UBIGINT)::BIGINT;
+-- hashed twice: DuckDB's combination of several hashes leaves the low bits of different salts alike
+CREATE TEMP MACRO dice(i, salt, sides) AS (hash(hash(i::BIGINT, salt, getvariable('seed'))) % (sides)::UBIGINT)::BIGINT;
 CREATE TEMP MACRO share(i, salt) AS dice(i, salt, 1000000) / 1000000.0;
 CREATE TEMP MACRO pick(list, i, salt) AS list[1 + dice(i, salt, len(list))];
 CREATE TEMP MACRO day_between(i, salt, first, last) AS first + dice(i, salt, greatest(1, last - first + 1))::INTEGER;
@@ -33,8 +34,8 @@ CREATE TEMP MACRO credit_sum(body) AS (31 - (
     + at31(body, 16) * 30 + at31(body, 17) * 28) % 31) % 31;
 CREATE TEMP MACRO credit_code(body) AS body || letter(credit_sum(body));
 
--- 'MA' and six characters counted in base 31: a body no other ordinal has.
-CREATE TEMP MACRO organisation_body(i) AS 'MA' || letter(i // 28629151 % 31) || letter(i // 923521 % 31)
+-- 'XX' (no real organisation code begins so) and six characters counted in base 31: a body no other ordinal has.
+CREATE TEMP MACRO organisation_body(i) AS 'XX' || letter(i // 28629151 % 31) || letter(i // 923521 % 31)
     || letter(i // 29791 % 31) || letter(i // 961 % 31) || letter(i // 31 % 31) || letter(i % 31);
 
 -- ISO 7064 MOD 37,36 (GB/T 36904-2018). The state after a prefix is kept, so that long shared prefixes cost nothing.
@@ -79,3 +80,6 @@ SELECT
     west + (east - west) * ((t - 1) + 0.5) / 6 AS lon, south + (north - south) * ((v - 1) + 0.5) / 8 AS lat
 FROM county, range(1, 7) AS r(t), range(1, 9) AS s(v)
 ORDER BY 1;
+
+-- Taken with a share, and in a small city with a larger one, so that about `floor` of 1,000 people are.
+CREATE TEMP MACRO chosen(n, salt, rate, floor) AS share(n, salt) < least(0.95, greatest(rate, floor / getvariable('people')));

@@ -1,0 +1,101 @@
+"""The fictional city as tables: its truth, and what each department knows of it when nobody makes a mistake.
+
+`people.sql` and `entities.sql` invent the city, `feeds.sql` says each resource as a query over it. Add a resource
+there, as one section; a section gives at least the declared columns, and more by these names:
+`n` (unique, the order of the file), `entity` (whom the record is about), `free` (may take a defect) and, where some
+are, `alone` (no other register speaks of the entity). Mistakes are `plants`, time is `stories`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
+
+import duckdb
+
+from catalog.load import Catalog
+from catalog.models import Resource
+from demo.writers import FORMATS, Format
+
+_SECTION = re.compile(r"^-- @ (\S+) (\S+)$", re.MULTILINE)
+
+
+class DemoError(Exception):
+    """The demo city cannot tell a resource the catalogue declares."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One resource the city can deliver; `table` holds its clean records, all declared columns as text.
+
+    Besides the declared columns the table has `_n`, `_entity`, `_free`, `_alone` and `_key` (record key).
+    """
+
+    resource: Resource
+    kind: Format
+    rows: int
+
+    @property
+    def table(self) -> str:
+        return f'feed."{self.resource.id}"'
+
+
+def build(con: duckdb.DuckDBPyConnection, catalog: Catalog, *, people: int, seed: int, start: date) -> list[Feed]:
+    """Invent the city and say every resource of the catalogue it knows, smallest first.
+
+    Raises:
+        DemoError: a section does not give a declared column.
+    """
+    con.execute("SET VARIABLE people = ?::BIGINT", [people])
+    con.execute("SET VARIABLE seed = ?::BIGINT", [seed])
+    con.execute("SET VARIABLE start = ?::DATE", [start])
+    con.execute("CREATE TABLE department (name VARCHAR, title VARCHAR, code VARCHAR)")
+    con.executemany("INSERT INTO department VALUES (?, ?, ?)", [[d.name, d.title.zh, d.code] for d in catalog.departments.values()])
+    for name in ("vocabulary", "places", "people", "entities"):
+        con.execute(_text(name))
+    con.execute("CREATE SCHEMA feed")
+    feeds = [
+        _say(con, catalog.resources[name], kind, query)
+        for name, (kind, query) in sections().items()
+        if name in catalog.resources
+    ]
+    return sorted(feeds, key=lambda feed: (feed.rows, feed.resource.id))
+
+
+def sections() -> dict[str, tuple[Format, str]]:
+    """Format and query of each resource that `feeds.sql` can say."""
+    parts = _SECTION.split(_text("feeds"))
+    found: dict[str, tuple[Format, str]] = {}
+    for name, kind, query in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        match = next((known for known in FORMATS if known == kind), None)
+        if match is None:
+            raise DemoError(f"feeds.sql: {name}: format {kind} is not one of {', '.join(FORMATS)}")
+        found[name] = (match, query.strip().rstrip(";"))
+    return found
+
+
+def record_key(resource: Resource, *, prefix: str = "") -> str:
+    """SQL for the record key: the key columns' raw text joined with |."""
+    return " || '|' || ".join(f'{prefix}"{column}"' for column in resource.key)
+
+
+def _say(con: duckdb.DuckDBPyConnection, resource: Resource, kind: Format, query: str) -> Feed:
+    given = {row[0] for row in con.execute(f"DESCRIBE {query}").fetchall()}
+    missing = ({"n", "entity", "free"} | set(resource.columns)) - given
+    if missing:
+        raise DemoError(f"feeds.sql: {resource.id} does not give: {', '.join(sorted(missing))}")
+    columns = ", ".join(f'"{name}"::VARCHAR AS "{name}"' for name in resource.columns)
+    key = record_key(resource)
+    alone = "alone" if "alone" in given else "false"
+    con.execute(
+        f'CREATE TABLE feed."{resource.id}" AS SELECT *, {key} AS _key FROM (SELECT n::BIGINT AS _n, entity AS _entity,'
+        f" free AS _free, {alone} AS _alone, {columns} FROM ({query})) ORDER BY _n"
+    )
+    row = con.execute(f'SELECT count(*) FROM feed."{resource.id}"').fetchone()
+    return Feed(resource, kind, int(row[0]) if row else 0)
+
+
+def _text(name: str) -> str:
+    return (files("demo") / f"{name}.sql").read_text(encoding="utf-8")
