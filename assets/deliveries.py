@@ -108,7 +108,7 @@ class Delivery:
 
 
 def register(city: City, *, patience: float = PATIENCE) -> Registered:
-    """Archive and register everything complete in landing, oldest first. Grain: one row per file and as-of date.
+    """Archive and register everything complete in landing, oldest as-of date first. Grain: one row per file and as-of date.
 
     Rejected files are archived and registered too, with reasons that name file, field, value and what is allowed.
     `patience` is how many seconds a fresh, seemingly incomplete file is watched before it is left for the next time.
@@ -116,8 +116,9 @@ def register(city: City, *, patience: float = PATIENCE) -> Registered:
     found: Counter[str] = Counter()
     with city.server.lock("landing"), city.server.session() as cursor:
         arrivals, waiting = settled(city.home.landing, patience)
-        for arrival in arrivals:
-            found[_take(city, cursor, arrival)] += 1
+        examined = [(examine(city.catalog, arrival), arrival) for arrival in arrivals]
+        for delivery, arrival in sorted(examined, key=lambda pair: pair[0].as_of):
+            found[_take(city, cursor, delivery, arrival)] += 1
     return Registered(found["registered"], found["rejected"], found["duplicate"], waiting)
 
 
@@ -131,9 +132,8 @@ def due_passes(city: City) -> list[date]:
         return [as_of for (as_of,) in cursor.fetchall()]
 
 
-def _take(city: City, cursor: Any, arrival: Arrival) -> str:
+def _take(city: City, cursor: Any, delivery: Delivery, arrival: Arrival) -> str:
     """Archive, register, remove from landing; each step may have been done by a run that was killed."""
-    delivery = examine(city.catalog, arrival)
     target = None
     if arrival.ordinary:
         target = city.home.archive / delivery.archive_name
