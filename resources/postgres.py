@@ -214,12 +214,12 @@ class Server:
     def _make_roles(self, cursor: Any) -> None:
         for role in ROLES:
             cursor.execute("select from pg_roles where rolname = %s", (role,))
-            verb = "alter" if cursor.fetchone() else "create"
+            verb = "create" if cursor.fetchone() is None else "alter"
             cursor.execute(f"{verb} role {role} login password %s", (self._passwords[role],))
         cursor.execute("grant pipeline to current_user")
         for database in DATABASES:
             cursor.execute("select from pg_database where datname = %s", (database,))
-            if not cursor.fetchone():
+            if cursor.fetchone() is None:
                 cursor.execute(f"create database {database} encoding 'UTF8' template template0")
         if self._external is None:
             cursor.execute("revoke connect on database postgres, template1 from public")
