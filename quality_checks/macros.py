@@ -40,7 +40,7 @@ def _weighted(text: str, weights: tuple[int, ...], alphabet: str) -> str:
     return f"({' + '.join(terms)} - {sum(weights)})"
 
 
-# The weights of GB 11643 are powers of two, from 2^17 for the first digit to 2^1 for the seventeenth, modulo 11. Read the
+# The weights of GB 11643 are powers of two, from 2^17 for the first digit to 2^1 for the seventeenth, modulo 11. Read
 # digits 2 to 17 backwards as one hexadecimal number h: each byte holds two digits, and 256 = 1/4 modulo 11 is just the
 # ratio of the weights from byte to byte. So the weighted sum is 9 * (h + upper digit of each byte of h), modulo 11:
 # four times as fast as seventeen times ascii(substr(...)).
@@ -76,7 +76,7 @@ CREATE OR REPLACE TEMP MACRO person_id_ok(id) AS
          WHEN regexp_full_match(id, '[1-8][0-9]{{16}}[0-9X]')
          THEN substr('10X98765432', id_sum(id) + 1, 1) = substr(id, 18, 1)
               AND try_strptime(substr(id, 7, 8), '%Y%m%d') IS NOT NULL
-         ELSE regexp_full_match(id, '9[0-9A-Z]{{17}}')  -- foreign resident card of 2023: layout unverified, not accused
+         ELSE regexp_full_match(id, '9[0-9A-Z]{{17}}|[A-Z]{{3}}[0-9]{{12}}')  -- foreign residents: layouts unverified
               OR (regexp_full_match(id, '[1-8][0-9]{{14}}')
                   AND try_strptime('19' || substr(id, 7, 6), '%Y%m%d') IS NOT NULL) END;
 CREATE OR REPLACE TEMP MACRO person_id_normal(id) AS

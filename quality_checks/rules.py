@@ -1,0 +1,219 @@
+"""Rules as values: those generated from each column's declaration, and those stewards wrote in the YAML.
+
+A new kind of statement about a column in `catalog.models.Column` gets its rule here. Who evaluates rules is
+`quality_checks.runner`; sources compared with each other are `quality_checks.comparison`.
+
+One cause gives one finding: a blank is the business of `required`, a value that did not parse that of `type`, and every
+other generated rule applies to parsed values alone.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+
+from catalog.load import Catalog
+from catalog.models import PERSON_NUMBER_TYPES, Column, ColumnType, Identifier, Resource, Rule, Severity
+from quality_checks.macros import name, quote
+
+SMALL_LIST = 64  # code lists up to this length stand in the rule's text
+
+_TYPES = {
+    ColumnType.integer: ("整数", "a whole number"),
+    ColumnType.decimal: ("数字", "a number"),
+    ColumnType.date: ("有效日期", "a real date"),
+    ColumnType.timestamp: ("有效日期时间", "a real date and time"),
+    ColumnType.boolean: ("是或否", "yes or no"),
+}
+_IDENTIFIERS = {
+    Identifier.person_id: ("P02", "有效的公民身份号码", "a valid citizen ID number", "GB 11643-1999"),
+    Identifier.uscc: ("L01", "有效的统一社会信用代码", "a valid unified social credit code", "GB 32100-2015"),
+    Identifier.certificate_id: ("C01", "有效的电子证照标识", "a valid e-certificate identifier", "GB/T 36904-2018"),
+}
+_KEY_STANDARD = {Identifier.person_id: "P01", Identifier.uscc: "L01", Identifier.certificate_id: "C01"}
+
+
+def all_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:
+    """The resource's generated rules, then its written ones."""
+    return baseline_rules(resource, catalog) + resource.rules
+
+
+def pool_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:
+    """Rules that need nothing beyond the record and code lists: evaluated as soon as the pool is loaded."""
+    return tuple(rule for rule in all_rules(resource, catalog) if not looks_around(rule))
+
+
+def lookup_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:
+    """Rules that look into a library or another pool: evaluated when all of them are up to date."""
+    return tuple(rule for rule in all_rules(resource, catalog) if looks_around(rule))
+
+
+def looks_around(rule: Rule) -> bool:
+    """Whether the rule speaks of another table than a code list."""
+    return any(not lookup.to.startswith("codes.") for lookup in rule.lookup.values())
+
+
+def baseline_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:
+    """The rules every column's declaration implies, in column order, then the uniqueness of the key."""
+    found: list[Rule] = []
+    for column_name, column in resource.columns.items():
+        if column.required:
+            found.append(_required(resource, column_name, column))
+        if column.logical_type is not ColumnType.text:
+            found.append(_type(resource, column_name, column))
+        if column.max_length:
+            found.append(_length(resource, column_name, column, column.max_length))
+        if column.codes:
+            found.append(_code(resource, column_name, column, catalog))
+        if column.identifier:
+            found.append(_identifier(resource, column_name, column, column.identifier))
+    return (*found, _unique(resource))
+
+
+def _names_entity(resource: Resource, column: str) -> bool:
+    """Whether the record cannot be told apart, or brought to its entity, without this column."""
+    return column in resource.key or (resource.describes is not None and resource.describes.by == column)
+
+
+def _words(column: str) -> str:
+    return column.replace("_", " ")
+
+
+def _raw(column: str) -> str:
+    return f"_raw[{quote(column)}]"
+
+
+def _required(resource: Resource, column_name: str, column: Column) -> Rule:
+    stated = f"coalesce(trim({name(column_name)}) <> '', false)"
+    if column.logical_type is not ColumnType.text:
+        stated = f"{name(column_name)} IS NOT NULL OR {_raw(column_name)} IS NOT NULL"
+    key = _names_entity(resource, column_name)
+    return Rule(
+        id=f"{resource.id}.{column_name}.required",
+        that=stated,
+        column=column_name,
+        zh=f"{column.title}不得为空",
+        en=f"{_words(column_name)} is stated",
+        indicator="0201",
+        severity=Severity.block if key else Severity.error,
+        source="GB/T 36344-2018",
+        standard=_KEY_STANDARD.get(column.identifier) if key and column.identifier else None,
+    )
+
+
+def _type(resource: Resource, column_name: str, column: Column) -> Rule:
+    zh, en = _TYPES[column.logical_type]
+    return Rule(
+        id=f"{resource.id}.{column_name}.type",
+        that=f"{_raw(column_name)} IS NULL",
+        when=f"{name(column_name)} IS NOT NULL OR {_raw(column_name)} IS NOT NULL",
+        column=column_name,
+        zh=f"{column.title}应为{zh}",
+        en=f"{_words(column_name)} is {en}",
+        indicator="0302",
+        severity=Severity.error,
+        source="GB/T 36344-2018",
+    )
+
+
+def _length(resource: Resource, column_name: str, column: Column, most: int) -> Rule:
+    value = name(column_name)
+    return Rule(
+        id=f"{resource.id}.{column_name}.length",
+        that=f"length({value}) <= {most}",
+        column=column_name,
+        zh=f"{column.title}不得超过{most}个字符",
+        en=f"{_words(column_name)} has at most {most} characters",
+        indicator="0302",
+        severity=Severity.warn,
+        suggest=f"CASE WHEN length(text_normal({value})) <= {most} THEN text_normal({value}) END",
+        source="GB/T 36344-2018",
+    )
+
+
+def _code(resource: Resource, column_name: str, column: Column, catalog: Catalog) -> Rule:
+    value, codes = name(column_name), catalog.codes[column.codes or ""]
+    listed = read_codes(catalog.code_file(codes.name))
+    if len(listed) <= SMALL_LIST:
+        allowed = ", ".join(map(quote, listed))
+        pairs = ", ".join(f"{quote(said)}: {quote(meant)}" for said, meant in _aliases(listed).items())
+        suggest = f"element_at(MAP {{{pairs}}}, text_normal({value})::VARCHAR)"
+    else:
+        allowed = f"SELECT code FROM codes.{name(codes.name)}"
+        suggest = f"CASE WHEN text_normal({value}) IN ({allowed}) THEN text_normal({value}) END"
+    return Rule(
+        id=f"{resource.id}.{column_name}.code",
+        that=f"{value} IN ({allowed})",
+        when=f"trim({value}) <> ''",
+        column=column_name,
+        zh=f"{column.title}应取自代码表“{codes.title.zh}”（{codes.standard}）",
+        en=f"{_words(column_name)} is a code of {codes.title.en} ({codes.standard})",
+        indicator="0105",
+        severity=Severity.error,
+        suggest=suggest,
+        source=f"{codes.standard} {codes.version}",
+    )
+
+
+@lru_cache(maxsize=4096)
+def read_codes(path: Path) -> Mapping[str, tuple[str, str]]:
+    """A code list's codes in file order, each with its Chinese and English name; one that stands twice counts once."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        return MappingProxyType({row["code"]: (row["zh"], row["en"]) for row in csv.DictReader(lines)})
+
+
+def _aliases(codes: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """What else may stand for a code: its name, or the code without leading zeros; nothing that fits two codes."""
+    meant: dict[str, set[str]] = {}
+    for code, (zh, en) in codes.items():
+        for said in (code, zh, en, code.lstrip("0")):
+            meant.setdefault(said, set()).add(code)
+    return {said: code for said, (code, *others) in meant.items() if said and not others} or {"": ""}
+
+
+def _identifier(resource: Resource, column_name: str, column: Column, kind: Identifier) -> Rule:
+    value = name(column_name)
+    standard, zh, en, source = _IDENTIFIERS[kind]
+    when = f"trim({value}) <> ''"
+    suggest = f"{kind.value.removesuffix('_id')}_repair({value})"
+    if kind is Identifier.person_id:
+        id_type = resource.id_type_of(column_name)
+        if id_type:
+            when += f" AND {name(id_type)} IN ({', '.join(map(quote, PERSON_NUMBER_TYPES))})"
+        stem = column_name.removesuffix("id_number")
+        birth, sex = (_if_there(resource, stem + told) for told in ("birth_date", "sex"))
+        suggest = f"person_id_repair({value}, {birth}, {sex})"
+    return Rule(
+        id=f"{resource.id}.{column_name}.identifier",
+        that=f"{kind.value}_ok({value})",
+        when=when,
+        column=column_name,
+        zh=f"{column.title}应为{zh}，校验码正确",
+        en=f"{_words(column_name)} is {en}, its check character right",
+        indicator="0301",
+        severity=Severity.block if _names_entity(resource, column_name) else Severity.error,
+        suggest=suggest,
+        source=source,
+        standard=standard,
+    )
+
+
+def _if_there(resource: Resource, column: str) -> str:
+    return name(column) if column in resource.columns else "NULL"
+
+
+def _unique(resource: Resource) -> Rule:
+    return Rule(
+        id=f"{resource.id}.key.unique",
+        that="_copies = 1",
+        column=resource.key[0],
+        zh=f"同一批次中{'、'.join(resource.columns[column].title for column in resource.key)}不得重复",
+        en=f"Within a delivery no two records have the same {', '.join(map(_words, resource.key))}",
+        indicator="0303",
+        severity=Severity.error,
+        source="GB/T 36344-2018",
+        standard="F05",
+    )
