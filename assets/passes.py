@@ -6,6 +6,7 @@ A pass is `started` by its first stage and `finished` by its last; one that was 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 
@@ -14,9 +15,12 @@ from resources import clock
 from resources.city import City
 
 
-def start(city: City, as_of: date) -> None:
-    """Note that the pass to `as_of` has begun; a finished day that begins again counts as unfinished."""
-    with city.server.connect() as pg, pg.cursor() as cursor:
+def start(city: City, as_of: date, departments: Sequence[str] = ()) -> None:
+    """Note that the pass to `as_of` has begun and which deliveries it takes in: all up to that day, or a department's.
+
+    A finished day that begins again counts as unfinished.
+    """
+    with city.server.session() as cursor:
         cursor.execute(
             """
             INSERT INTO ops.passes (as_of, state, started_at) VALUES (%s, 'started', %s)
@@ -24,27 +28,39 @@ def start(city: City, as_of: date) -> None:
             """,
             (as_of, clock.now()),
         )
+        cursor.execute(
+            """
+            UPDATE ops.deliveries SET pass_as_of = %(day)s
+            WHERE state = 'registered' AND as_of <= %(day)s AND (cardinality(%(some)s::text[]) = 0 OR department = ANY(%(some)s))
+            """,
+            {"day": as_of, "some": list(departments)},
+        )
+
+
+def taken_in(city: City, as_of: date) -> list[str]:
+    """Resources, as `<department>.<resource>`, with a delivery that belongs to the pass."""
+    with city.server.session() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT department || '.' || resource FROM ops.deliveries WHERE pass_as_of = %s ORDER BY 1
+            """,
+            (as_of,),
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def finish(city: City, as_of: date, figures: Figures) -> None:
     """Note that every stage of the pass to `as_of` is done, with what it came to."""
-    with city.server.connect() as pg, pg.cursor() as cursor:
+    with city.server.session() as cursor:
         cursor.execute(
             "UPDATE ops.passes SET state = 'finished', finished_at = %s, summary = %s WHERE as_of = %s",
             (clock.now(), json.dumps(asdict(figures)), as_of),
         )
 
 
-def unfinished(city: City) -> list[date]:
-    """Days begun and not finished, oldest first."""
-    with city.server.connect() as pg, pg.cursor() as cursor:
-        cursor.execute("SELECT as_of FROM ops.passes WHERE state = 'started' ORDER BY as_of")
-        return [row[0] for row in cursor.fetchall()]
-
-
 def last_finished(city: City) -> date | None:
     """The newest day the city has been taken to."""
-    with city.server.connect() as pg, pg.cursor() as cursor:
+    with city.server.session() as cursor:
         cursor.execute("SELECT max(as_of) FROM ops.passes WHERE state = 'finished'")
         row = cursor.fetchone()
         return row[0] if row else None

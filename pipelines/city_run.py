@@ -101,7 +101,6 @@ def run_city(
 def _due(city: City, as_of: date | None, departments: Sequence[str]) -> list[date]:
     """Days to be made: those with new deliveries, those left unfinished, and the stated day when it is ahead of all."""
     days = set(deliveries.due_passes(city)) if not departments else _days_of(city, departments)
-    days |= set(passes.unfinished(city))
     if as_of:
         days = {day for day in days if day <= as_of}
         newest = max([*days, passes.last_finished(city) or date.min])
@@ -111,28 +110,15 @@ def _due(city: City, as_of: date | None, departments: Sequence[str]) -> list[dat
 
 
 def _days_of(city: City, departments: Sequence[str]) -> set[date]:
-    with city.server.connect() as pg, pg.cursor() as cursor:
+    with city.server.session() as cursor:
         cursor.execute(
-            "SELECT DISTINCT as_of FROM ops.deliveries WHERE state = 'registered' AND department = ANY(%s)",
+            """
+            SELECT DISTINCT as_of FROM ops.deliveries WHERE state = 'registered' AND department = ANY(%s)
+            UNION SELECT as_of FROM ops.passes WHERE state = 'started'
+            """,
             (list(departments),),
         )
         return {row[0] for row in cursor.fetchall()}
-
-
-def _with_work(city: City, day: date, departments: Sequence[str]) -> list[dg.AssetKey]:
-    """Pools with a delivery to take in this pass, or taken in by it before it was killed."""
-    with city.server.connect() as pg, pg.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT DISTINCT department, resource FROM ops.deliveries
-            WHERE (state = 'registered' AND as_of <= %s) OR pass_as_of = %s
-            ORDER BY department, resource
-            """,
-            (day, day),
-        )
-        rows = cursor.fetchall()
-    resources = (city.catalog.resources.get(f"{department}.{resource}") for department, resource in rows)
-    return [pool_key(r) for r in resources if r and (not departments or r.department in departments)]
 
 
 def _make_pass(
@@ -149,7 +135,9 @@ def _make_pass(
         return nullcontext(Pass(city, as_of, context.run.run_id if context.run else "unknown", watcher.step, figures))
 
     job = build_defs(catalog=catalog, opened=opened).resolve_job_def("city")
-    pools = _with_work(city, day, departments)
+    passes.start(city, day, departments)
+    chosen = [city.catalog.resources.get(name) for name in passes.taken_in(city, day)]
+    pools = [pool_key(r) for r in chosen if r and (not departments or r.department in departments)]
     later = [key for key in job.asset_layer.executable_asset_keys if key.path[0] != "pool"]
     watcher.plan(day, len(pools) + _steps(catalog))
     result = job.execute_in_process(

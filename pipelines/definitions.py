@@ -39,6 +39,8 @@ def open_city(settings: Settings, catalog: Catalog, *, read_only: bool = False) 
         threads=settings.threads,
         read_only=read_only,
     ) as city:
+        if not read_only:
+            city.lake.apply_catalog()
         yield city
 
 

@@ -12,6 +12,7 @@ create table if not exists ops.deliveries (
     sha256 text not null,
     bytes bigint not null,
     as_of date,
+    pass_as_of date,
     mode text,
     rows_declared bigint,
     rows_delivered bigint,
@@ -23,6 +24,7 @@ create table if not exists ops.deliveries (
 );
 create index if not exists deliveries_by_resource on ops.deliveries (department, resource, as_of);
 comment on table ops.deliveries is 'One row per delivery: a file that arrived once for one resource';
+comment on column ops.deliveries.pass_as_of is 'Business day of the pass that takes it in';
 comment on column ops.deliveries.reasons is 'Why it was rejected, or what was noticed: [{"code": …, "message": …}]';
 
 create table if not exists ops.passes (
