@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -232,10 +232,12 @@ def _check_columns(reader: _Reader, catalog: Catalog, file: str, columns: Mappin
             reader.known(file, f"columns.{name}.codes", column.codes, catalog.codes)
 
 
-def _check_rules(reader: _Reader, catalog: Catalog, file: str, rules: Iterable[Rule], columns: Iterable[str]) -> None:
+def _check_rules(reader: _Reader, catalog: Catalog, file: str, rules: Iterable[Rule], columns: Collection[str]) -> None:
     for rule in rules:
         reader.known(file, f"rules.{rule.id}.column", rule.column, columns)
         for name, lookup in rule.lookup.items():
+            if name in columns:
+                reader.report(file, f"rules.{rule.id}.lookup.{name}", name, "must not be the name of a column")
             kind, target = lookup.to.split(".", 1)
             known = {"base": catalog.libraries, "codes": catalog.codes}.get(kind)
             where = f"rules.{rule.id}.lookup.{name}.to"
