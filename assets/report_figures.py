@@ -1,8 +1,8 @@
 """The figures of the report site: a handful of set-based queries into plain typed values, no HTML and no words.
 
-Add a query here when a page needs a number that no figure holds yet; never one query per page. Personal values stay out:
-everything here is a count, a date, a name from the catalogue, or a delivery's file name and reasons (which
-`assets.reports` redacts before it shows them).
+Add a query here when a page needs a number that no figure holds yet; never one query per page. Personal values stay
+out: everything here is a count, a date, a name from the catalogue, or the file name and reasons of a delivery, which
+the templates redact (`assets.report_html.redact`).
 """
 
 from __future__ import annotations
@@ -142,13 +142,13 @@ class ResourcePass:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Records of one resource kept out of its pool for one reason: in its newest delivery, and ever."""
+    """Records kept out of a resource's pool for one reason: of one recent delivery, or ever (no delivery named)."""
 
     department: str
     resource: str
+    delivery_id: str | None
     reason_code: str
-    newest: int
-    total: int
+    records: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +177,8 @@ _DELIVERIES = """
            rows_quarantined, state, reasons
     from (select *, row_number() over (partition by department, resource
                                        order by as_of desc nulls first, delivery_id desc) as newest
-          from (select delivery_id, department, resource, file_name, as_of, mode, rows_declared::BIGINT as rows_declared,
-                       rows_delivered::BIGINT as rows_delivered, rows_pooled::BIGINT as rows_pooled,
-                       rows_quarantined::BIGINT as rows_quarantined, state, reasons::VARCHAR as reasons
+          from (select delivery_id, department, resource, file_name, as_of, mode, rows_declared, rows_delivered,
+                       rows_pooled, rows_quarantined, state, reasons::VARCHAR as reasons
                 from shuyuan.ops.deliveries where as_of is null or as_of <= $as_of))
     where newest <= $history
     order by as_of desc nulls first, department, resource, delivery_id"""
@@ -253,7 +252,7 @@ def collect(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> Figures:
         results=read(con, _RESULTS, RuleFigure, now),
         resource_passes=read(con, _RESOURCE_PASSES, ResourcePass, {"first": passes[0], "as_of": as_of}),
         scores=_scores(con, as_of),
-        quarantine=_quarantine(con, sorted(catalog.departments), as_of),
+        quarantine=_quarantine(con, sorted(catalog.departments), passes[0]),
     )
 
 
@@ -264,7 +263,7 @@ def read(con: DuckDBPyConnection, query: str, row: type[Row], values: Mapping[st
 
 def _deliveries(con: DuckDBPyConnection, as_of: date) -> list[Delivery]:
     rows = con.execute(_DELIVERIES, {"as_of": as_of, "history": HISTORY}).fetchall()
-    return [Delivery(*values, reasons=_reasons(reasons)) for *values, reasons in rows]
+    return [Delivery(*(*values, _reasons(reasons))) for *values, reasons in rows]
 
 
 def _reasons(text: str | None) -> tuple[Reason, ...]:
@@ -273,7 +272,9 @@ def _reasons(text: str | None) -> tuple[Reason, ...]:
     if not isinstance(listed, list):
         return (Reason("", str(text)),)
     return tuple(
-        Reason(str(item.get("code", "")), str(item.get("message", ""))) if isinstance(item, dict) else Reason("", str(item))
+        Reason(str(item.get("code", "")), str(item.get("message", "")))
+        if isinstance(item, dict)
+        else Reason("", str(item))
         for item in listed
     )
 
@@ -285,19 +286,19 @@ def _scores(con: DuckDBPyConnection, as_of: date) -> dict[tuple[str, str], dict[
     return scores
 
 
-def _quarantine(con: DuckDBPyConnection, departments: Sequence[str], as_of: date) -> list[Quarantined]:
-    """Counts over every department's `_quarantine`, the newest delivery being the newest pooled one."""
+def _quarantine(con: DuckDBPyConnection, departments: Sequence[str], first: date) -> list[Quarantined]:
+    """Counts over every department's `_quarantine`; single deliveries from the as-of date `first` on."""
     if not departments:
         return []
     tables = " union all ".join(
-        f"select '{name}' as department, delivery_id, resource, reason_code from \"{name}\"._quarantine"
+        f"select '{name}' as department, resource, delivery_id, reason_code from \"{name}\"._quarantine"
         for name in departments
     )
     query = f"""
-        with newest as (
-            select department, resource, arg_max(delivery_id, (as_of, delivery_id)) as delivery_id
-            from shuyuan.ops.deliveries where state = 'pooled' and as_of <= $as_of group by department, resource)
-        select q.department, q.resource, q.reason_code, count(n.delivery_id), count(*)
-        from ({tables}) q left join newest n using (department, resource, delivery_id)
-        group by all order by q.department, q.resource, q.reason_code"""
-    return read(con, query, Quarantined, {"as_of": as_of})
+        select q.department, q.resource, q.delivery_id, q.reason_code, count(*)
+        from ({tables}) q left join shuyuan.ops.deliveries d using (delivery_id)
+        group by grouping sets ((q.department, q.resource, q.reason_code),
+                                (q.department, q.resource, q.delivery_id, q.reason_code))
+        having grouping(q.delivery_id) = 1 or max(d.as_of) >= $first
+        order by q.department, q.resource, q.delivery_id nulls first, q.reason_code"""
+    return read(con, query, Quarantined, {"first": first})

@@ -7,11 +7,11 @@ Add a function here when two templates need the same piece of text. Words live i
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from assets import report_charts, report_words
 from assets.report_figures import Ratio
@@ -22,6 +22,9 @@ TEMPLATES = Path(__file__).with_name("templates")
 # An ID number of 15 or 18 characters or a mobile number, wherever a file name or a reason may have carried one in.
 _PERSONAL = re.compile(r"(?<![0-9A-Za-z])(\d{17}[0-9Xx]|\d{15}|1[3-9]\d{9})(?![0-9A-Za-z])")
 _BANDS = ((0.0, "s0"), (0.001, "s1"), (0.01, "s2"), (0.05, "s3"))  # failed share up to ..., shade of the cell
+_BOTH = Markup('<span lang="zh-CN">{}</span><span lang="en">{}</span>')
+_WORD = Markup('<span class="word"{}>{}</span>')
+_NOTE = Markup(' title="{}"')
 WORDS = {
     "severity": report_words.SEVERITIES,
     "dimension": report_words.DIMENSIONS,
@@ -38,16 +41,29 @@ WORDS = {
 def environment() -> Environment:
     """The templates with everything they may call; escaping on, an unknown name an error."""
     env = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    env.globals.update(t=both, tip=tip, word=labelled, charts=report_charts, dimensions=DIMENSIONS, indicators=INDICATORS)
+    env.globals.update(
+        t=both,
+        tip=tip,
+        plural=plural,
+        word=labelled,
+        charts=report_charts,
+        dimensions=DIMENSIONS,
+        indicators=INDICATORS,
+    )
     env.filters.update(n=number, clean=redact, failing=failing_share, passing=passing_share, band=band, width=width)
     return env
 
 
+@lru_cache(maxsize=4096)  # labels come again on every page
 def both(zh: str, en: str) -> Markup:
     """One text in both languages; the style sheet decides which is seen."""
-    return Markup(f'<span lang="zh-CN">{escape(zh)}</span><span lang="en">{escape(en)}</span>')
+    return _BOTH.format(zh, en)
 
 
 def tip(zh: str, en: str) -> str:
@@ -59,13 +75,18 @@ def tip(zh: str, en: str) -> str:
 def labelled(kind: str, name: str) -> Markup:
     """The word for a value of `kind`, its meaning in a tooltip."""
     said: Word = report_words.word(WORDS[kind], name)
-    note = f' title="{escape(tip(said.zh_note, said.en_note))}"' if said.zh_note else ""
-    return Markup(f'<span class="word"{note}>{both(said.zh, said.en)}</span>')
+    note = _NOTE.format(tip(said.zh_note, said.en_note)) if said.zh_note else ""
+    return _WORD.format(note, both(said.zh, said.en))
 
 
 def number(value: int | None) -> str:
     """A count with thousands separated; what is not known is a dash, never a zero."""
     return "—" if value is None else f"{value:,}"
+
+
+def plural(count: int, one: str, many: str) -> str:
+    """A count with its English noun."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def redact(text: str) -> str:

@@ -75,7 +75,8 @@ class Ledger:
 
 
 _ORDERS = """
-    select order_id, order_number, department, resource, rule_id, severity, opened_on, due_on, due_provisional, items, open
+    select order_id, order_number, department, resource, rule_id, severity, opened_on, due_on, due_provisional, items,
+           open
     from (select *, row_number() over (partition by department order by due_on, order_number) as urgency
           from temp.report_orders where open > 0)
     where urgency <= $listed order by department, urgency"""

@@ -12,10 +12,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
-from assets.report_figures import HISTORY, Delivery, DeliveryDay, Figures, FindingCount, Movement, Ratio, RuleFigure
+from assets.report_figures import (
+    HISTORY,
+    Delivery,
+    DeliveryDay,
+    Figures,
+    FindingCount,
+    Movement,
+    Quarantined,
+    Ratio,
+    RuleFigure,
+)
 from assets.report_ledger import DUE_SOON_DAYS, ItemChange, Ledger, Order, OrderCount
 from assets.report_rules import RuleBook, Sentence
-from assets.report_words import BASELINE, DIMENSIONS, SEVERITIES, STATES, WITH_BUREAU, Word, word
+from assets.report_words import BASELINE, DIMENSIONS, FEEDS, SEVERITIES, STATES, WITH_BUREAU, Word, word
 from catalog.load import Catalog
 from catalog.models import Department, Resource, Rule, Title
 from quality_checks.corrections import SETTLED
@@ -111,7 +121,9 @@ class Site:
         self._results = grouped(figures.results, lambda r: (r.department, r.resource))
         self._passes = grouped(figures.resource_passes, lambda p: (p.department, p.resource))
         self._movements = grouped(figures.movements, lambda m: m.department)
-        self._quarantine = grouped(figures.quarantine, lambda q: (q.department, q.resource))
+        ever = [count for count in figures.quarantine if count.delivery_id is None]
+        self._quarantine = grouped(ever, lambda q: (q.department, q.resource))
+        self._quarantine_of = grouped(figures.quarantine, lambda q: q.delivery_id)
         self._orders = grouped(ledger.orders, lambda o: o.department)
         self._counts = {count.department: count for count in ledger.counts}
         self._changes = {change.department: change for change in ledger.changes}
@@ -128,16 +140,21 @@ class Site:
         found = self.catalog.departments.get(department)
         return found.title if found else None
 
+    def quarantined(self, delivery: Delivery) -> list[Quarantined]:
+        """What of one recent delivery is in quarantine, by reason."""
+        return self._quarantine_of.get(delivery.delivery_id, [])
+
     def overview(self) -> Page:
         """The city at one glance."""
         figures, ledger = self.figures, self.ledger
         today = day_total([day for day in figures.days if day.as_of == figures.as_of])
         late = [feed for feed in figures.feeds if feed.kind == "late"]
-        page: Page = {
+        return {
             "today": today,
             "ever": day_total(figures.days),
             "findings": finding_total(figures.findings),
             "severities": by_severity(figures.findings),
+            "blocking": sum(count.open for count in figures.findings if count.severity == "block"),
             "orders": order_total(ledger.counts),
             "changes": change_total(ledger.changes),
             "items_open": sum(count.items for count in ledger.items if count.state not in SETTLED),
@@ -147,16 +164,15 @@ class Site:
             "days": figures.passes,
             "movements": self._movement(None),
             "worst": self._worst(),
-            "errors": [result for result in figures.results if result.state == "error"],
+            "errors": [self._rule_line(result, 0) for result in figures.results if result.state == "error"],
+            "delivering": self._delivering(),
             "late": late[:LISTED_FEEDS],
-            "late_more": max(0, len(late) - LISTED_FEEDS),
+            "late_count": len(late),
             "problems": [delivery for delivery in figures.deliveries if not delivery.is_clean][:OVERVIEW_PROBLEMS],
             "states": self._states(),
             "severity_words": SEVERITIES,
             "dimension_words": DIMENSIONS,
         }
-        zh, en = _lead(page, len(self.catalog.departments), len(late), self._delivering())
-        return {**page, "lead_zh": zh, "lead_en": en}
 
     def department(self, department: Department) -> Page:
         """One department: what it owes, by when, and how its resources stand."""
@@ -218,7 +234,11 @@ class Site:
 
     def rule_book(self) -> Page:
         """Every rule's sentence."""
-        return {"chapters": self.rules.chapters(), "baseline": self.rules.generated(BASELINE.items())}
+        return {
+            "chapters": self.rules.chapters(),
+            "baseline": self.rules.generated(BASELINE.items()),
+            "feed_words": list(FEEDS.values()),
+        }
 
     def _delivering(self) -> int:
         as_of = self.figures.as_of
@@ -247,7 +267,9 @@ class Site:
         lines = [self._rule_line(result, found.get(result.rule_id, 0)) for result in results]
         evaluated = {result.rule_id for result in results}
         lines += [
-            _never_evaluated(resource, rule) for rule_id, rule in self.rules.of(resource).items() if rule_id not in evaluated
+            _never_evaluated(resource, rule)
+            for rule_id, rule in self.rules.of(resource).items()
+            if rule_id not in evaluated
         ]
         return sorted(lines, key=lambda line: (not line.error, -(line.ratio.failed if line.ratio else 0), -line.open))
 
@@ -380,21 +402,3 @@ def _never_evaluated(resource: Resource, rule: Rule) -> RuleLine:
         open=0,
         as_of=None,
     )
-
-
-def _lead(page: Page, departments: int, late: int, delivering: int) -> tuple[str, str]:
-    """The overview in two sentences, Chinese and English."""
-    today, findings, orders = page["today"], page["findings"], page["orders"]
-    blocking = dict(page["severities"])["block"]
-    zh = (
-        f"本次运行中，{departments} 个部门里有 {delivering} 个报送，共 {today.deliveries:,} 批、{today.rows_delivered:,} 行，"
-        f"其中 {today.rows_quarantined:,} 行隔离，{today.rejected:,} 批退回。目前有 {findings.open:,} 个问题未关闭"
-        f"（阻断 {blocking:,}），{orders.open:,} 张工单未办结，其中 {orders.overdue:,} 张逾期；{late:,} 项资源逾期未报。"
-    )
-    en = (
-        f"In this pass {delivering} of {departments} departments delivered {today.deliveries:,} files with "
-        f"{today.rows_delivered:,} rows; {today.rows_quarantined:,} rows were quarantined and {today.rejected:,} files "
-        f"rejected. {findings.open:,} findings are open ({blocking:,} of them block), {orders.open:,} orders are open, "
-        f"{orders.overdue:,} of them overdue; {late:,} feeds are late."
-    )
-    return zh, en

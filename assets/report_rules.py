@@ -57,7 +57,7 @@ class RuleBook:
         return _feed_sentence(rule_id) or Sentence(rule_id, rule_id)
 
     def chapters(self) -> list[tuple[Title, list[Rule]]]:
-        """Written rules by department, thematic rules by table, then comparisons of sources; chapters without a rule left out."""
+        """Written rules by department, thematic rules by table, then comparisons of sources; none without a rule."""
         catalog = self._catalog
         chapters = [
             (department.title, [rule for resource in catalog.of_department(name) for rule in resource.rules])

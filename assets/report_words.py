@@ -1,4 +1,4 @@
-"""The words of the report site, in Chinese and English: names of severities, dimensions, states, reasons, and what each means.
+"""The words of the report site, in Chinese and English: severities, dimensions, states, reasons, and what each means.
 
 Add a word here when a figure gets a new value. Sentences of one page only stand in that page's template; titles of
 departments, resources and rules come from the catalogue. A value without a word here is shown as it is.
@@ -28,14 +28,21 @@ def word(words: Mapping[str, Word], name: str) -> Word:
 
 
 SEVERITIES = {
-    "block": Word("阻断", "block", "该记录不进入基础库，留在部门资源池并标记", "the record stays out of base libraries; it remains in the pool, marked"),
+    "block": Word(
+        "阻断",
+        "block",
+        "该记录不进入基础库，留在部门资源池并标记",
+        "the record stays out of base libraries; it remains in the pool, marked",
+    ),
     "error": Word("错误", "error", "值有误，记录照常流转并标记", "the value is wrong; the record flows on, marked"),
     "warn": Word("警告", "warn", "值可疑，需部门核对", "the value is doubtful; the department should look"),
     "info": Word("提示", "info", "仅供参考，不下发工单要求", "for information only"),
 }
 DIMENSIONS = {
     "completeness": Word("完整性", "Completeness", "应有的值都在", "values that must be there are there"),
-    "accuracy": Word("准确性", "Accuracy", "值真实、格式与代码合规", "values are right, well formed and from their code list"),
+    "accuracy": Word(
+        "准确性", "Accuracy", "值真实、格式与代码合规", "values are right, well formed and from their code list"
+    ),
     "freshness": Word("时效性", "Freshness", "按更新周期按时报送", "data arrive within their update cycle"),
     "consistency": Word("一致性", "Consistency", "同一事实在各处相同", "the same fact is the same everywhere"),
     "uniqueness": Word("唯一性", "Uniqueness", "同一对象只记一次", "one thing is recorded once"),
@@ -43,19 +50,36 @@ DIMENSIONS = {
 VERDICTS = {
     "registered": Word("已登记", "registered", "已归档，尚未入池", "archived, not yet loaded"),
     "pooled": Word("已入池", "pooled", "已载入部门资源池", "loaded into the department's pool"),
-    "rejected": Word("退回", "rejected", "整批未采用，资源池保持上一次的状态", "not used at all; the pool keeps its last good state"),
+    "rejected": Word(
+        "退回", "rejected", "整批未采用，资源池保持上一次的状态", "not used at all; the pool keeps its last good state"
+    ),
 }
 QUARANTINE = {
-    "duplicate_key": Word("主键重复", "duplicate key", "同一批次中主键重复，以最后一条为准", "the key stands more than once in the delivery; the last record stands"),
-    "no_key": Word("缺主键", "no key", "主键为空，无法识别记录", "the key is blank, so the record cannot be told apart"),
-    "field_count": Word("字段数不符", "field count", "该行字段数与表头不一致", "the line has more or fewer fields than the header"),
+    "duplicate_key": Word(
+        "主键重复",
+        "duplicate key",
+        "同一批次中主键重复，以最后一条为准",
+        "the key stands more than once in the delivery; the last record stands",
+    ),
+    "no_key": Word(
+        "缺主键", "no key", "主键为空，无法识别记录", "the key is blank, so the record cannot be told apart"
+    ),
+    "field_count": Word(
+        "字段数不符", "field count", "该行字段数与表头不一致", "the line has more or fewer fields than the header"
+    ),
 }
 FEEDS = {
-    "late": Word("逾期未报", "late", "超过更新周期（工作日）未报送", "nothing arrived within the update cycle, in working days"),
+    "late": Word(
+        "逾期未报", "late", "超过更新周期（工作日）未报送", "nothing arrived within the update cycle, in working days"
+    ),
     "rows": Word("行数不符", "row count", "实收行数与申报行数不一致", "rows landed are not the rows declared"),
-    "volume": Word("数据量异常", "volume", "与近期批次相比行数异常", "unusually many or few rows against recent deliveries"),
+    "volume": Word(
+        "数据量异常", "volume", "与近期批次相比行数异常", "unusually many or few rows against recent deliveries"
+    ),
     "structure": Word("结构不符", "structure", "数据项与目录不一致", "the columns are not those of the catalogue"),
-    "columns": Word("目录外数据项", "extra columns", "报送了目录以外的数据项", "columns outside the catalogue were delivered"),
+    "columns": Word(
+        "目录外数据项", "extra columns", "报送了目录以外的数据项", "columns outside the catalogue were delivered"
+    ),
 }
 CYCLES = {
     "daily": Word("每日", "daily"),
@@ -79,23 +103,78 @@ BASELINE = {
     "unique": Word("主键在一批中不重复", "A key stands once in a delivery"),
 }
 
-STATES = {
+STATES: dict[str, Word] = {
     ItemState.open: Word("待通知", "open", "已发现，随下一份通知送达部门", "found; it goes out with the next notice"),
-    ItemState.notified: Word("已通知", "notified", "已随工单送达部门，整改期限计时中", "sent to the department with its order; the clock runs"),
-    ItemState.acknowledged: Word("已受理", "acknowledged", "部门已确认并着手更正", "the department accepts it and is correcting"),
-    ItemState.still_wrong: Word("仍有误", "still wrong", "部门再次报送，同一规则复核仍不通过", "delivered again, and the same rule still fails"),
+    ItemState.notified: Word(
+        "已通知",
+        "notified",
+        "已随工单送达部门，整改期限计时中",
+        "sent to the department with its order; the clock runs",
+    ),
+    ItemState.acknowledged: Word(
+        "已受理", "acknowledged", "部门已确认并着手更正", "the department accepts it and is correcting"
+    ),
+    ItemState.still_wrong: Word(
+        "仍有误", "still wrong", "部门再次报送，同一规则复核仍不通过", "delivered again, and the same rule still fails"
+    ),
     ItemState.reopened: Word("复发", "relapsed", "曾经办结，后又出现同样的错误", "settled once, then wrong again"),
-    ItemState.blanked_at_source: Word("源头已清空", "blanked at source", "清空字段不算更正，仍需填报正确的值", "blanking the field is no correction: the right value is still due"),
-    ItemState.removed_at_source: Word("源头已删除", "removed at source", "记录消失不算更正，需部门说明理由", "the record is gone, which is no correction: the department must say why"),
-    ItemState.feed_silent: Word("未再报送", "feed silent", "没有新批次可供复核，期限照常计时", "no delivery to check against; the clock runs on"),
-    ItemState.rejected: Word("异议驳回", "objection rejected", "异议经裁定不成立，仍需更正", "the objection was turned down; a correction is still due"),
-    ItemState.insufficient_information: Word("信息不足", "insufficient information", "部门表示凭现有信息无法更正", "the department needs more to go on"),
-    ItemState.wrong_source: Word("非本部门数据", "wrong source", "部门表示该记录不属于本部门", "the department says the record is not its own"),
-    ItemState.objection_raised: Word("提出异议", "objection raised", "部门认为数据无误，待数据局裁定", "the department says the value is right; the bureau must rule"),
-    ItemState.verified_as_suggested: Word("已按建议更正", "verified as suggested", "新批次经同一规则复核通过，值与建议一致", "the next delivery passes the same rule, with the suggested value"),
-    ItemState.verified_otherwise: Word("已另行更正", "verified otherwise", "新批次经同一规则复核通过，值与建议不同", "the next delivery passes the same rule, with another value"),
-    ItemState.upheld: Word("异议成立", "objection upheld", "值不变期间该记录免于此规则", "the record is excepted for as long as its value stays"),
-    ItemState.resolved_elsewhere: Word("因他处数据而消除", "resolved elsewhere", "其他部门的数据变化后不再违反，不计为更正", "another department’s data changed and the rule holds; settled, but no correction"),
+    ItemState.blanked_at_source: Word(
+        "源头已清空",
+        "blanked at source",
+        "清空字段不算更正，仍需填报正确的值",
+        "blanking the field is no correction: the right value is still due",
+    ),
+    ItemState.removed_at_source: Word(
+        "源头已删除",
+        "removed at source",
+        "记录消失不算更正，需部门说明理由",
+        "the record is gone, which is no correction: the department must say why",
+    ),
+    ItemState.feed_silent: Word(
+        "未再报送", "feed silent", "没有新批次可供复核，期限照常计时", "no delivery to check against; the clock runs on"
+    ),
+    ItemState.rejected: Word(
+        "异议驳回",
+        "objection rejected",
+        "异议经裁定不成立，仍需更正",
+        "the objection was turned down; a correction is still due",
+    ),
+    ItemState.insufficient_information: Word(
+        "信息不足", "insufficient information", "部门表示凭现有信息无法更正", "the department needs more to go on"
+    ),
+    ItemState.wrong_source: Word(
+        "非本部门数据", "wrong source", "部门表示该记录不属于本部门", "the department says the record is not its own"
+    ),
+    ItemState.objection_raised: Word(
+        "提出异议",
+        "objection raised",
+        "部门认为数据无误，待数据局裁定",
+        "the department says the value is right; the bureau must rule",
+    ),
+    ItemState.verified_as_suggested: Word(
+        "已按建议更正",
+        "verified as suggested",
+        "新批次经同一规则复核通过，值与建议一致",
+        "the next delivery passes the same rule, with the suggested value",
+    ),
+    ItemState.verified_otherwise: Word(
+        "已另行更正",
+        "verified otherwise",
+        "新批次经同一规则复核通过，值与建议不同",
+        "the next delivery passes the same rule, with another value",
+    ),
+    ItemState.upheld: Word(
+        "异议成立",
+        "objection upheld",
+        "值不变期间该记录免于此规则",
+        "the record is excepted for as long as its value stays",
+    ),
+    ItemState.resolved_elsewhere: Word(
+        "因他处数据而消除",
+        "resolved elsewhere",
+        "其他部门的数据变化后不再违反，不计为更正",
+        "another department’s data changed and the rule holds; settled, but no correction",
+    ),
     ItemState.rule_withdrawn: Word("规则撤销", "rule withdrawn", "规则已停用", "the rule is no longer in force"),
 }
 WITH_BUREAU = frozenset({ItemState.insufficient_information, ItemState.wrong_source, ItemState.objection_raised})
