@@ -27,7 +27,7 @@ EXTENSIONS = {"ducklake": "duckdb_extension_ducklake", "postgres_scanner": "duck
 CODE_COLUMNS = ("code", "zh", "en", "valid_from", "valid_to", "successor")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class City:
     """A city opened by `City.open`; use it as a context manager, by one thread."""
 
@@ -76,6 +76,9 @@ class City:
             if prelude:
                 con.execute(prelude)
             return cls(folders, catalog, server, lake, con, stack.pop_all())
+
+    def __repr__(self) -> str:
+        return f"City({str(self.home.root)!r})"
 
     def __enter__(self) -> City:
         return self

@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from resources.home import file_lock, take_lock
@@ -58,8 +58,8 @@ class Cluster:
     """
 
     folder: Path
-    owner_password: str
-    probe: Callable[[Path], bool | None]
+    owner_password: str = field(repr=False)
+    probe: Callable[[Path], bool | None] = field(repr=False)
 
     @property
     def data(self) -> Path:
@@ -135,7 +135,9 @@ class Cluster:
             if self._postmaster():
                 time.sleep(0.05)  # it is starting, recovering or on its way out
             else:
+                # Nobody is there. What names a dead postmaster goes: its id may be a zombie's or somebody else's by now.
                 (self.data / "postmaster.pid").unlink(missing_ok=True)
+                shutil.rmtree(self.sockets, ignore_errors=True)
                 self._start(deadline)
 
     def _start(self, deadline: float) -> None:
@@ -145,14 +147,20 @@ class Cluster:
         while True:
             try:
                 self._run("pg_ctl", "-w", "-t", str(START_SECONDS), "-l", self._path("log"), "-o", options, "start")
-            except ServerError:
+            except ServerError as error:
+                said = self._last_words()
                 # Children of a killed postmaster hold its shared memory for a moment.
-                log = (self.data / "log").read_text("utf-8", errors="replace") if (self.data / "log").exists() else ""
-                if "shared memory block" not in log[-2000:] or time.monotonic() > deadline:
-                    raise
+                if "shared memory block" not in said or time.monotonic() > deadline:
+                    raise ServerError(f"{error}\n{said}") from error
                 time.sleep(0.2)
             else:
                 return
+
+    def _last_words(self) -> str:
+        try:
+            return (self.data / "log").read_text("utf-8", errors="replace")[-1000:]
+        except FileNotFoundError:
+            return ""
 
     def _postmaster(self) -> tuple[int, Path] | None:
         """Process id and socket folder of our running postmaster; None when the pid file is absent or stale."""

@@ -107,7 +107,8 @@ class Guard:
         except BaseException:
             with suppress(duckdb.Error):  # the transaction may be gone with its server
                 self.con.rollback()
-            shutil.rmtree(folder)
+            if self.files(target) <= before:  # else the next commit or start sweeps what rollback could not
+                shutil.rmtree(folder)
             raise
         try:
             self.con.commit()
@@ -187,7 +188,7 @@ class Guard:
     def _reachable(self) -> Iterator[None]:
         try:
             yield
-        except (duckdb.Error, psycopg2.Error) as error:
+        except (duckdb.Error, psycopg2.Error, ServerError) as error:
             if self.server.answers():
                 raise
             raise LakeUnavailableError("PostgreSQL died during a lake commit; run again") from error

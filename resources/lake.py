@@ -168,6 +168,10 @@ class Lake:
                 self._attach(target, read_only=read_only)
         self._con.execute(f"USE {CITY}")
 
+    def files(self, target: str) -> set[str]:
+        """Every file below the data folder of the catalog `target`, relative to it."""
+        return self._guard.files(target)
+
     def commit(
         self,
         target: str,
@@ -225,13 +229,13 @@ class Lake:
         self._check_unique(con, table, "_next", keys)
         same = " AND ".join(f"o.{quoted(c)} IS NOT DISTINCT FROM n.{quoted(c)}" for c in [*key, "_hash"])
         con.execute(
-            f"CREATE OR REPLACE TEMP TABLE _gone AS SELECT o.rowid AS at FROM {table} o ANTI JOIN _next n ON {same}"
+            f"CREATE OR REPLACE TEMP TABLE _gone AS SELECT o.rowid AS id FROM {table} o ANTI JOIN _next n ON {same}"
         )
         deleted = _count(con, "FROM _gone")
         if deleted == before:
             con.execute(f"DELETE FROM {table}")
         elif deleted:
-            con.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT at FROM _gone)")
+            con.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT id FROM _gone)")
         unchanged = before - deleted
         inserted = _count(con, "FROM _next") - unchanged
         if inserted:

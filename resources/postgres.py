@@ -112,7 +112,8 @@ class Server:
         try:
             return self._connect(role, database)
         except psycopg2.OperationalError as error:
-            raise ServerError(f"PostgreSQL refuses {role} on {database}: {str(error).strip()}") from error
+            said = " ".join(str(error).split())
+            raise ServerError(f"PostgreSQL does not let {role} into {database}: {said}") from error
 
     def answers(self) -> bool:
         """Whether the server takes connections now."""

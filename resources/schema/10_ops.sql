@@ -1,4 +1,5 @@
--- What has arrived and how far the pipeline is. Run at every preparation of the server: keep it idempotent.
+-- What has arrived and how far the pipeline is. Run at every preparation of the server, on homes of any age: keep it
+-- idempotent, and give a column that is added to a table an `alter table … add column if not exists` too.
 create schema if not exists ops;
 create schema if not exists ledger;
 create schema if not exists curated;
@@ -22,6 +23,7 @@ create table if not exists ops.deliveries (
     reasons jsonb not null default '[]',
     registered_at timestamptz not null default now()
 );
+alter table ops.deliveries add column if not exists pass_as_of date;
 create index if not exists deliveries_by_resource on ops.deliveries (department, resource, as_of);
 comment on table ops.deliveries is 'One row per delivery: a file that arrived once for one resource';
 comment on column ops.deliveries.pass_as_of is 'Business day of the pass that takes it in';
