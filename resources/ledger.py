@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -134,5 +135,10 @@ def verify_chain(server: Server) -> list[BrokenLink]:
     A chain whose last batches were cut off whole verifies: only a digest kept outside can show that.
     """
     with server.session() as cursor:
-        cursor.execute(_BROKEN)
-        return [BrokenLink(*row) for row in cursor.fetchall()]
+        return broken_links(cursor)
+
+
+def broken_links(cursor: Any) -> list[BrokenLink]:
+    """The same through a psycopg2 cursor, as its transaction sees the ledger."""
+    cursor.execute(_BROKEN)
+    return [BrokenLink(*row) for row in cursor.fetchall()]
