@@ -86,14 +86,17 @@ def _raw(column: str) -> str:
     return f"_raw[{quote(column)}]"
 
 
+def _stated(column_name: str, column: Column) -> str:
+    """That the department wrote something; pools hold NULL for a blank and for a text that did not parse."""
+    parsed = f"{name(column_name)} IS NOT NULL"
+    return parsed if column.logical_type is ColumnType.text else f"{parsed} OR {_raw(column_name)} IS NOT NULL"
+
+
 def _required(resource: Resource, column_name: str, column: Column) -> Rule:
-    stated = f"coalesce(trim({name(column_name)}) <> '', false)"
-    if column.logical_type is not ColumnType.text:
-        stated = f"{name(column_name)} IS NOT NULL OR {_raw(column_name)} IS NOT NULL"
     key = _names_entity(resource, column_name)
     return Rule(
         id=f"{resource.id}.{column_name}.required",
-        that=stated,
+        that=_stated(column_name, column),
         column=column_name,
         zh=f"{column.title}不得为空",
         en=f"{_words(column_name)} is stated",
@@ -109,7 +112,7 @@ def _type(resource: Resource, column_name: str, column: Column) -> Rule:
     return Rule(
         id=f"{resource.id}.{column_name}.type",
         that=f"{_raw(column_name)} IS NULL",
-        when=f"{name(column_name)} IS NOT NULL OR {_raw(column_name)} IS NOT NULL",
+        when=_stated(column_name, column),
         column=column_name,
         zh=f"{column.title}应为{zh}",
         en=f"{_words(column_name)} is {en}",
@@ -140,14 +143,13 @@ def _code(resource: Resource, column_name: str, column: Column, catalog: Catalog
     if len(listed) <= SMALL_LIST:
         allowed = ", ".join(map(quote, listed))
         pairs = ", ".join(f"{quote(said)}: {quote(meant)}" for said, meant in _aliases(listed).items())
-        suggest = f"element_at(MAP {{{pairs}}}, text_normal({value})::VARCHAR)"
+        suggest = f"MAP {{{pairs}}}[text_normal({value})]"
     else:
         allowed = f"SELECT code FROM codes.{name(codes.name)}"
         suggest = f"CASE WHEN text_normal({value}) IN ({allowed}) THEN text_normal({value}) END"
     return Rule(
         id=f"{resource.id}.{column_name}.code",
         that=f"{value} IN ({allowed})",
-        when=f"trim({value}) <> ''",
         column=column_name,
         zh=f"{column.title}应取自代码表“{codes.title.zh}”（{codes.standard}）",
         en=f"{_words(column_name)} is a code of {codes.title.en} ({codes.standard})",
@@ -169,7 +171,7 @@ def _aliases(codes: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """What else may stand for a code: its name, or the code without leading zeros; nothing that fits two codes."""
     meant: dict[str, set[str]] = {}
     for code, (zh, en) in codes.items():
-        for said in (code, zh, en, code.lstrip("0")):
+        for said in (code, zh, zh.removesuffix("性"), en, code.lstrip("0")):
             meant.setdefault(said, set()).add(code)
     return {said: code for said, (code, *others) in meant.items() if said and not others} or {"": ""}
 
@@ -177,12 +179,12 @@ def _aliases(codes: Mapping[str, tuple[str, str]]) -> dict[str, str]:
 def _identifier(resource: Resource, column_name: str, column: Column, kind: Identifier) -> Rule:
     value = name(column_name)
     standard, zh, en, source = _IDENTIFIERS[kind]
-    when = f"trim({value}) <> ''"
+    when = "true"
     suggest = f"{kind.value.removesuffix('_id')}_repair({value})"
     if kind is Identifier.person_id:
         id_type = resource.id_type_of(column_name)
         if id_type:
-            when += f" AND {name(id_type)} IN ({', '.join(map(quote, PERSON_NUMBER_TYPES))})"
+            when = f"{name(id_type)} IN ({', '.join(map(quote, PERSON_NUMBER_TYPES))})"
         stem = column_name.removesuffix("id_number")
         birth, sex = (_if_there(resource, stem + told) for told in ("birth_date", "sex"))
         suggest = f"person_id_repair({value}, {birth}, {sex})"

@@ -1,0 +1,177 @@
+"""Findings: every record that breaks a rule, with its history, in `quality.findings`; each evaluation's counts.
+
+`collect` finds the failing records of a suite in one pass of our own, by the same SQL that Great Expectations counted
+with; `merge` brings the lake's findings to what was found now. A finding is never deleted: it is seen first, seen last,
+resolved, reopened. What becomes of it with its department is `quality_checks.corrections`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import date
+
+from duckdb import DuckDBPyConnection
+
+from catalog.models import Rule
+from quality_checks.macros import name, quote
+from quality_checks.results import RuleResult
+from quality_checks.suites import Suite, verdict
+
+VIOLATIONS = "quality_violations"  # temporary table
+FIELDS = (
+    "rule_id", "standard", "dimension", "indicator", "severity", "department", "resource", "record_key", "column",
+    "observed_value", "suggested_value", "reason", "delivery_id",
+)  # fmt: skip
+_CURRENT = (
+    "standard",
+    "dimension",
+    "indicator",
+    "severity",
+    "observed_value",
+    "suggested_value",
+    "reason",
+    "delivery_id",
+)
+
+
+def start(con: DuckDBPyConnection) -> None:
+    """An empty temporary table of violations."""
+    columns = ", ".join(f"{name(field)} VARCHAR" for field in FIELDS)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {VIOLATIONS} ({columns})")
+
+
+def collect(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleResult]) -> list[RuleResult]:
+    """Add the failing records of the suite to the violations, in one pass over its relation.
+
+    Only rules that failed somewhere are looked at. A rule whose records are not as many as its result counted comes
+    back with state `error`, and its records are taken out again: something is wrong with us, not with the data.
+    """
+    failing = {result.rule_id for result in results if result.failed}
+    rules = [rule for rule in suite.rules if rule.id in failing]
+    if rules:
+        con.execute(f"INSERT INTO {VIOLATIONS} {violations_sql(suite, rules)}")
+    return _same_counts(con, suite, results)
+
+
+def violations_sql(suite: Suite, rules: Sequence[Rule]) -> str:
+    """Query: one row per record and rule it breaks, with `FIELDS` as columns."""
+    breaks = ", ".join(f"coalesce(NOT ({verdict(rule)}), false) AS _breaks_{n}" for n, rule in enumerate(rules))
+    found = ", ".join(f"CASE WHEN _breaks_{n} THEN {_told(n, rule)} END" for n, rule in enumerate(rules))
+    any_broken = " OR ".join(f"_breaks_{n}" for n in range(len(rules)))
+    fixed = ", ".join(_fixed(n, rule) for n, rule in enumerate(rules))
+    return (
+        "SELECT r.rule_id, r.standard, r.dimension, r.indicator, r.severity,"
+        f" {quote(suite.department)}, {quote(suite.resource)}, f._record_key, r.told_column, f.told.observed,"
+        " CASE WHEN f.told.suggested IS DISTINCT FROM f.told.observed THEN f.told.suggested END, r.reason,"
+        f" f._delivery_id FROM (SELECT _record_key, _delivery_id, unnest([{found}]) AS told"
+        f" FROM (SELECT *, {breaks} FROM ({suite.relation})) WHERE {any_broken}) f"
+        f" JOIN (VALUES {fixed}) r(number, rule_id, standard, dimension, indicator, severity, told_column, reason)"
+        " ON r.number = f.told.number"
+    )
+
+
+def _told(number: int, rule: Rule) -> str:
+    column = name(rule.column)
+    observed = f"coalesce(_raw[{quote(rule.column)}], {column}::VARCHAR)"
+    suggested = f"({rule.suggest})::VARCHAR" if rule.suggest else "NULL::VARCHAR"
+    return f"{{'number': {number}, 'observed': {observed}, 'suggested': {suggested}}}"
+
+
+def _fixed(number: int, rule: Rule) -> str:
+    standard = quote(rule.standard) if rule.standard else "NULL"
+    texts = map(quote, (rule.dimension, rule.indicator, rule.severity.value, rule.column, rule.zh))
+    return f"({number}, {quote(rule.id)}, {standard}, {', '.join(texts)})"
+
+
+def _same_counts(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleResult]) -> list[RuleResult]:
+    counted = f"SELECT rule_id, count(*) FROM {VIOLATIONS} WHERE department = $1 AND resource = $2 GROUP BY rule_id"
+    found = dict(con.execute(counted, [suite.department, suite.resource]).fetchall())
+    checked: list[RuleResult] = []
+    for result in results:
+        rows = found.get(result.rule_id, 0)
+        if result.state == "ok" and rows != result.failed:
+            con.execute(f"DELETE FROM {VIOLATIONS} WHERE rule_id = $1", [result.rule_id])
+            said = f"{result.failed} failing rows counted, {rows} collected"
+            checked.append(replace(result, applicable=0, failed=0, state="error", message=said))
+        else:
+            checked.append(result)
+    return checked
+
+
+def merge(con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult], as_of: date) -> None:
+    """Bring `quality.findings` and this day's `quality.results` to what was evaluated now; DML only.
+
+    `violations` is a temporary table with the columns `FIELDS`. For each (department, resource, rule) with a result of
+    state `ok`: a violation not seen before opens a finding, one seen before renews it or opens it again with its first
+    date kept, and a finding without a violation is resolved. Running it twice for one day changes nothing more.
+    """
+    _put_results(con, results, as_of)
+    values = ", ".join(f"v.{field} AS {field}" for field in _CURRENT)
+    seen = ", ".join(f"v.{field}" for field in _CURRENT)
+    before = ", ".join(f"f.{field}" for field in _CURRENT)
+    day = f"DATE '{as_of}'"
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE _violations AS
+        SELECT DISTINCT ON (finding_id)
+            finding_id(rule_id, department, resource, record_key, "column") AS finding_id, v.*
+        FROM {violations} v SEMI JOIN _evaluated e USING (department, resource, rule_id)
+        ORDER BY finding_id, observed_value, delivery_id
+    """)
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE _changed AS
+        WITH f AS (
+            SELECT f.* FROM quality.findings f
+            SEMI JOIN _evaluated e USING (department, resource, rule_id) WHERE {_within(results)}
+        )
+        SELECT v.finding_id, v.rule_id, v.department, v.resource, v.record_key, v."column", {values},
+            coalesce(f.first_seen, {day}) AS first_seen, {day} AS last_seen, 'open' AS status, NULL::DATE AS closed_on
+        FROM _violations v LEFT JOIN f USING (finding_id)
+        WHERE ({seen}, {day}, 'open') IS DISTINCT FROM ({before}, f.last_seen, f.status)
+        UNION ALL BY NAME
+        SELECT f.* REPLACE ('resolved' AS status, {day} AS closed_on)
+        FROM f ANTI JOIN _violations v USING (finding_id) WHERE f.status = 'open'
+    """)
+    if con.execute("SELECT count(*) FROM _changed").fetchone() != (0,):
+        con.execute(f"""
+            DELETE FROM quality.findings
+            WHERE {_within(results)} AND finding_id IN (SELECT finding_id FROM _changed)
+        """)
+        con.execute("INSERT INTO quality.findings BY NAME SELECT * FROM _changed")
+
+
+def _put_results(con: DuckDBPyConnection, results: Sequence[RuleResult], as_of: date) -> None:
+    fields = ("department", "resource", "rule_id", "dimension", "indicator", "severity", "applicable", "failed",
+              "state", "message")  # fmt: skip
+    kinds = {"applicable": "BIGINT", "failed": "BIGINT"}
+    columns = ", ".join(
+        f"unnest(${n}::{kinds.get(field, 'VARCHAR')}[]) AS {field}" for n, field in enumerate(fields, 1)
+    )
+    values = [[getattr(result, field) for result in results] for field in fields]
+    con.execute(f"CREATE OR REPLACE TEMP TABLE _results AS SELECT DATE '{as_of}' AS as_of, {columns}", values)
+    con.execute("CREATE OR REPLACE TEMP TABLE _evaluated AS SELECT * FROM _results WHERE state = 'ok'")
+    con.execute(f"""
+        DELETE FROM quality.results WHERE as_of = DATE '{as_of}' AND {_within(results)}
+            AND (department, resource, rule_id) IN (SELECT (department, resource, rule_id) FROM _results)
+    """)
+    con.execute("INSERT INTO quality.results BY NAME SELECT * FROM _results")
+
+
+def _within(results: Sequence[RuleResult]) -> str:
+    """A condition by which the lake need not open the files of other departments and resources."""
+    if not results:
+        return "false"
+    departments, resources = {one.department for one in results}, {one.resource for one in results}
+    return f"{_among('department', departments)} AND {_among('resource', resources)}"
+
+
+def _among(column: str, values: Collection[str]) -> str:
+    return f"{column} IN ({', '.join(map(quote, sorted(values)))})"
+
+
+def blocked_keys(department: str, resource: str) -> str:
+    """Query for the record keys of a resource that an open finding keeps out of libraries."""
+    return (
+        "SELECT DISTINCT record_key FROM quality.findings WHERE status = 'open' AND severity = 'block'"
+        f" AND department = {quote(department)} AND resource = {quote(resource)}"
+    )

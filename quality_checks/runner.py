@@ -1,0 +1,187 @@
+"""Runs a suite by Great Expectations inside DuckDB: counts per rule, and GX's own result as a document.
+
+Great Expectations is imported here, when a suite runs, and nowhere else. Which rows failed is found by
+`quality_checks.findings`: GX caps its lists and would keep personal values in them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from catalog.models import Rule, Severity
+from quality_checks.results import RuleResult
+from quality_checks.suites import Suite
+
+CHECKED = "checked_rows"  # temporary view of the suite's relation
+_SEVERITIES = {Severity.block: "critical", Severity.error: "warning", Severity.warn: "info", Severity.info: "info"}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What one suite came to: a result per rule, and GX's suite result as JSON-ready values, counts only."""
+
+    results: list[RuleResult]
+    document: dict[str, Any]
+
+
+def validate(con: DuckDBPyConnection, suite: Suite) -> Validation:
+    """Evaluate all rules of the suite on its relation in one aggregate query.
+
+    A rule that fails at run time is found by halving and becomes a result of state `error`; all others are evaluated.
+    The connection must have the macros and no open transaction.
+    """
+    con.execute(f"CREATE OR REPLACE TEMP VIEW {CHECKED} AS {suite.relation}")
+    gx_results = _evaluate(con, suite, [_at_least_one_row(), *map(_expectation, suite.rules)])
+    rules = {rule.id: rule for rule in suite.rules}
+    results = [
+        _result(suite, rules[one.expectation_config.meta["rule"]], one)
+        for one in gx_results
+        if "rule" in one.expectation_config.meta
+    ]
+    return Validation(results, _document(suite, gx_results))
+
+
+def error_result(rule: Rule, department: str, resource: str, message: str) -> RuleResult:
+    """The result of a rule that could not be evaluated."""
+    return RuleResult(
+        department, resource, rule.id, rule.dimension, rule.indicator, rule.severity.value, 0, 0, "error", message
+    )
+
+
+@cache
+def _gx() -> Any:
+    """Great Expectations' context, made once a process: no analytics, no progress bars, nothing on disk."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # noqa: TID251  # GX reads it while it is imported
+    import great_expectations
+
+    context = great_expectations.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    return context
+
+
+def _expectation(rule: Rule) -> Any:
+    _gx()
+    from quality_checks.expectations import ExpectRecordsToObeyRule
+
+    told = {
+        "rule": rule.id,
+        "version": rule.version,
+        "severity": rule.severity.value,
+        "dimension": rule.dimension,
+        "indicator": rule.indicator,
+        "standard": rule.standard,
+        "column": rule.column,
+        "source": rule.source,
+    }
+    severity = _SEVERITIES[rule.severity]
+    return ExpectRecordsToObeyRule(when=rule.when, that=rule.that, meta=told, severity=severity, description=rule.en)
+
+
+def _at_least_one_row() -> Any:
+    """Zero rows are never a pass."""
+    _gx()
+    from great_expectations.expectations import ExpectTableRowCountToBeBetween
+
+    return ExpectTableRowCountToBeBetween(min_value=1, severity="warning")
+
+
+def _evaluate(con: DuckDBPyConnection, suite: Suite, expectations: Sequence[Any]) -> list[Any]:
+    """GX's result of each expectation; one query, or when it fails two halves."""
+    found = _run(con, suite, expectations)
+    if all(_raised(one) is None for one in found):
+        return found
+    if len(expectations) == 1:
+        return [_redacted(found[0])]
+    half = len(expectations) // 2
+    return _evaluate(con, suite, expectations[:half]) + _evaluate(con, suite, expectations[half:])
+
+
+def _run(con: DuckDBPyConnection, suite: Suite, expectations: Sequence[Any]) -> list[Any]:
+    context = _gx()
+    import sqlalchemy as sa
+    from great_expectations.core.batch import Batch
+    from great_expectations.core.expectation_suite import ExpectationSuite
+    from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+    from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
+    from great_expectations.validator.validator import Validator
+
+    from quality_checks.expectations import engine_on
+
+    engine = SqlAlchemyExecutionEngine(engine=engine_on(con), create_temp_table=False)
+    rows = SqlAlchemyBatchData(engine, selectable=sa.table(CHECKED), create_temp_table=False)
+    gx_suite = ExpectationSuite(name=suite.title, expectations=list(expectations))
+    validator = Validator(engine, batches=[Batch(data=rows)], expectation_suite=gx_suite, data_context=context)
+    counts_only = {"result_format": "BASIC", "partial_unexpected_count": 0}
+    return list(validator.validate(gx_suite, result_format=counts_only).results)
+
+
+def _raised(gx_result: Any) -> str | None:
+    """The message of the exception behind a GX result, None when there was none."""
+    info = gx_result.exception_info
+    if info.get("raised_exception") is False:
+        return None
+    nested = [info] if "exception_message" in info else list(info.values())
+    messages = [str(one["exception_message"]) for one in nested]
+    return messages[0] if messages else "unknown error"
+
+
+def _redacted(gx_result: Any) -> Any:
+    from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+    from great_expectations.validator.exception_info import ExceptionInfo
+
+    message = redact(_raised(gx_result) or "")
+    return ExpectationValidationResult(
+        success=False,
+        exception_info=ExceptionInfo(exception_traceback="", exception_message=message),
+        expectation_config=gx_result.expectation_config,
+    )
+
+
+def redact(message: str) -> str:
+    """The first line of a database error without what it quotes: that may be a record's value."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\d{4,}", "…", message.split("\n", 1)[0])
+
+
+def _result(suite: Suite, rule: Rule, gx_result: Any) -> RuleResult:
+    message = _raised(gx_result)
+    if message is not None:
+        return error_result(rule, suite.department, suite.resource, message)
+    counted = gx_result.result
+    return RuleResult(
+        department=suite.department,
+        resource=suite.resource,
+        rule_id=rule.id,
+        dimension=rule.dimension,
+        indicator=rule.indicator,
+        severity=rule.severity.value,
+        applicable=counted["element_count"],
+        failed=counted["unexpected_count"],
+    )
+
+
+def _document(suite: Suite, gx_results: Sequence[Any]) -> dict[str, Any]:
+    from great_expectations import __version__
+    from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
+    from great_expectations.validator.validation_statistics import calc_validation_statistics
+
+    counted = calc_validation_statistics(list(gx_results))
+    told = ExpectationSuiteValidationResult(
+        success=counted.success,
+        results=list(gx_results),
+        suite_name=suite.title,
+        statistics={
+            "evaluated_expectations": counted.evaluated_expectations,
+            "successful_expectations": counted.successful_expectations,
+            "unsuccessful_expectations": counted.unsuccessful_expectations,
+            "success_percent": counted.success_percent,
+        },
+        meta={"great_expectations_version": __version__},
+    )
+    return dict(told.to_json_dict())
