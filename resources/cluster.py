@@ -135,7 +135,7 @@ class Cluster:
             if self._postmaster():
                 time.sleep(0.05)  # it is starting, recovering or on its way out
             else:
-                # Nobody is there. What names a dead postmaster goes: its id may be a zombie's or somebody else's by now.
+                # Nobody is there. What names a dead postmaster goes: its id may be a zombie's or another's by now.
                 (self.data / "postmaster.pid").unlink(missing_ok=True)
                 shutil.rmtree(self.sockets, ignore_errors=True)
                 self._start(deadline)

@@ -22,7 +22,7 @@ def step(con: DuckDBPyConnection, counter: str, writer: str) -> int:
     con.execute("DELETE FROM quality.scores WHERE name = ?", [counter])
     con.execute("INSERT INTO quality.scores BY NAME SELECT ? AS name, ?::BIGINT AS applicable", [counter, value])
     con.execute(
-        "INSERT INTO base.population BY NAME SELECT ? AS id_number, repeat('x', 100) || i AS name FROM range(2000) r(i)",
+        "INSERT INTO base.population BY NAME SELECT ? AS id_number, repeat('x', 99) || i AS name FROM range(2000) r(i)",
         [f"{counter}-{value}-{writer}"],
     )
     return int(value)
