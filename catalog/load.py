@@ -7,12 +7,14 @@ rule's SQL bind?) live in `quality_checks.suites`; this module checks files one 
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -29,6 +31,8 @@ from catalog.models import (
 )
 
 Model = TypeVar("Model", bound=BaseModel)
+_TABLE = re.compile(r"\b[a-z]\w*\.[a-z]\w*\b")
+_COMMENT = re.compile(r"--.*")
 RESERVED = {"base", "thematic", "quality", "ops", "city", "codes", "shuyuan", "main", "temp", "system", "feedback"}
 
 
@@ -109,6 +113,7 @@ class _StrictLoader(yaml.CSafeLoader):
 class _Reader:
     root: Path
     problems: list[CatalogProblem] = field(default_factory=list)
+    seen: set[Path] = field(default_factory=set)
 
     def report(self, file: Path | str, where: str, value: object, allowed: str) -> None:
         name = file if isinstance(file, str) else str(file.relative_to(self.root))
@@ -117,6 +122,7 @@ class _Reader:
 
     def read(self, path: Path, model: type[Model], **given: object) -> Model | None:
         """One YAML file as a model; what the path already says (department, name) is given."""
+        self.seen.add(path)
         try:
             data = yaml.load(path.read_text("utf-8"), _StrictLoader)  # noqa: S506  # a subclass of CSafeLoader
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -132,9 +138,14 @@ class _Reader:
         except ValidationError as error:
             for item in error.errors(include_url=False):
                 where = ".".join(str(part) for part in item["loc"]) or "(file)"
-                value = None if item["type"] == "missing" else item["input"]
-                hint = " (quote it: an unquoted code is read as a number)" if item["type"] == "string_type" else ""
-                self.report(path, where, value if not isinstance(value, dict) else None, item["msg"] + hint)
+                value = None if item["type"] == "missing" or isinstance(item["input"], dict) else item["input"]
+                allowed = item["msg"].removeprefix("Value error, ")
+                if item["type"] == "extra_forbidden":
+                    fields = set(_fields_at(model, item["loc"])) - given.keys()
+                    value, allowed = None, f"no such field; allowed: {', '.join(sorted(fields))}"
+                elif item["type"] == "string_type" and isinstance(value, int | float):
+                    allowed += " (quote it: an unquoted code is read as a number)"
+                self.report(path, where, value, allowed)
             return None
 
     def named(self, folder: str, model: type[Model]) -> dict[str, Model]:
@@ -150,6 +161,24 @@ class _Reader:
         if value not in names:
             listed = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
             self.report(file, where, value, f"must be one of: {listed or '(none exists)'}")
+
+
+def _fields_at(model: type[BaseModel], where: Iterable[int | str]) -> list[str]:
+    """Names of the fields that may stand where the last part of `where` stands."""
+    for part in where:
+        for name, stated in model.model_fields.items():
+            inner = _model_in(stated.annotation)
+            if part in (name, stated.alias) and inner:
+                model = inner
+                break
+    return [stated.alias or name for name, stated in model.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The model inside `Model | None`, `tuple[Model, ...]` or `dict[str, Model]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
 def load_catalog(root: Path) -> Catalog:
@@ -169,6 +198,7 @@ def load_catalog(root: Path) -> Catalog:
     thematic: dict[str, ThematicTable] = {}
     for path in reader.files("thematic", "*/*.yaml"):
         sql = path.with_suffix(".sql")
+        reader.seen |= {path, sql}
         if not sql.is_file():
             reader.report(path, "(file)", None, f"needs {sql.name} beside it")
             continue
@@ -183,9 +213,11 @@ def load_catalog(root: Path) -> Catalog:
         _check_library(reader, catalog, library)
     for theme in thematic.values():
         _check_thematic(reader, catalog, theme)
+    _check_order(reader, catalog)
     for product in products.values():
         _check_product(reader, catalog, product)
     _check_unique(reader, catalog)
+    _check_strays(reader)
     if reader.problems:
         raise CatalogError(reader.problems)
     return catalog
@@ -211,6 +243,7 @@ def _read_departments(reader: _Reader) -> tuple[dict[str, Department], dict[str,
 def _check_codes(reader: _Reader, catalog: Catalog) -> None:
     for name in catalog.codes:
         path = catalog.code_file(name)
+        reader.seen.add(path)
         if not path.is_file():
             reader.report(f"codes/{name}.yaml", "(file)", None, f"needs {path.name} beside it")
             continue
@@ -268,6 +301,8 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
     if resource.describes:
         reader.known(file, "describes.library", resource.describes.library, catalog.libraries)
         reader.known(file, "describes.by", resource.describes.by, resource.columns)
+        if resource.describes.id_type:
+            reader.known(file, "describes.id_type", resource.describes.id_type, resource.columns)
         library = catalog.libraries.get(resource.describes.library)
         for attribute in resource.supplies:
             reader.known(file, "supplies", attribute, library.attributes if library else ())
@@ -302,12 +337,28 @@ def _check_thematic(reader: _Reader, catalog: Catalog, table: ThematicTable) -> 
     tables = [*catalog.resources, *(f"base.{name}" for name in catalog.libraries), *catalog.thematic]
     for source in table.reads:
         reader.known(file, "reads", source, tables)
+    used = set(_TABLE.findall(_COMMENT.sub("", table.sql)))
+    used |= {word.removeprefix("thematic.").replace("__", ".", 1) for word in used if word.startswith("thematic.")}
+    for source in sorted((used & set(tables)) - set(table.reads)):
+        reader.report(file, "reads", source, f"must be listed: {table.name}.sql reads it")
+    for source in sorted(set(table.reads) - used):
+        reader.report(file, "reads", source, f"must not be listed: {table.name}.sql does not read it")
     for column in table.key:
         reader.known(file, "key", column, table.columns)
     for rule in table.rules:
         if rule.accuse:
             reader.known(file, f"rules.{rule.id}.accuse.resource", rule.accuse.resource, catalog.resources)
             reader.known(file, f"rules.{rule.id}.accuse.by", rule.accuse.by, table.columns)
+
+
+def _check_order(reader: _Reader, catalog: Catalog) -> None:
+    try:
+        TopologicalSorter({table.id: table.reads for table in catalog.thematic.values()}).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        reader.report(
+            f"thematic/{circle[0].replace('.', '/')}.yaml", "reads", " <- ".join(circle), "must not be a circle"
+        )
 
 
 def _check_product(reader: _Reader, catalog: Catalog, product: Product) -> None:
@@ -320,8 +371,17 @@ def _check_product(reader: _Reader, catalog: Catalog, product: Product) -> None:
     else:
         reader.known(file, "reads", target, catalog.thematic)
         columns = set(catalog.thematic[target].columns) if target in catalog.thematic else set(product.columns)
-    for column in {*product.columns, *product.clear}:
+    for column in product.columns:
         reader.known(file, "columns", column, columns)
+    for column in product.clear:
+        reader.known(file, "clear", column, product.columns)
+
+
+def _check_strays(reader: _Reader) -> None:
+    """Nothing lies in the catalogue that nobody reads: a mistyped ending would leave out a whole resource."""
+    for path in sorted(reader.root.rglob("*")):
+        if path.suffix in (".yaml", ".yml", ".csv", ".sql") and path not in reader.seen:
+            reader.report(path, "(file)", None, "nothing reads it here: check folder, name and ending (.yaml)")
 
 
 def _check_unique(reader: _Reader, catalog: Catalog) -> None:
