@@ -191,9 +191,9 @@ TAMPERINGS = (
     ("DELETE FROM ledger.batches WHERE batch = 2; DELETE FROM ledger.events WHERE batch = 2", 3, "missing"),
     ("UPDATE ledger.events SET batch = 3 WHERE batch = 2", 2, "changed"),
     (
-        "INSERT INTO ledger.items SELECT 'x', department, resource, rule_id, 'x', '', opened_on, 1 FROM ledger.items WHERE record_key = 'a'",
+        "INSERT INTO ledger.items SELECT 'x', department, resource, rule_id, '', '', opened_on, 1 FROM ledger.orders",
         1,
-        "changed",
+        "c",
     ),
 )
 

@@ -1,0 +1,173 @@
+"""Questions to the ledger about orders, as plain rows: the list, one order in full, and the list as a file.
+
+The command line and the portal show them; nothing is written here but the export a person asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import xlsxwriter
+
+from assets.notices import harmless
+from resources.city import City
+
+State = Literal["open", "closed", "overdue", "all"]
+STATES: tuple[State, ...] = ("open", "closed", "overdue", "all")
+FORMATS = (".csv", ".xlsx")
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    """One order; `open`, `closed`, `verified` and `relapsed` count its items."""
+
+    order_number: str
+    department: str
+    resource: str
+    rule_id: str
+    severity: str
+    delivery_id: str
+    opened_on: date
+    due_on: date
+    due_provisional: bool
+    overdue: bool
+    items: int
+    open: int
+    closed: int
+    verified: int
+    relapsed: int
+    closed_on: date | None
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One thing that happened to an item while it stood in the order."""
+
+    item_id: str
+    record_key: str
+    column_name: str
+    number: int
+    as_of: date
+    event: str
+    state: str
+    observed: str | None
+    suggested: str | None
+    reason: str | None
+    evidence: str | None
+    by_date: date | None
+    actor: str
+    delivery_id: str
+
+
+@dataclass(frozen=True)
+class OrderDetail:
+    """One order with the history of its items."""
+
+    order: OrderRow
+    events: tuple[EventRow, ...]
+
+
+class UnknownOrderError(LookupError):
+    """No order of that number."""
+
+
+_LIST = """
+    select order_number, department, resource, rule_id, severity, delivery_id, opened_on, due_on, due_provisional,
+           open > 0 and due_on < %(day)s as overdue, items, open, closed, verified, relapsed, closed_on
+    from ledger.order_states
+    where (%(department)s is null or department = %(department)s)
+      and (%(number)s is null or order_number = %(number)s)
+      and case %(state)s when 'open' then open > 0 when 'closed' then open = 0
+          when 'overdue' then open > 0 and due_on < %(day)s else true end
+    order by opened_on, length(order_number), order_number
+"""
+_EVENTS = """
+    select e.item_id, i.record_key, i.column_name, e.number, e.as_of, e.event, e.state, e.observed, e.suggested,
+           e.reason, e.evidence, e.by_date, e.actor, e.delivery_id
+    from ledger.events e join ledger.items i using (item_id) join ledger.orders o using (order_id)
+    where o.order_number = %(number)s
+    order by i.record_key, i.column_name, e.item_id, e.number
+"""
+
+
+def list_orders(city: City, as_of: date, *, department: str | None = None, state: State = "open") -> list[OrderRow]:
+    """Orders by the day they were opened. `overdue`: an item is open after the last day for the reply, on `as_of`.
+
+    Raises:
+        ValueError: `state` is none of `STATES`.
+    """
+    if state not in STATES:
+        raise ValueError(f"state {state!r}: must be one of: {', '.join(STATES)}")
+    return _orders(city, {"day": as_of, "department": department, "number": None, "state": state})
+
+
+def show_order(city: City, number: str, as_of: date) -> OrderDetail:
+    """One order by its number, with everything that happened to its items.
+
+    Raises:
+        UnknownOrderError: the ledger holds no order of that number.
+    """
+    orders = _orders(city, {"day": as_of, "department": None, "number": number, "state": "all"})
+    if not orders:
+        raise UnknownOrderError(f"order {number}: the ledger holds none of that number")
+    with city.server.session() as cursor:
+        cursor.execute(_EVENTS, {"number": number})
+        return OrderDetail(orders[0], tuple(EventRow(*row) for row in cursor.fetchall()))
+
+
+def export_orders(city: City, path: Path, as_of: date, *, department: str | None = None, state: State = "all") -> int:
+    """Write the list to a `.csv` or `.xlsx` file; no cell can become a formula. Returns the number of orders.
+
+    Raises:
+        ValueError: another kind of file, or `state` is none of `STATES`.
+    """
+    if path.suffix not in FORMATS:
+        raise ValueError(f"{path.name}: the name must end in one of {', '.join(FORMATS)}")
+    orders = list_orders(city, as_of, department=department, state=state)
+    names = [field.name for field in fields(OrderRow)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        (_write_csv if path.suffix == ".csv" else _write_xlsx)(partial, names, map(astuple, orders))
+        partial.chmod(0o600)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(orders)
+
+
+def _orders(city: City, wanted: dict[str, Any]) -> list[OrderRow]:
+    with city.server.session() as cursor:
+        cursor.execute(_LIST, wanted)
+        return [OrderRow(*row) for row in cursor.fetchall()]
+
+
+def _write_csv(path: Path, names: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as text:
+        lines = csv.writer(text, lineterminator="\r\n")
+        lines.writerow(names)
+        lines.writerows([harmless(cell) for cell in row] for row in rows)
+
+
+def _write_xlsx(path: Path, names: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    with xlsxwriter.Workbook(str(path), {"constant_memory": True}) as book:
+        sheet = book.add_worksheet("Orders 工单")
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
+        sheet.freeze_panes(1, 0)
+        for index, name in enumerate(names):
+            sheet.write_string(0, index, name)
+        for number, row in enumerate(rows, start=1):  # a spreadsheet is written cell by cell
+            for index, cell in enumerate(row):
+                if isinstance(cell, date):
+                    sheet.write_datetime(number, index, cell, day)
+                elif isinstance(cell, bool):
+                    sheet.write_boolean(number, index, cell)
+                elif isinstance(cell, int):
+                    sheet.write_number(number, index, cell)
+                elif cell is not None:
+                    sheet.write_string(number, index, cell)
