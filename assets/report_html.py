@@ -124,8 +124,7 @@ def _share(part: int, whole: int) -> str:
         return "—"
     if part in (0, whole):
         return "0 %" if part == 0 else "100 %"
-    if part * 20_000 < whole:
+    hundredths = (20_000 * part + whole) // (2 * whole)  # of a percent, rounded half up, in whole numbers
+    if hundredths == 0:
         return "<0.01 %"
-    if (whole - part) * 20_000 < whole:
-        return ">99.99 %"
-    return f"{100 * part / whole:.2f} %"
+    return ">99.99 %" if hundredths == 10_000 else f"{hundredths // 100}.{hundredths % 100:02d} %"
