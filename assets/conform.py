@@ -16,11 +16,16 @@ from catalog.models import Column, ColumnType, Resource
 from resources.lake import literal, quoted
 
 BLANK = "' \t\r\n\u3000\u00a0'"
+BLANKS = r"[\s\x{3000}\x{a0}]*"
 DATE = r"\d{4}-\d{1,2}-\d{1,2}|\d{4}/\d{1,2}/\d{1,2}|\d{8}|\d{4}年\d{1,2}月\d{1,2}日"
-DATE_FORMATS = "['%Y-%m-%d', '%Y/%m/%d', '%Y%m%d', '%Y年%m月%d日']"
-MOMENT = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}[ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?"
-TRUE = ("true", "t", "yes", "y", "1", "是")
-FALSE = ("false", "f", "no", "n", "0", "否")
+DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%Y年%m月%d日")
+MOMENT = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?|\d{14}"
+MOMENT_FORMATS = (
+    *(f"%Y{d}%m{d}%d{t}%H:%M{s}" for d in "-/" for t in " T" for s in (":%S", ":%S.%f", "")),
+    "%Y%m%d%H%M%S",
+)
+TRUE = "true|t|yes|y|1|是"
+FALSE = "false|f|no|n|0|否"
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,7 @@ class Source:
     @property
     def raw(self) -> str:
         """Query: every record as raw text r0, r1, … (NULL where blank) with `_row` and `_record_key`."""
-        texts = ", ".join(
-            f"case when trim({quoted(name)}, {BLANK}) <> '' then {quoted(name)} end as r{i}"
-            for i, name in enumerate(self.resource.columns)
-        )
+        texts = ", ".join(f"{_unless_blank(quoted(name))} as r{i}" for i, name in enumerate(self.resource.columns))
         number = "_row" if self.numbered else "file_row_number + 1"
         file = f"read_parquet({literal(str(self.rows_file))}, file_row_number = true)"
         return f"select *, {self._key} as _record_key from (select {number} as _row, {texts} from {file})"
@@ -65,7 +67,7 @@ class Source:
         return (
             f"select {names}, _record_key, {literal(self.delivery_id)} as _delivery_id, _row, "
             f"date '{self.as_of}' as _as_of, _raw, hash({names}, _raw::varchar) as _hash "
-            f"from (select {values}, _record_key, _row, {_unparsed(columns)} as _raw from ({self.raw}))"
+            f"from (select *, {_unparsed(columns)} as _raw from (select *, {values} from ({self.raw})))"
         )
 
     @property
@@ -75,31 +77,45 @@ class Source:
         return f"to_json({{{fields}}})::varchar"
 
 
+def _unless_blank(text: str) -> str:
+    """NULL for a text of blanks alone. Comparing the first character spares most texts the trim: 0.2 instead of 1.1 s
+    of processor time for ten columns of a million records.
+    """
+    surely = f"({text} >= '!' and {text} < '\u00a0') or {text} >= '\u3001'"
+    return f"case when {surely} then {text} when trim({text}, {BLANK}) <> '' then {text} end"
+
+
 def typed(column: Column, raw: str) -> str:
     """SQL for the typed value of a raw text, NULL when the text is not one of the accepted spellings."""
-    text = f"trim({raw}, {BLANK})"
     match column.logical_type:
         case ColumnType.text:
             return raw
         case ColumnType.integer:
-            return _when(text, r"[+-]?\d+", f"try_cast({text} as bigint)")
+            return _parsed(raw, r"[+-]?\d+", "try_cast({} as bigint)")
         case ColumnType.decimal:
-            digits = f"[+-]?(\\d+(\\.\\d{{0,{column.scale}}}0*)?|\\.\\d{{1,{max(column.scale, 1)}}}0*)"
-            return _when(text, digits, f"try_cast({text} as {column.sql_type})")
+            digits = f"[+-]?(?:\\d+(?:\\.\\d{{0,{column.scale}}}0*)?|\\.\\d{{1,{max(column.scale, 1)}}}0*)"
+            return _parsed(raw, digits, f"try_cast({{}} as {column.sql_type})")
         case ColumnType.date:
-            return _when(text, DATE, f"try_strptime({text}, {DATE_FORMATS})::date")
+            return _parsed(raw, DATE, f"try_strptime({{}}, {list(DATE_FORMATS)})::date")
         case ColumnType.timestamp:
-            plain = f"try_cast(replace(replace({text}, '/', '-'), 'T', ' ') as timestamp)"
-            day = _when(text, DATE, f"try_strptime({text}, {DATE_FORMATS})")
-            packed = _when(text, r"\d{14}", f"try_strptime({text}, '%Y%m%d%H%M%S')")
-            return f"coalesce({_when(text, MOMENT, plain)}, {day}, {packed})"
+            return _parsed(raw, f"{DATE}|{MOMENT}", f"try_strptime({{}}, {[*DATE_FORMATS, *MOMENT_FORMATS]})")
         case ColumnType.boolean:
-            return f"case when lower({text}) in {TRUE} then true when lower({text}) in {FALSE} then false end"
+            return f"case when {_like(raw, TRUE)} then true when {_like(raw, FALSE)} then false end"
 
 
-def _when(text: str, pattern: str, value: str) -> str:
-    """Casts alone are too kind: DuckDB rounds '1.5' to 2 and reads 'infinity' as a date."""
-    return f"case when regexp_full_match({text}, {literal(pattern)}) then {value} end"
+def _parsed(raw: str, pattern: str, value: str) -> str:
+    """The pattern guards the cast, which alone is too kind: DuckDB rounds '1.5' to 2 and reads 'infinity' as a date.
+
+    Blanks around a value are looked for only where the plain text does not match. Each text stands once in `value`:
+    what stands twice in a query is computed for every record.
+    """
+    plain = f"case when regexp_full_match({raw}, {literal(pattern)}) then {value.format(raw)} end"
+    inside = f"regexp_extract({raw}, {literal(f'^{BLANKS}({pattern}){BLANKS}$')}, 1)"
+    return f"coalesce({plain}, {value.format(inside)})"
+
+
+def _like(raw: str, words: str) -> str:
+    return f"regexp_full_match({raw}, {literal(f'(?i){BLANKS}(?:{words}){BLANKS}')})"
 
 
 def _unparsed(columns: Sequence[tuple[str, Column]]) -> str:

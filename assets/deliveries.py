@@ -108,7 +108,9 @@ class Delivery:
 
 
 def register(city: City, *, patience: float = PATIENCE) -> Registered:
-    """Archive and register everything complete in landing, oldest as-of date first. Grain: one row per file and as-of date.
+    """Archive and register everything complete in landing, oldest as-of date first.
+
+    Grain: one row of `ops.deliveries` per resource, content and as-of date.
 
     Rejected files are archived and registered too, with reasons that name file, field, value and what is allowed.
     `patience` is how many seconds a fresh, seemingly incomplete file is watched before it is left for the next time.

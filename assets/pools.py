@@ -42,8 +42,9 @@ TAKEN = """
 SETTLE = """
     update ops.deliveries d
     set state = r.state, rows_delivered = r.rows_delivered, rows_pooled = r.rows_pooled,
-        rows_quarantined = r.rows_quarantined, reasons = d.reasons || (select coalesce(jsonb_agg(n), '[]') from jsonb_array_elements(r.reasons) n
-                                  where not d.reasons @> jsonb_build_array(n))
+        rows_quarantined = r.rows_quarantined,
+        reasons = d.reasons || (select coalesce(jsonb_agg(n), '[]') from jsonb_array_elements(r.reasons) n
+                                where not d.reasons @> jsonb_build_array(n))
     from jsonb_to_recordset(%s::jsonb) as r(delivery_id text, state text, rows_delivered bigint, rows_pooled bigint,
                                             rows_quarantined bigint, reasons jsonb)
     where d.delivery_id = r.delivery_id
