@@ -125,7 +125,8 @@ class Source:
 
 def sources(catalog: Catalog, library: Library) -> list[Source]:
     """The witnesses of the library, by name."""
-    return [Source(library, resource, index) for index, resource in enumerate(catalog.sources_of(library.name))]
+    described = sorted(catalog.sources_of(library.name), key=lambda resource: resource.id)
+    return [Source(library, resource, index) for index, resource in enumerate(described)]
 
 
 def standing_as_of(standing: str) -> str:
