@@ -14,6 +14,7 @@ _FULL = "".join(chr(code + 0xFEE0) for code in range(0x21, 0x7F))
 _BASE_36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _BASE_31 = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # without I, O, S, V, Z
 _USCC_WEIGHTS = tuple(3**place % 31 for place in range(17))
+_USCC_INVERSES = (*(pow(weight, -1, 31) for weight in _USCC_WEIGHTS), 1)
 _ORG_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 _ODD_NIBBLES = int("0F" * 8, 16)
 
@@ -82,15 +83,16 @@ CREATE OR REPLACE TEMP MACRO person_id_ok(id) AS
 CREATE OR REPLACE TEMP MACRO person_id_normal(id) AS
     CASE WHEN regexp_full_match(id, '[0-9A-Z]{{18}}') THEN id ELSE id_to_18(half_width(id)) END;
 -- Every number one substituted character or one swap of neighbours away that has the right check digit. A character at
--- place k counts 2^(18-k): to take away a remainder r it must change by -r * 2^(k+2), modulo 11.
-CREATE OR REPLACE TEMP MACRO id_neighbours(id) AS list_filter(list_concat(
+-- place k counts 2^(18-k): to take away a remainder it must change by -remainder * 2^(k+2), modulo 11.
+CREATE OR REPLACE TEMP MACRO id_wrong_by(id, remainder) AS list_filter(list_concat(
     list_transform(range(1, 19), lambda k: substr(id, 1, k - 1) || substr('0123456789X', 1 + ((
-        strpos('0123456789X', substr(id, k, 1)) - 1
-        - (id_sum(id) + strpos('0123456789X', substr(id, 18, 1)) - 2) * (1 << ((k + 2) % 10)::INTEGER)
+        strpos('0123456789X', substr(id, k, 1)) - 1 - remainder * (1 << ((k + 2) % 10)::INTEGER)
     ) % 11 + 11)::INTEGER % 11, 1) || substr(id, k + 1)),
     list_transform(range(1, 18), lambda k:
         substr(id, 1, k - 1) || substr(id, k + 1, 1) || substr(id, k, 1) || substr(id, k + 2))
 ), lambda near: near <> id AND person_id_ok(near));
+CREATE OR REPLACE TEMP MACRO id_neighbours(id) AS list_transform(
+    [id_sum(id) + strpos('0123456789X', substr(id, 18, 1)) - 2], lambda remainder: id_wrong_by(id, remainder))[1];
 CREATE OR REPLACE TEMP MACRO only_one(candidates) AS
     CASE WHEN len(list_distinct(candidates)) = 1 THEN candidates[1] END;
 CREATE OR REPLACE TEMP MACRO id_repair_normal(id, birth_date, sex) AS
@@ -100,7 +102,7 @@ CREATE OR REPLACE TEMP MACRO id_repair_normal(id, birth_date, sex) AS
          THEN only_one(list_filter(id_neighbours(id), lambda near:
              id_birth_date(near) = birth_date AND (sex IS NULL OR sex NOT IN ('1', '2') OR id_sex(near) = sex))) END;
 CREATE OR REPLACE TEMP MACRO person_id_repair(id, birth_date, sex) AS
-    id_repair_normal(person_id_normal(id), birth_date::DATE, sex);
+    list_transform([person_id_normal(id)], lambda normal: id_repair_normal(normal, birth_date::DATE, sex))[1];
 """
 
 _LEGAL_PAIR = "(1[1239]|3[1-59]|5[1239]|7[129]|8[19]|9[1239]|N[1239]|Y[19]|[246A][1-9])"  # 9 其他 in every class
@@ -108,26 +110,34 @@ _LEGAL = rf"""
 CREATE OR REPLACE TEMP MACRO org_code_check(body8) AS
     CASE WHEN regexp_full_match(body8, '[0-9A-Z]{{8}}')
          THEN substr('0X987654321', {_weighted("body8", _ORG_WEIGHTS, _BASE_36)} % 11 + 1, 1) END;
+CREATE OR REPLACE TEMP MACRO uscc_sum(u) AS {_weighted("u", _USCC_WEIGHTS, _BASE_31)};
 CREATE OR REPLACE TEMP MACRO uscc_check(body17) AS
     CASE WHEN regexp_full_match(body17, '[{_BASE_31}]{{17}}')
-         THEN substr('{_BASE_31}', (31 - {_weighted("body17", _USCC_WEIGHTS, _BASE_31)} % 31) % 31 + 1, 1) END;
+         THEN substr('{_BASE_31}', (31 - uscc_sum(body17) % 31) % 31 + 1, 1) END;
 CREATE OR REPLACE TEMP MACRO uscc_ok(u) AS
     regexp_full_match(u, '{_LEGAL_PAIR}[0-9]{{6}}[{_BASE_31}]{{10}}')
     AND uscc_check(substr(u, 1, 17)) = substr(u, 18, 1)
     AND org_code_check(substr(u, 9, 8)) = substr(u, 17, 1);
 CREATE OR REPLACE TEMP MACRO uscc_normal(u) AS
     CASE WHEN regexp_full_match(u, '[0-9A-Z]{{18}}') THEN u ELSE half_width(u) END;
-CREATE OR REPLACE TEMP MACRO uscc_neighbours(u) AS list_filter(list_concat(
-    flatten(list_transform(range(1, 19), lambda k: list_transform(string_split('{_BASE_31}', ''), lambda c:
-        substr(u, 1, k - 1) || c || substr(u, k + 1)))),
+-- As id_neighbours: place k counts {_USCC_WEIGHTS[1]}^(k-1) modulo 31, the check character 1.
+CREATE OR REPLACE TEMP MACRO uscc_wrong_by(u, remainder) AS list_filter(list_concat(
+    list_transform(range(1, 19), lambda k: substr(u, 1, k - 1) || substr('{_BASE_31}', 1 + ((
+        strpos('{_BASE_31}', substr(u, k, 1)) - 1 - remainder * {list(_USCC_INVERSES)}[k]
+    ) % 31 + 31) % 31, 1) || substr(u, k + 1)),
     list_transform(range(1, 18), lambda k:
         substr(u, 1, k - 1) || substr(u, k + 1, 1) || substr(u, k, 1) || substr(u, k + 2))
-), lambda near: uscc_ok(near));
+), lambda near: near <> u AND uscc_ok(near));
+CREATE OR REPLACE TEMP MACRO uscc_neighbours(u) AS list_transform(
+    [(uscc_sum(u) + strpos('{_BASE_31}', substr(u, 18, 1)) - 1) % 31],
+    lambda remainder: uscc_wrong_by(u, remainder)
+)[1];
 CREATE OR REPLACE TEMP MACRO uscc_repair_normal(u) AS
     CASE WHEN uscc_ok(u) THEN u
          WHEN uscc_ok(translate(u, 'IOZS', '1025')) THEN translate(u, 'IOZS', '1025')
          WHEN length(u) = 18 THEN only_one(uscc_neighbours(u)) END;
-CREATE OR REPLACE TEMP MACRO uscc_repair(u) AS uscc_repair_normal(uscc_normal(u));
+CREATE OR REPLACE TEMP MACRO uscc_repair(u) AS
+    list_transform([uscc_normal(u)], lambda normal: uscc_repair_normal(normal))[1];
 """
 
 # 1.2.156.3005.2 . type (USCC of the defining authority and 3 more) . issuer (USCC) . serial . version . check character
@@ -146,7 +156,8 @@ CREATE OR REPLACE TEMP MACRO certificate_id_ok(c) AS
     certificate_shape_ok(c) AND certificate_check(certificate_body(c)) = right(c, 1);
 CREATE OR REPLACE TEMP MACRO certificate_repair_normal(c) AS
     CASE WHEN certificate_shape_ok(c) THEN left(c, -1) || certificate_check(certificate_body(c)) END;
-CREATE OR REPLACE TEMP MACRO certificate_repair(c) AS certificate_repair_normal(half_width(c));
+CREATE OR REPLACE TEMP MACRO certificate_repair(c) AS
+    list_transform([half_width(c)], lambda normal: certificate_repair_normal(normal))[1];
 """
 
 _TEXT = rf"""
