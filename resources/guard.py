@@ -15,7 +15,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -71,16 +71,24 @@ class Guard:
         """
         info = {"deliveries": list(deliveries)}
         for attempt in stamina.retry_context(on=LakeConflictError, attempts=ATTEMPTS, wait_initial=0.05, timeout=None):
-            with attempt, self._reachable(), self.server.lock(f"lake {target}"):
+            with attempt, self._reachable(), self.lock(target):
                 self._heal_target(target)
                 return self._once(target, work, author, message, info)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def lock(self, target: str, *, wait: bool = True) -> AbstractContextManager[bool]:
+        """Be the only writer of the catalog `target`."""
+        return self.server.lock(f"lake {target}", wait=wait)
+
+    def unsettled(self, target: str) -> list[str]:
+        """Ids of the commits to `target` under way or left behind."""
+        return [folder.name for folder in self._left() if _target(folder) == target]
 
     def heal(self) -> int:
         """Settle what killed processes left behind; returns how many commits that were. Live ones are left alone."""
         settled = 0
         for target in {name for name in map(_target, self._left()) if name}:
-            with self.server.lock(f"lake {target}", wait=False) as ours:
+            with self.lock(target, wait=False) as ours:
                 if ours:
                     settled += self._heal_target(target)
         return settled
@@ -179,9 +187,9 @@ class Guard:
         return sorted(path for path in self.home.inflight.iterdir() if path.is_dir())
 
     def _heal_target(self, target: str) -> int:
-        left = [folder for folder in self._left() if _target(folder) == target]
-        for folder in left:
-            self._settle(folder, target)
+        left = self.unsettled(target)
+        for commit in left:
+            self._settle(self.home.inflight / commit, target)
         return len(left)
 
     @contextmanager

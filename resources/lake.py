@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -184,10 +185,56 @@ class Lake:
         """Run `work` in one guarded transaction on the catalog `target`; see `resources.guard.Guard.commit`."""
         return self._guard.commit(target, work, author=author, deliveries=deliveries, message=message)
 
-    def apply_catalog(self) -> None:
+    def lock(self, target: str) -> AbstractContextManager[bool]:
+        """Keep writers of the catalog `target` out, as each commit does for itself."""
+        return self._guard.lock(target)
+
+    def heal(self) -> int:
+        """Settle what killed processes left behind; returns how many commits that were."""
+        return self._guard.heal()
+
+    def unsettled(self, target: str) -> list[str]:
+        """Ids of commits to the catalog `target` that nobody settled; hold its lock, else live ones are among them."""
+        return self._guard.unsettled(target)
+
+    def sweep(self, target: str) -> int:
+        """Delete the files of the catalog `target` that nothing refers to; returns how many."""
+        with self.lock(target):
+            return self._guard.sweep(target)
+
+    def name(self, target: str, schema: str, table: str) -> str:
+        """A table's name as our SQL writes it: `<department>.<resource>` or `<schema>.<table>` of the city."""
+        return f"{schema}.{table}" if target == CITY else f"{target}.{table}"
+
+    def expected(self, target: str) -> list[str]:
+        """Tables the catalogue calls for in the catalog `target`, as our SQL writes them."""
+        return [self.name(target, *table) for table in tables(self._catalog, target)]
+
+    def table_names(self, target: str) -> set[str]:
+        """Tables that exist in the catalog `target`, as our SQL writes them."""
+        return {self.name(target, *table) for table in self._names(target)}
+
+    def empty_damaged(self, table: str, *, author: str) -> None:
+        """Recreate a table whose files are lost, empty and as the catalogue has it, for its stage to fill again.
+
+        `table` is `<department>.<resource>` or `<schema>.<table>` of the city. Earlier versions stay in the catalog.
+        """
+        first, last = table.split(".")
+        target, schema = (first, "main") if first in self._catalog.departments else (CITY, first)
+        columns = tables(self._catalog, target)[schema, last]
+        full = ".".join(map(quoted, (target, schema, last)))
+
+        def work(con: DuckDBPyConnection) -> None:
+            con.execute(f"DROP TABLE IF EXISTS {full}")
+            con.execute(_create(full, columns))
+
+        self._guard.commit(target, work, author=author, message=f"empty the damaged table {table}")
+
+    def apply_catalog(self, *, force: bool = False) -> None:
         """Bring every catalog to the tables the catalogue calls for: one transaction each, none when nothing changed.
 
-        New tables and columns are added; what the catalogue no longer names stays as it is.
+        New tables and columns are added; what the catalogue no longer names stays as it is. `force` looks at the
+        tables themselves even when the last call was for the same catalogue.
 
         Raises:
             LakeSchemaError: a column's type changed, which only a rebuild can bring about; every one is named.
@@ -199,7 +246,7 @@ class Lake:
                 wanted = tables(self._catalog, target)
                 described = json.dumps([(*name, list(columns.items())) for name, columns in wanted.items()])
                 fingerprint = hashlib.sha256(described.encode()).hexdigest()
-                if applied.get(target) == fingerprint:
+                if applied.get(target) == fingerprint and not force:
                     continue
                 self._apply(target, wanted)
                 cursor.execute(
@@ -286,8 +333,7 @@ class Lake:
         for (schema, name), columns in wanted.items():
             table = ".".join(map(quoted, (target, schema, name)))
             if (schema, name) not in there:
-                listed = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
-                statements.append(f"CREATE TABLE {table} ({listed})")
+                statements.append(_create(table, columns))
                 continue
             known = there[schema, name]
             for column, kind in columns.items():
@@ -307,18 +353,25 @@ class Lake:
         self._guard.commit(target, work, author="catalogue", message="apply the catalogue")
 
     def _existing(self, target: str) -> dict[tuple[str, str], dict[str, str]]:
-        """Columns and types of the tables that exist; DuckDB's own listing takes half a minute at 5,000 tables."""
+        return {
+            (schema, name): _describe(self._con, f"FROM {quoted(target)}.{quoted(schema)}.{quoted(name)}")
+            for schema, name in self._names(target)
+        }
+
+    def _names(self, target: str) -> list[tuple[str, str]]:
+        """Schema and name of every table that exists; DuckDB's own listing takes half a minute at 5,000 tables."""
         with self._server.session(database="lake") as cursor:
             cursor.execute(
                 f"select s.schema_name, t.table_name from {quoted(target)}.ducklake_table t"
                 f" join {quoted(target)}.ducklake_schema s using (schema_id)"
                 " where t.end_snapshot is null and s.end_snapshot is null"
             )
-            names = cursor.fetchall()
-        return {
-            (schema, name): _describe(self._con, f"FROM {quoted(target)}.{quoted(schema)}.{quoted(name)}")
-            for schema, name in names
-        }
+            return [(schema, name) for schema, name in cursor.fetchall()]
+
+
+def _create(table: str, columns: Columns) -> str:
+    listed = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
+    return f"CREATE TABLE {table} ({listed})"
 
 
 def _describe(con: DuckDBPyConnection, query: str) -> dict[str, str]:
