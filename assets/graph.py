@@ -4,8 +4,6 @@ Each asset is a thin shell: it calls its stage's function and reports counts. De
 modules; owners, kinds, tags and freshness are put on by one policy pass in `pipelines.policy`.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -233,10 +231,16 @@ def _correlation(catalog: Catalog) -> dg.AssetsDefinition:
     key = dg.AssetKey(["quality", "correlation"])
     speaking = {r.id: r for r in catalog.resources.values() if rules.lookup_rules(r, catalog)}
 
-    @dg.asset(
-        key=key,
-        group_name="quality",
-        deps=[["base", name] for name in catalog.libraries],
+    @dg.multi_asset(
+        name="correlation",
+        specs=[
+            dg.AssetSpec(
+                key,
+                group_name="quality",
+                deps=[["base", name] for name in catalog.libraries],
+                description="One result per rule that compares a department's records with what the libraries know.",
+            )
+        ],
         check_specs=[
             dg.AssetCheckSpec(f"{r.department}__{r.name}__{dimension}", asset=key)
             for r in speaking.values()
@@ -244,8 +248,7 @@ def _correlation(catalog: Catalog) -> dg.AssetsDefinition:
         ],
         required_resource_keys={PASS},
     )
-    def correlation(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        """One result per rule that compares a department's records with what the libraries know."""
+    def correlation(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         current = _this(context)
         checks = []
         for resource in speaking.values():
@@ -260,7 +263,7 @@ def _correlation(catalog: Catalog) -> dg.AssetsDefinition:
                 )
                 for dimension in _dimensions(rules.lookup_rules(resource, catalog))
             ]
-        return dg.MaterializeResult(metadata={"resources": len(speaking)}, check_results=checks)
+        yield dg.MaterializeResult(asset_key=key, metadata={"resources": len(speaking)}, check_results=checks)
 
     return correlation
 
@@ -319,23 +322,29 @@ def _thematic(catalog: Catalog) -> dg.AssetsDefinition:
 def _timeliness(catalog: Catalog) -> dg.AssetsDefinition:
     key = dg.AssetKey(["quality", "timeliness"])
 
-    @dg.asset(
-        key=key,
-        group_name="quality",
-        deps=[pool_key(resource) for resource in catalog.resources.values()],
+    @dg.multi_asset(
+        name="timeliness",
+        specs=[
+            dg.AssetSpec(
+                key,
+                group_name="quality",
+                deps=[pool_key(resource) for resource in catalog.resources.values()],
+                description="One result per resource and delivery rule: late, short, misshapen, of unusual size.",
+            )
+        ],
         check_specs=[
             dg.AssetCheckSpec(f"{department}__freshness", asset=key, description="deliveries due, counted and complete")
             for department in catalog.departments
         ],
         required_resource_keys={PASS},
     )
-    def timeliness(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        """One result per resource and delivery rule: late, short, misshapen, of unusual size."""
+    def timeliness(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         current = _this(context)
         current.progress("timeliness")
         results = quality.check_deliveries(current.city, current.as_of, author=current.author)
         _note_errors(current, results)
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
+            asset_key=key,
             metadata={"late": sum(r.failed for r in results if r.rule_id.endswith(".delivery.late"))},
             check_results=[
                 _check(f"{department}__freshness", key, [r for r in results if r.department == department])

@@ -14,7 +14,7 @@ import dagster as dg
 from assets.graph import PASS, build_assets
 from assets.passing import Pass
 from catalog import Catalog, load_catalog
-from pipelines.jobs import build_jobs, build_schedules
+from pipelines.jobs import build_department_jobs, build_jobs, build_schedules
 from pipelines.policy import apply_policy
 from pipelines.sensors import landing_sensor
 from pipelines.settings import Settings
@@ -74,10 +74,10 @@ def build_defs(
         with open_city(settings, catalog) as city, city.server.lock(RUN_LOCK):
             yield Pass(city, as_of, author=context.run.run_id if context.run else "unknown")
 
-    departments = [name for name in catalog.departments if catalog.of_department(name)]
+    departments = build_department_jobs(catalog)
     return dg.Definitions(
         assets=apply_policy(catalog, build_assets(catalog)),
-        jobs=build_jobs(catalog),
+        jobs=[*build_jobs(), *departments.values()],
         schedules=build_schedules(),
         sensors=[landing_sensor(Home(settings.home).landing, departments)],
         resources={PASS: pass_resource(opened or own_pass)},

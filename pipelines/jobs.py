@@ -13,14 +13,9 @@ from catalog import Catalog
 TIME_ZONE = "Asia/Shanghai"
 
 
-def department_job_name(department: str) -> str:
-    return f"department_{department}"
-
-
-def build_jobs(catalog: Catalog) -> list[dg.UnresolvedAssetJobDefinition]:
-    """The city job, one intake job per department, and the report job."""
-    register = dg.AssetSelection.assets(["ops", "deliveries"])
-    jobs = [
+def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    """The city's jobs: everything, and the report alone."""
+    return [
         dg.define_asset_job(
             "city",
             dg.AssetSelection.all(),
@@ -34,17 +29,21 @@ def build_jobs(catalog: Catalog) -> list[dg.UnresolvedAssetJobDefinition]:
             description="scores, products and reports anew from what the libraries hold",
         ),
     ]
-    jobs += [
-        dg.define_asset_job(
-            department_job_name(name),
-            register | dg.AssetSelection.assets(*(pool_key(r) for r in catalog.of_department(name))),
+
+
+def build_department_jobs(catalog: Catalog) -> dict[str, dg.UnresolvedAssetJobDefinition]:
+    """One intake job per department that delivers, by department."""
+    register = dg.AssetSelection.assets(["ops", "deliveries"])
+    return {
+        name: dg.define_asset_job(
+            f"department_{name}",
+            register | dg.AssetSelection.assets(*(pool_key(resource) for resource in resources)),
             executor_def=dg.in_process_executor,
             description=f"{department.title.zh}: its new deliveries into its pool, checked",
         )
         for name, department in catalog.departments.items()
-        if catalog.of_department(name)
-    ]
-    return jobs
+        if (resources := catalog.of_department(name))
+    }
 
 
 def build_schedules() -> list[dg.ScheduleDefinition]:

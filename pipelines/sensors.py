@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
-
-from pipelines.jobs import department_job_name
 
 
 def waiting(landing: Path, department: str) -> dict[str, list[str]]:
@@ -26,18 +24,18 @@ def waiting(landing: Path, department: str) -> dict[str, list[str]]:
     return {resource: files for resource, files in found.items() if files}
 
 
-def landing_sensor(landing: Path, departments: list[str]) -> dg.SensorDefinition:
-    """One run per department with new complete deliveries; the same files never start two runs."""
+def landing_sensor(landing: Path, jobs: Mapping[str, dg.UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+    """One run of its department's job for new complete deliveries; the same files never start two runs."""
 
     @dg.sensor(
         name="landing",
         minimum_interval_seconds=15,
-        jobs=[dg.define_asset_job(department_job_name(name)) for name in departments],
+        jobs=list(jobs.values()),
         description="starts a department's job when its landing folder holds a complete new delivery",
     )
     def sense(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         started = False
-        for department in departments:
+        for department, job in jobs.items():
             files = waiting(landing, department)
             if not files:
                 continue
@@ -45,7 +43,7 @@ def landing_sensor(landing: Path, departments: list[str]) -> dg.SensorDefinition
             started = True
             yield dg.RunRequest(
                 run_key=f"{department}:{digest}",
-                job_name=department_job_name(department),
+                job_name=job.name,
                 tags={"shuyuan/department": department, "shuyuan/files": str(sum(map(len, files.values())))},
             )
         if not started:

@@ -91,6 +91,10 @@ def deliver(folder: Path, name: str, *, manifest: bool) -> None:
         (folder / f"{name}.manifest.json").write_text(json.dumps({"rows": 1}))
 
 
+def jobs_of(*departments: str) -> dict[str, dg.UnresolvedAssetJobDefinition]:
+    return {name: dg.define_asset_job(f"department_{name}") for name in departments}
+
+
 def test_a_file_without_manifest_starts_no_run(tmp_path):
     deliver(tmp_path / "tax" / "arrears", "today", manifest=False)
     assert waiting(tmp_path, "tax") == {}
@@ -98,7 +102,7 @@ def test_a_file_without_manifest_starts_no_run(tmp_path):
 
 def test_a_complete_delivery_starts_one_run_of_its_department_and_only_once(tmp_path):
     deliver(tmp_path / "tax" / "arrears", "today", manifest=True)
-    sensor = landing_sensor(tmp_path, ["civil_affairs", "tax"])
+    sensor = landing_sensor(tmp_path, jobs_of("civil_affairs", "tax"))
     with dg.DagsterInstance.ephemeral() as instance:
         first = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
         again = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
@@ -108,7 +112,7 @@ def test_a_complete_delivery_starts_one_run_of_its_department_and_only_once(tmp_
 
 def test_a_new_file_makes_a_new_run_key(tmp_path):
     deliver(tmp_path / "tax" / "arrears", "one", manifest=True)
-    sensor = landing_sensor(tmp_path, ["tax"])
+    sensor = landing_sensor(tmp_path, jobs_of("tax"))
     with dg.DagsterInstance.ephemeral() as instance:
         first = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
         deliver(tmp_path / "tax" / "arrears", "two", manifest=True)
@@ -118,7 +122,7 @@ def test_a_new_file_makes_a_new_run_key(tmp_path):
 
 
 def test_an_empty_landing_folder_skips_with_its_reason(tmp_path):
-    sensor = landing_sensor(tmp_path, ["tax"])
+    sensor = landing_sensor(tmp_path, jobs_of("tax"))
     with dg.DagsterInstance.ephemeral() as instance:
         tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
     assert not tick.run_requests
