@@ -183,7 +183,7 @@ def _judge(city: City, replies: Replies, department: str) -> tuple[Refusal, ...]
             SELECT r.*, c.event, try_strptime(
                        said_date, ['%Y-%m-%d', '%Y/%m/%d', '%Y.%m.%d', '%Y%m%d'])::DATE AS by_date,
                    CASE WHEN i.item_id IS NULL THEN 'no such item of this department'
-                        WHEN c.event IS NULL THEN concat('reply ', reply, ': must be one of: ', $codes)
+                        WHEN c.event IS NULL THEN concat('reply ', r.reply, ': must be one of: ', $codes)
                         WHEN c.reply = 'objection' AND r.reason IS NULL THEN 'an objection needs an explanation'
                         WHEN said_date IS NOT NULL AND by_date IS NULL
                             THEN concat('by_date ', said_date, ': must be a date, YYYY-MM-DD')

@@ -89,7 +89,7 @@ class Order:
         return re.sub(r"[][:*?/\\]", " ", name)[:31].rstrip(" '")
 
 
-def issue(city: City, as_of: date, *, author: str) -> list[Path]:
+def issue(city: City, as_of: date, *, author: str, rows_per_file: int = ROWS_PER_FILE) -> list[Path]:
     """Write the notices of the orders opened on `as_of` and note in the ledger that their items were sent.
 
     `outbox/<department>/<as_of>/notice.xlsx` and `notice.csv`, continued in `notice-2.xlsx` and so on when the rows do
@@ -103,7 +103,7 @@ def issue(city: City, as_of: date, *, author: str) -> list[Path]:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(README, folder / "README.txt")
             rows = _rows(city, department, as_of)
-            for number, part in enumerate(_parts(orders), start=1):
+            for number, part in enumerate(parts(orders, rows_per_file, SHEETS_PER_FILE), start=1):
                 stem = "notice" if number == 1 else f"notice-{number}"
                 written += _write(folder / stem, part, rows, scratch=city.home.tmp, as_of=as_of)
         _note_sent(city, as_of, author)
@@ -166,9 +166,7 @@ def _rows(city: City, department: str, as_of: date) -> Iterator[tuple[Any, ...]]
         connection.close()
 
 
-def _parts(
-    orders: Sequence[Order], rows: int = ROWS_PER_FILE, sheets: int = SHEETS_PER_FILE
-) -> Iterator[list[tuple[Order, int]]]:
+def parts(orders: Sequence[Order], rows: int, sheets: int) -> Iterator[list[tuple[Order, int]]]:
     """Which orders, with how many of their items, go into each file."""
     part: list[tuple[Order, int]] = []
     room = rows

@@ -1,0 +1,248 @@
+"""Replies of departments: what is taken, what is refused and why, and what an objection does and does not do."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import xlsxwriter
+from correction_loop import DAYS, RIGHT, WRONG, Loop
+from python_calamine import CalamineWorkbook
+
+from assets.corrections import advance
+from assets.feedback import UnknownItemError, decide, import_file, take
+from assets.notices import issue
+from quality_checks.corrections import SETTLED
+from resources.ledger import verify_chain
+
+DEPARTMENT = "public_security"
+
+
+@pytest.fixture
+def loop(small_city):
+    """Four items, notified."""
+    loop = Loop(small_city)
+    loop.day(DAYS[0], dict.fromkeys("abcd", WRONG), list("abcd"))
+    issue(small_city, DAYS[0], author="test")
+    return loop
+
+
+def ids(loop: Loop) -> dict[str, str]:
+    return dict(loop.city.con.execute("SELECT record_key, item_id FROM shuyuan.ledger.items").fetchall())
+
+
+def write(path, rows, header="item_id,reply,reason,evidence,by_date", encoding="utf-8"):
+    path.write_bytes("\r\n".join([header, *(",".join(row) for row in rows), ""]).encode(encoding))
+    return path
+
+
+def send(loop, tmp_path, rows, department=DEPARTMENT, day=DAYS[0], **how):
+    return import_file(loop.city, write(tmp_path / "reply.csv", rows, **how), department, day, author="test")
+
+
+def object_to(loop, tmp_path, key):
+    assert send(loop, tmp_path, [(ids(loop)[key], "objection", "the register is right")]).accepted == 1
+
+
+def test_each_reply_moves_its_item_and_is_kept_with_what_was_said(loop, tmp_path):
+    item = ids(loop)
+    receipt = send(
+        loop,
+        tmp_path,
+        [
+            (item["a"], "acknowledged", "", "", "2026-11-10"),
+            (item["b"], "corrected", "", "", "2026/11/9"),
+            (item["c"], "Objection", "登记无误", "户籍底册", ""),
+            (item["d"], "needs_information", "which book?", "", ""),
+        ],
+    )
+    assert (receipt.accepted, receipt.refusals, receipt.repeated) == (4, (), False)
+    assert loop.states() == {
+        "a": "acknowledged",
+        "b": "acknowledged",
+        "c": "objection_raised",
+        "d": "insufficient_information",
+    }
+    kept = loop.city.con.execute(
+        "SELECT reason, evidence, actor, event FROM shuyuan.ledger.item_states WHERE record_key = 'c'"
+    ).fetchall()
+    assert kept == [("登记无误", "户籍底册", DEPARTMENT, "objection_raised")]
+    dates = loop.city.con.execute(
+        "SELECT by_date::VARCHAR FROM shuyuan.ledger.item_states WHERE record_key IN ('a', 'b') ORDER BY record_key"
+    ).fetchall()
+    assert dates == [("2026-11-10",), ("2026-11-09",)]
+    assert verify_chain(loop.city.server) == []
+
+
+def test_what_cannot_be_taken_is_refused_with_its_row_and_what_is_allowed(loop, tmp_path):
+    item = ids(loop)
+    receipt = send(
+        loop,
+        tmp_path,
+        [
+            ("nothing", "acknowledged", "", "", ""),
+            (item["a"], "yes", "", "", ""),
+            (item["b"], "objection", " ", "", ""),
+            (item["c"], "acknowledged", "", "", "tomorrow"),
+            (item["d"], "", "", "", ""),
+            (item["a"], "acknowledged", "", "", ""),
+            (item["a"], "wrong_source", "", "", ""),
+        ],
+    )
+    assert receipt.accepted == 1
+    assert [(refusal.row, refusal.message) for refusal in receipt.refusals] == [
+        ("2", "no such item of this department"),
+        ("3", "reply yes: must be one of: acknowledged, corrected, objection, wrong_source, needs_information"),
+        ("4", "an objection needs an explanation"),
+        ("5", "by_date tomorrow: must be a date, YYYY-MM-DD"),
+        ("8", "the item is answered further up"),
+    ]
+    assert loop.states() == {"a": "acknowledged", "b": "notified", "c": "notified", "d": "notified"}
+    with receipt.path.open(encoding="utf-8-sig", newline="") as text:
+        _, first, *refused = csv.reader(text)
+    assert first == ["reply.csv", "", "", "1 accepted 已接收"]
+    assert len(refused) == 5
+    assert refused[0] == ["reply.csv", "2", "nothing", "refused 未接收: no such item of this department"]
+
+
+def test_a_department_cannot_answer_for_another(loop, tmp_path):
+    before = loop.ledger()
+    receipt = send(loop, tmp_path, [(ids(loop)["a"], "wrong_source", "x", "", "")], department="civil_affairs")
+    assert receipt.accepted == 0
+    assert [refusal.message for refusal in receipt.refusals] == ["no such item of this department"]
+    assert loop.ledger() == before
+    assert receipt.path.parent == loop.city.home.outbox / "civil_affairs" / "2026-11-02"
+
+
+def test_an_unknown_department_is_an_error(loop, tmp_path):
+    with pytest.raises(KeyError, match="must be one of: civil_affairs"):
+        send(loop, tmp_path, [("x", "acknowledged")], department="nobody")
+
+
+def test_the_filled_notice_comes_back_as_a_spreadsheet(loop, tmp_path):
+    folder = loop.city.home.outbox / DEPARTMENT / "2026-11-02"
+    notice = CalamineWorkbook.from_path(folder / "notice.xlsx")
+    filled = tmp_path / "filled.xlsx"
+    with xlsxwriter.Workbook(str(filled)) as book:
+        for name in notice.sheet_names:
+            rows = notice.get_sheet_by_name(name).to_python()
+            if name != notice.sheet_names[0]:
+                rows[1][8:] = ["acknowledged", "", "", ""]
+                rows[3][8:] = ["objection", "数据无误", "底册", ""]
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(rows):
+                sheet.write_row(number, 0, row)
+    receipt = import_file(loop.city, filled, DEPARTMENT, DAYS[1], author="test")
+    assert (receipt.accepted, receipt.refusals) == (2, ())
+    assert loop.states() == {"a": "acknowledged", "b": "notified", "c": "objection_raised", "d": "notified"}
+    reasons = loop.city.con.execute(
+        "SELECT reason FROM shuyuan.ledger.item_states WHERE record_key IN ('a', 'c') ORDER BY record_key"
+    ).fetchall()
+    assert reasons == [(None,), ("数据无误",)]
+
+
+def test_the_csv_notice_comes_back_from_a_chinese_windows_with_its_columns_moved(loop, tmp_path):
+    item = ids(loop)
+    header = "reply 回复,explanation 理由,reason 原因,item_id 工单项编号"
+    rows = [("objection", "本局数据无误", "differs", item["a"]), ("", "", "differs", item["b"])]
+    receipt = send(loop, tmp_path, rows, header=header, encoding="gb18030")
+    assert (receipt.accepted, receipt.refusals) == (1, ())
+    assert loop.states()["a"] == "objection_raised"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("r.csv", b"\xff\xff\x00\x81\x00", "neither UTF-8 nor GB18030"),
+        ("r.csv", b"some,table\r\n1,2\r\n", "no table with the columns item_id and reply"),
+        ("r.csv", b"", "no table with the columns item_id and reply"),
+        ("r.csv", b'item_id,reply\r\n"x', "not a CSV file"),
+        ("r.xlsx", b"PK not really", "not an XLSX workbook"),
+    ],
+)
+def test_a_file_that_cannot_be_read_gives_a_receipt_that_says_why(loop, tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    receipt = import_file(loop.city, path, DEPARTMENT, DAYS[0], author="test")
+    assert receipt.accepted == 0
+    assert [message in refusal.message for refusal in receipt.refusals] == [True]
+    assert receipt.path.exists()
+
+
+def test_files_in_the_landing_folder_are_taken_once_and_archived(loop):
+    folder = loop.city.home.landing / DEPARTMENT / "feedback"
+    folder.mkdir(parents=True)
+    (folder / "not_yet.csv.part").write_text("item_id,reply\n")
+    row = (ids(loop)["a"], "acknowledged", "", "", "")
+    write(folder / "one.csv", [row])
+    (receipt,) = take(loop.city, DAYS[1], author="test")
+    assert receipt.accepted == 1
+    assert [path.name for path in folder.iterdir()] == ["not_yet.csv.part"]
+    archived = loop.city.home.archive / DEPARTMENT / "feedback" / f"{receipt.sha256[:12]}-one.csv"
+    assert archived.exists()
+    once = loop.ledger()
+    write(folder / "again.csv", [row])
+    (again,) = take(loop.city, DAYS[2], author="test")
+    assert (again.accepted, again.repeated) == (0, True)
+    assert loop.ledger() == once
+    assert take(loop.city, DAYS[2], author="test") == []
+
+
+def test_saying_corrected_and_doing_nothing_changes_nothing(loop, tmp_path):
+    assert send(loop, tmp_path, [(i, "corrected", "", "", "") for i in ids(loop).values()]).accepted == 4
+    loop.day(DAYS[1], dict.fromkeys("abcd", WRONG), list("abcd"))
+    assert set(loop.states().values()) == {"still_wrong"}
+    assert not set(loop.states().values()) & SETTLED
+
+
+def test_an_objection_stands_until_it_is_ruled_on(loop, tmp_path):
+    object_to(loop, tmp_path, "a")
+    loop.day(DAYS[1], dict.fromkeys("abcd", WRONG), list("abcd"))
+    assert loop.states()["a"] == "objection_raised"
+    decide(loop.city, ids(loop)["a"], "reject", "the ID card says otherwise", actor="officer", as_of=DAYS[1])
+    assert loop.states()["a"] == "rejected"
+    loop.day(DAYS[2], dict.fromkeys("abcd", WRONG), list("abcd"))
+    assert loop.states()["a"] == "still_wrong"
+
+
+def test_an_upheld_objection_excepts_the_record_for_as_long_as_the_value_stays(loop, tmp_path):
+    object_to(loop, tmp_path, "a")
+    decide(loop.city, ids(loop)["a"], "uphold", "seen the birth register", actor="officer", as_of=DAYS[1])
+    for day in DAYS[1:3]:
+        loop.day(day, dict.fromkeys("abcd", WRONG), list("abcd"), name=f"name {day}")
+        assert loop.states()["a"] == "upheld"
+    another = {**dict.fromkeys("bcd", WRONG), "a": RIGHT.replace(year=1991)}
+    summary = loop.day(DAYS[3], another, list("abcd"))
+    assert loop.states()["a"] == "reopened"
+    assert (summary.items_reopened, summary.orders_opened) == (1, 1)
+    assert loop.city.con.execute(
+        "SELECT relapses, notified_on FROM shuyuan.ledger.item_states WHERE record_key = 'a'"
+    ).fetchall() == [(0, None)]
+
+
+def test_an_objection_does_not_keep_a_changed_value_from_being_judged(loop, tmp_path):
+    object_to(loop, tmp_path, "a")
+    object_to(loop, tmp_path, "b")
+    loop.day(DAYS[1], {"a": RIGHT, "b": RIGHT.replace(year=1991), "c": WRONG, "d": WRONG}, list("bcd"))
+    states = loop.states()
+    assert (states["a"], states["b"]) == ("verified_as_suggested", "still_wrong")
+
+
+def test_only_a_pending_objection_can_be_ruled_on_and_only_with_a_reason(loop, tmp_path):
+    item = ids(loop)["a"]
+    with pytest.raises(UnknownItemError, match="no objection is pending"):
+        decide(loop.city, item, "uphold", "because", actor="officer", as_of=DAYS[0])
+    with pytest.raises(UnknownItemError, match="no objection is pending"):
+        decide(loop.city, "nothing", "uphold", "because", actor="officer", as_of=DAYS[0])
+    object_to(loop, tmp_path, "a")
+    with pytest.raises(ValueError, match="reason"):
+        decide(loop.city, item, "uphold", " ", actor="officer", as_of=DAYS[0])
+    assert loop.states()["a"] == "objection_raised"
+
+
+def test_a_closed_item_takes_no_reply(loop, tmp_path):
+    loop.day(DAYS[1], {**dict.fromkeys("bcd", WRONG), "a": RIGHT}, list("bcd"))
+    receipt = send(loop, tmp_path, [(ids(loop)["a"], "acknowledged", "", "", "")], day=DAYS[1])
+    assert [refusal.message for refusal in receipt.refusals] == ["the item is closed: verified_as_suggested"]
+    advance(loop.city, DAYS[1], author="test")
+    assert loop.states()["a"] == "verified_as_suggested"
