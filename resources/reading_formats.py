@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import json
 import re
 import zipfile
 from collections.abc import Callable
@@ -20,9 +21,10 @@ from python_calamine import CalamineError, CalamineWorkbook
 from resources.reading import BLANK, CHUNK, Work, as_utf8, literal, quoted, read_csv
 
 DEPTH_LIMIT = 64  # DuckDB's reader of nested JSON ends the process somewhere beyond 10,000
+SEARCHED_LIMIT = 100_000_000  # bytes of a broken JSON file in which the fault's line is looked for
 OBJECT_LIMIT = 16_000_000  # bytes of one JSON record
 UNPACKED_WORKBOOK_LIMIT = 1_000_000_000
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 OLE_MAGIC = b"\xd0\xcf\x11\xe0"  # the container of .xls and of workbooks with a password
 EXCEL_DIGITS = 15  # significant digits of a number in a workbook
@@ -52,16 +54,29 @@ def _stage_json(work: Work, path: Path, layout: str) -> int:
             f"create temp table records as select json from read_json_objects({literal(text)}, "
             f"format = {literal(layout)}, maximum_object_size = {OBJECT_LIMIT})"
         )
-    except duckdb.InvalidInputException as error:
-        place = re.search(r"at byte \d+ in (?:line|record/value) \d+", str(error))
-        where = place.group() if place else "the place is unknown"
-        raise work.refuse("unreadable", f"not readable as JSON: {where}; records must be objects") from None
+    except duckdb.InvalidInputException:
+        where = _first_fault(text, layout)
+        raise work.refuse("unreadable", f"{where}: not readable as JSON; records must be objects") from None
     header = _json_keys(work)
     places = work.places(header)
     picked = ", ".join(f"json ->> {literal(header[at])} as {quoted(column)}" for column, at in places.items())
     rows = work.stage(f"select {picked} from records") if header else 0
     work.con.execute("drop table records")
     return rows
+
+
+def _first_fault(path: Path, layout: str) -> str:
+    """Where the JSON breaks; DuckDB's own count of lines leaves out blank ones and starts at 2."""
+    if path.stat().st_size > SEARCHED_LIMIT:
+        return "somewhere"
+    text = path.read_text("utf-8-sig")
+    pieces = text.splitlines() if layout == "newline_delimited" else [text]
+    for number, piece in enumerate(pieces):
+        try:
+            json.loads(piece or "null")
+        except json.JSONDecodeError as error:
+            return f"line {number + error.lineno}, character {error.colno}"
+    return "somewhere"
 
 
 def _json_keys(work: Work) -> list[str]:

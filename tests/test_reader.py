@@ -1,0 +1,275 @@
+"""The reader: every format gives the same text, and a bad file gives one clear refusal and harms nothing else."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import xlsxwriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resources.reader import Job, Kind, Reader, ReaderError, Reading
+
+COLUMNS = {"id_number": ("id_number", "证件号码"), "name": ("name", "姓名")}
+folders = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    with Reader() as one:
+        yield one
+
+
+def job(tmp_path: Path, content: bytes, kind: Kind = "csv", *, packed: bool = False, **more: Any) -> Job:
+    folder = tmp_path / f"job{next(folders)}"
+    folder.mkdir()
+    path = folder / f"residents.{kind}"
+    path.write_bytes(content)
+    given = {"columns": COLUMNS, "ignore": (), "sha256": hashlib.sha256(content).hexdigest(), "name": path.name} | more
+    return Job(path=path, kind=kind, packed=packed, folder=folder, **given)
+
+
+def rows_of(reading: Reading) -> list[tuple[Any, ...]]:
+    assert not reading.refused, reading.reasons
+    return duckdb.sql(f"from '{reading.rows_file}'").fetchall()
+
+
+def refusal(reading: Reading) -> tuple[str, str]:
+    assert reading.refused
+    assert reading.rows_file is None
+    last = reading.reasons[-1]
+    return last.code, last.message
+
+
+def as_csv(header: list[str], rows: list[tuple[str | None, ...]]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([header, *rows])
+    return out.getvalue().encode()
+
+
+def as_xlsx(header: list[str], rows: list[tuple[Any, ...]]) -> bytes:
+    out = io.BytesIO()
+    plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(out, {"in_memory": True, "remove_timezone": True, **plain}) as book:
+        sheet, day = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd"})
+        for y, row in enumerate([header, *rows]):
+            for x, value in enumerate(row):
+                if hasattr(value, "year"):
+                    sheet.write_datetime(y, x, value, day)
+                elif value is not None:
+                    sheet.write(y, x, value)
+    return out.getvalue()
+
+
+def as_parquet(tmp_path: Path, query: str) -> bytes:
+    path = tmp_path / f"table{next(folders)}.parquet"
+    duckdb.execute(f"copy ({query}) to '{path}' (format parquet)")
+    return path.read_bytes()
+
+
+TEXTS = st.one_of(
+    st.none(),
+    st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\t"), min_size=1, max_size=8),
+    st.sampled_from(['"', ",", ";", "=1+1", "'", "\\", "张 三", "0012", "1.50", "true", "null", "a|b"]),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.lists(st.tuples(st.text("0123456789X", min_size=1, max_size=18), TEXTS), min_size=1, max_size=6))
+def test_a_table_reads_alike_in_every_format(
+    reader: Reader, tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str | None]]
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("formats")
+    rows = [
+        (key, None if text is None or not text.strip(" \t\n\r\u3000\u00a0\u2028\x85") else text) for key, text in rows
+    ]
+    header = ["id_number", "name"]
+    objects = [dict(zip(header, row, strict=True)) for row in rows]
+    lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects).encode()
+    values = ", ".join(
+        "(" + ", ".join("null" if v is None else "'" + v.replace("'", "''") + "'" for v in row) + ")" for row in rows
+    )
+    contents: dict[Kind, bytes] = {
+        "csv": as_csv(header, rows),
+        "json": json.dumps(objects).encode(),
+        "jsonl": lines,
+        "parquet": as_parquet(
+            tmp_path,
+            f"select id_number::varchar as id_number, name::varchar as name from (values {values}) t(id_number, name)",
+        ),
+        "xlsx": as_xlsx(header, rows),
+    }
+    for kind, content in contents.items():
+        assert rows_of(reader.read(job(tmp_path, content, kind))) == rows, kind
+        packed = reader.read(job(tmp_path, gzip.compress(content), kind, packed=True))
+        assert rows_of(packed) == rows, f"{kind}.gz"
+
+
+def test_typed_cells_become_the_text_a_clerk_would_type(reader: Reader, tmp_path: Path) -> None:
+    import datetime as dt
+
+    columns = {name: (name,) for name in "abcde"}
+    expected = [("341523199001011000", "0.3", "5", "2020-01-05", "true")]
+    sheet = as_xlsx(list("abcde"), [(3.41523199001011e17, 0.1 + 0.2, 5.0, dt.date(2020, 1, 5), True)])
+    assert rows_of(reader.read(job(tmp_path, sheet, "xlsx", columns=columns))) == expected
+    query = (
+        "select 341523199001011000::bigint as a, 0.3::decimal(9,1) as b, 5.0::double as c, "
+        "timestamp '2020-01-05 00:00:00' as d, true as e"
+    )
+    table = as_parquet(tmp_path, query)
+    assert rows_of(reader.read(job(tmp_path, table, "parquet", columns=columns))) == expected
+
+
+def test_columns_are_found_by_name_whatever_their_order(reader: Reader, tmp_path: Path) -> None:
+    assert rows_of(reader.read(job(tmp_path, b"name,id_number\nA,1\n"))) == [("1", "A")]
+    assert rows_of(reader.read(job(tmp_path, "姓名,证件号码\nA,1\n".encode()))) == [("1", "A")]
+    assert rows_of(reader.read(job(tmp_path, b"\xef\xbb\xbfid_number,name\r\n1,A\r\n"))) == [("1", "A")]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_header_shows_its_delimiter(reader: Reader, tmp_path: Path, delimiter: str) -> None:
+    content = f"id_number{delimiter}name\n1{delimiter}A,B\n".encode()
+    assert rows_of(reader.read(job(tmp_path, content))) == [("1", "A,B")]
+
+
+def test_an_unknown_column_is_named_and_not_loaded(reader: Reader, tmp_path: Path) -> None:
+    content = b"id_number,name,colour,note\n1,A,red,x\n"
+    reading = reader.read(job(tmp_path, content, ignore=("note",)))
+    assert rows_of(reading) == [("1", "A")]
+    assert [(r.code, r.message) for r in reading.reasons] == [
+        ("extra_column", "residents.csv: columns colour are not in the catalogue and were not loaded")
+    ]
+
+
+def test_records_with_a_wrong_number_of_fields_are_set_aside(reader: Reader, tmp_path: Path) -> None:
+    reading = reader.read(job(tmp_path, b'id_number,name\n1,"A\nB"\n2\n\n3,C,x\n4,D\n'))
+    assert reading.numbered
+    assert rows_of(reading) == [(1, "1", "A\nB"), (4, "4", "D")]
+    assert reading.bad_rows == 2
+    assert duckdb.sql(f"from '{reading.bad_file}'").fetchall() == [
+        (2, "field_count", "residents.csv: record 2, line 4: 1 fields; the header has 2", '["2"]'),
+        (3, "field_count", "residents.csv: record 3, line 6: 3 fields; the header has 2", '["3", "C", "x"]'),
+    ]
+
+
+def test_gb18030_is_read_and_said(reader: Reader, tmp_path: Path) -> None:
+    reading = reader.read(job(tmp_path, "id_number,姓名\n1,张三\n2,𠮷\n".encode("gb18030")))
+    assert rows_of(reading) == [("1", "张三"), ("2", "𠮷")]
+    assert [r.code for r in reading.reasons] == ["encoding"]
+    late = ("id_number,name\n" + "1,A\n" * 5 + "2,中\n").encode("gb18030")
+    reading = reader.read(job(tmp_path, late))
+    assert rows_of(reading)[-1] == ("2", "中")
+    assert reading.reasons[0].message == "residents.csv: read as GB18030, because it is not UTF-8 (at line 7, byte 37)"
+
+
+BAD = {
+    "header only": ("csv", b"id_number,name\n", "empty", "a header and no records"),
+    "missing column": ("csv", b"id_number,nmae\n1,A\n", "missing_column", "header lacks name; found id_number, nmae"),
+    "column twice": ("csv", "id_number,name,姓名\n1,A,B\n".encode(), "duplicate_column", "holds name more than once"),
+    "latin bytes": ("csv", b"id_number,name\n1,A\xff\xff\n", "encoding", "neither UTF-8 (wrong at line 2, byte 18)"),
+    "utf-16": ("csv", "id_number,name\n1,A\n".encode("utf-16"), "encoding", "UTF-8 or GB18030"),
+    "nul": ("csv", b"id_number,name\n1,A\x00\n", "encoding", "line 2, byte 18: a NUL byte"),
+    "open quote": ("csv", b'id_number,name\n1,A\n2,"B\n3,C\n', "quoting", "line 3: not readable as CSV"),
+    "all ragged": ("csv", b"id_number,name\n1\n2\n", "field_count", "none of its 2 records has the header's 2 fields"),
+    "endless header": ("csv", b"id_number," * 200_000, "header", "the first line is longer than 1000000 bytes"),
+    "deep json": ("json", b"[" * 400_000, "unreadable", "nested deeper than 64"),
+    "broken json": (
+        "json",
+        b'[{"id_number": "1", "name": "A"}',
+        "unreadable",
+        "line 1, character 33: not readable as JSON",
+    ),
+    "json of numbers": ("json", b"[1, 2]", "unreadable", "record 1 is"),
+    "empty json": ("json", b"[]", "empty", "holds no records"),
+    "broken line": ("jsonl", b'{"id_number":"1","name":"A"}\n\n{"id_n', "unreadable", "line 3, character 2: not"),
+    "json nul": ("jsonl", b'{"id_number":"1","name":"A\\u0000"}\n', "encoding", "NUL character"),
+    "no workbook": ("xlsx", b"PK\x03\x04 not a zip", "unreadable", "save it as .xlsx"),
+    "xls": ("xlsx", b"\xd0\xcf\x11\xe0" + bytes(600), "unreadable", "without password"),
+    "no parquet": ("parquet", b"PAR1 nothing PAR1", "unreadable", "not readable as "),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_refused_with_a_message_for_its_clerk(reader: Reader, tmp_path: Path, name: str) -> None:
+    kind, content, code, message = BAD[name]
+    found, text = refusal(reader.read(job(tmp_path, content, kind)))
+    assert found == code
+    assert text.startswith(f"residents.{kind}: ")
+    assert message in text
+    assert rows_of(reader.read(job(tmp_path, b"id_number,name\n1,A\n"))) == [("1", "A")]
+
+
+def test_a_truncated_gzip_is_refused(reader: Reader, tmp_path: Path) -> None:
+    content = gzip.compress(as_csv(["id_number", "name"], [(str(math.sqrt(i)), "A") for i in range(500)]))
+    assert refusal(reader.read(job(tmp_path, content[:-20], packed=True))) == (
+        "truncated",
+        "residents.csv: the gzip file is cut off before its end; deliver it again",
+    )
+    assert refusal(reader.read(job(tmp_path, b"no gzip at all", packed=True)))[0] == "unreadable"
+    assert refusal(reader.read(job(tmp_path, gzip.compress(b""), packed=True)))[0] == "empty"
+
+
+def test_a_bomb_is_refused_before_it_unpacks(reader: Reader, tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(150_000_000), 1)
+    code, message = refusal(reader.read(job(tmp_path, bomb, packed=True)))
+    assert code == "too_large"
+    assert "unpacks to more than 100000000 bytes" in message
+
+
+def test_a_reader_that_dies_or_hangs_harms_only_its_file(tmp_path: Path) -> None:
+    good = b"id_number,name\n1,A\n"
+    with Reader(seconds=0.01) as hasty:
+        code, message = refusal(hasty.read(job(tmp_path, good)))  # the child is not up so soon
+        assert (code, message[:40]) == ("reader_timeout", "residents.csv: not read within 0 s; the "[:40])
+    with Reader() as reader:
+        reader.read(job(tmp_path, good))
+        child = reader._child
+        assert child is not None
+        os.kill(child.pid, 9)
+        assert refusal(reader.read(job(tmp_path, good)))[0] == "reader_crashed"
+        assert rows_of(reader.read(job(tmp_path, good))) == [("1", "A")]
+
+
+def test_a_file_that_needs_too_much_memory_is_refused_and_the_next_is_read(tmp_path: Path) -> None:
+    wide = json.dumps([{"id_number": str(i), "name": "x" * 5000} for i in range(50_000)]).encode()
+    with Reader(memory_mb=600) as reader:
+        found, _ = refusal(reader.read(job(tmp_path, wide, "json")))
+        assert found in {"memory", "reader_crashed"}
+        assert rows_of(reader.read(job(tmp_path, b"id_number,name\n1,A\n"))) == [("1", "A")]
+
+
+def test_a_file_that_changed_since_it_was_registered_is_refused(reader: Reader, tmp_path: Path) -> None:
+    assert refusal(reader.read(job(tmp_path, b"id_number,name\n1,A\n", sha256="0" * 64)))[0] == "changed"
+
+
+def test_a_missing_file_is_no_verdict_on_it(reader: Reader, tmp_path: Path) -> None:
+    gone = job(tmp_path, b"x")
+    gone.path.unlink()
+    with pytest.raises(ReaderError, match="is gone"):
+        reader.read(gone)
+
+
+def test_the_child_ends_with_its_reader(tmp_path: Path) -> None:
+    with Reader() as reader:
+        reader.read(job(tmp_path, b"id_number,name\n1,A\n"))
+        child = reader._child
+        assert child is not None
+        assert child.poll() is None
+    for _ in range(50):
+        if child.poll() is not None:
+            break
+        time.sleep(0.02)
+    assert child.returncode is not None
