@@ -101,11 +101,11 @@ class _StrictLoader(yaml.CSafeLoader):
     """YAML without silent surprises: a repeated key is an error."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        keys = Counter(key.value for key, _ in node.value)
-        for key, times in keys.items():
-            if times > 1:
-                message = f"key {key!r} stands {times} times"
-                raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -126,7 +126,9 @@ class _Reader:
         try:
             data = yaml.load(path.read_text("utf-8"), _StrictLoader)  # noqa: S506  # a subclass of CSafeLoader
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            self.report(path, "(file)", None, f"not readable as YAML: {error}")
+            mark = getattr(error, "problem_mark", None)
+            where = f"line {mark.line + 1}" if mark else "(file)"
+            self.report(path, where, None, f"not readable as YAML: {getattr(error, 'problem', error)}")
             return None
         if not isinstance(data, dict):
             self.report(path, "(file)", data, "a mapping of fields")
