@@ -36,6 +36,7 @@ Page = dict[str, Any]
 
 WORST_RULES = 15
 LISTED_FEEDS = 20
+LISTED_ERRORS = 20
 OVERVIEW_PROBLEMS = 10
 LISTED_PROBLEMS = 1_000
 LISTED_DELIVERIES = 5_000  # rows of the delivery page, in whole days
@@ -149,6 +150,8 @@ class Site:
         figures, ledger = self.figures, self.ledger
         today = day_total([day for day in figures.days if day.as_of == figures.as_of])
         late = [feed for feed in figures.feeds if feed.kind == "late"]
+        late.sort(key=lambda feed: (feed.first_seen, feed.department, feed.resource))
+        errors = [result for result in figures.results if result.state == "error"]
         return {
             "today": today,
             "ever": day_total(figures.days),
@@ -164,7 +167,8 @@ class Site:
             "days": figures.passes,
             "movements": self._movement(None),
             "worst": self._worst(),
-            "errors": [self._rule_line(result, 0) for result in figures.results if result.state == "error"],
+            "errors": [self._rule_line(result, 0) for result in errors[:LISTED_ERRORS]],
+            "error_count": len(errors),
             "delivering": self._delivering(),
             "late": late[:LISTED_FEEDS],
             "late_count": len(late),
