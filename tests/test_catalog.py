@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from catalog.load import Catalog, load_catalog
-from catalog.models import DIMENSIONS, Level, Resource, Rule, Severity
+from catalog.models import DIMENSIONS, Level, Resource, Rule, Severity, ThematicTable
 from catalog.schema_export import KINDS, export, texts
 from quality_checks import macros
 from quality_checks.suites import check_sql
@@ -31,9 +31,12 @@ def catalog() -> Catalog:
     return load_catalog(ROOT)
 
 
+def tables_of(catalog: Catalog) -> list[Resource | ThematicTable]:
+    return [*catalog.resources.values(), *catalog.thematic.values()]
+
+
 def written_rules(catalog: Catalog) -> list[Rule]:
-    tables = [*catalog.resources.values(), *catalog.thematic.values()]
-    return [rule for table in tables for rule in table.rules]
+    return [rule for table in tables_of(catalog) for rule in table.rules]
 
 
 # The shipped catalogue
@@ -54,8 +57,7 @@ def test_the_city_has_departments_resources_libraries_and_themes_of_every_kind(c
 
 def test_every_department_delivers_and_every_code_list_is_used(catalog: Catalog) -> None:
     assert [name for name in catalog.departments if not catalog.of_department(name)] == []
-    tables = [*catalog.resources.values(), *catalog.thematic.values()]
-    used = {column.codes for table in tables for column in table.columns.values()}
+    used = {column.codes for table in tables_of(catalog) for column in table.columns.values()}
     used |= {attribute.codes for library in catalog.libraries.values() for attribute in library.attributes.values()}
     used |= {found.to.removeprefix("codes.") for rule in written_rules(catalog) for found in rule.lookup.values()}
     assert sorted(set(catalog.codes) - used) == []
@@ -76,8 +78,9 @@ def test_department_codes_are_valid_credit_codes_nobody_else_can_have(catalog: C
 
 
 def test_numbers_of_persons_are_sensitive_and_names_of_persons_personal(catalog: Catalog) -> None:
-    tables = [*catalog.resources.values(), *catalog.thematic.values()]
-    columns = [(f"{table.id}.{name}", name, column) for table in tables for name, column in table.columns.items()]
+    columns = [
+        (f"{table.id}.{name}", name, column) for table in tables_of(catalog) for name, column in table.columns.items()
+    ]
     numbers = [(place, column.level) for place, name, column in columns if name.endswith("id_number")]
     assert len(numbers) > 25
     assert [place for place, level in numbers if level is not Level.sensitive] == []

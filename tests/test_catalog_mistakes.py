@@ -302,7 +302,7 @@ def test_an_empty_folder_is_no_catalogue(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_text_are_told(planted: Path) -> None:
-    (planted / RESIDENTS).write_bytes("title: 一".encode("gb18030"))
+    (planted / RESIDENTS).write_bytes("title: 户籍人口信息".encode("gb18030"))
     told = [problem for problem in problems(planted) if problem.file == RESIDENTS]
     assert [problem.field for problem in told] == ["(file)"]
     assert "'utf-8' codec can't decode byte" in told[0].allowed
