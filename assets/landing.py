@@ -64,7 +64,9 @@ class Arrival:
 
     def complete(self) -> bool:
         """Whether the format's end is there."""
-        if not self.ordinary or self.kind is None or not self.path.stat().st_size:
+        if not self.path.stat().st_size:
+            return False
+        if self.kind is None:
             return True
         if self.packed:
             return _gzip_ends(self.path)
