@@ -35,9 +35,9 @@ def name(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def _weighted(text: str, weights: tuple[int, ...], alphabet: str) -> str:
-    """Sum over the characters of `text`: position in `alphabet` from 0, times its weight."""
-    terms = (f"{w} * strpos('{alphabet}', substr({text}, {n}, 1))" for n, w in enumerate(weights, 1))
+def _weighted(text: str, weights: tuple[int, ...], alphabet: str, first: int = 1) -> str:
+    """Sum over the characters of `text` from place `first` on: position in `alphabet` from 0, times its weight."""
+    terms = (f"{w} * strpos('{alphabet}', substr({text}, {n}, 1))" for n, w in enumerate(weights, first))
     return f"({' + '.join(terms)} - {sum(weights)})"
 
 
@@ -114,10 +114,11 @@ CREATE OR REPLACE TEMP MACRO uscc_sum(u) AS {_weighted("u", _USCC_WEIGHTS, _BASE
 CREATE OR REPLACE TEMP MACRO uscc_check(body17) AS
     CASE WHEN regexp_full_match(body17, '[{_BASE_31}]{{17}}')
          THEN substr('{_BASE_31}', (31 - uscc_sum(body17) % 31) % 31 + 1, 1) END;
+CREATE OR REPLACE TEMP MACRO uscc_remainder(u) AS (uscc_sum(u) + strpos('{_BASE_31}', substr(u, 18, 1)) - 1) % 31;
 CREATE OR REPLACE TEMP MACRO uscc_ok(u) AS
     regexp_full_match(u, '{_LEGAL_PAIR}[0-9]{{6}}[{_BASE_31}]{{10}}')
-    AND uscc_check(substr(u, 1, 17)) = substr(u, 18, 1)
-    AND org_code_check(substr(u, 9, 8)) = substr(u, 17, 1);
+    AND uscc_remainder(u) = 0
+    AND substr('0X987654321', {_weighted("u", _ORG_WEIGHTS, _BASE_36, 9)} % 11 + 1, 1) = substr(u, 17, 1);
 CREATE OR REPLACE TEMP MACRO uscc_normal(u) AS
     CASE WHEN regexp_full_match(u, '[0-9A-Z]{{18}}') THEN u ELSE half_width(u) END;
 -- As id_neighbours: place k counts {_USCC_WEIGHTS[1]}^(k-1) modulo 31, the check character 1.
@@ -129,9 +130,7 @@ CREATE OR REPLACE TEMP MACRO uscc_wrong_by(u, remainder) AS list_filter(list_con
         substr(u, 1, k - 1) || substr(u, k + 1, 1) || substr(u, k, 1) || substr(u, k + 2))
 ), lambda near: near <> u AND uscc_ok(near));
 CREATE OR REPLACE TEMP MACRO uscc_neighbours(u) AS list_transform(
-    [(uscc_sum(u) + strpos('{_BASE_31}', substr(u, 18, 1)) - 1) % 31],
-    lambda remainder: uscc_wrong_by(u, remainder)
-)[1];
+    [uscc_remainder(u)], lambda remainder: uscc_wrong_by(u, remainder))[1];
 CREATE OR REPLACE TEMP MACRO uscc_repair_normal(u) AS
     CASE WHEN uscc_ok(u) THEN u
          WHEN uscc_ok(translate(u, 'IOZS', '1025')) THEN translate(u, 'IOZS', '1025')
@@ -164,7 +163,8 @@ _TEXT = rf"""
 CREATE OR REPLACE TEMP MACRO to_half_width(t) AS translate(t, {quote(_FULL + chr(0x3000))}, {quote(_HALF + " ")});
 CREATE OR REPLACE TEMP MACRO half_width(t) AS regexp_replace(upper(to_half_width(t)), '[\s\p{{Cf}}]', '', 'g');
 CREATE OR REPLACE TEMP MACRO text_normal(t) AS
-    trim(regexp_replace(to_half_width(t), '[\s\p{{Z}}\p{{Cf}}]+', ' ', 'g'));
+    CASE WHEN regexp_matches(t, '[！-～\s\p{{Z}}\p{{Cf}}]')
+         THEN trim(regexp_replace(to_half_width(t), '[\s\p{{Z}}\p{{Cf}}]+', ' ', 'g')) ELSE t END;
 CREATE OR REPLACE TEMP MACRO name_ok(n) AS
     regexp_full_match(n, '[\p{{Han}}\p{{L}}\p{{M}}\p{{Co}}][\p{{Han}}\p{{L}}\p{{M}}\p{{Co}}·•‧・.．''’\- ()（）]*')
     AND NOT ends_with(n, ' ') AND NOT contains(n, '锟斤拷') AND NOT contains(n, '烫烫')
