@@ -23,6 +23,7 @@ from assets.report_ledger import collect_ledger
 from catalog.load import Catalog
 from catalog.models import DIMENSIONS, Cycle, Severity, Title
 from quality_checks.corrections import ItemState
+from quality_checks.rules import all_rules
 from resources.city import City
 
 DAY_1, DAY_2 = date(2026, 11, 2), date(2026, 11, 3)
@@ -249,9 +250,7 @@ def test_the_overview_counts_what_the_tables_hold(filled):
     assert page.number("Open findings") == one(f"select count(*) {opened}") == "5"
     assert page.number("阻断block") == one(f"select count(*) {opened} and severity = 'block'") == "1"
     assert page.number("Orders overdue") == one(OVERDUE) == "1"
-    assert (
-        page.number("Items verified this pass") == one(f"select count(*) {last} and event like 'verified%'") == "1"
-    )
+    assert page.number("Items verified this pass") == one(f"select count(*) {last} and event like 'verified%'") == "1"
     assert page.number("Relapsed this pass") == one(f"select count(*) {last} and event = 'reopened'") == "1"
     assert page.number("Open in all") == one(f"select count(*) {items}") == "4"
 
@@ -319,8 +318,6 @@ def test_the_rule_book_tells_every_rule_a_steward_wrote(pages, small_catalog):
 
 
 def test_every_rule_of_a_resource_stands_on_its_page(pages, small_catalog):
-    from quality_checks.rules import all_rules
-
     for resource in small_catalog.resources.values():
         rules = all_rules(resource, small_catalog)
         assert rules
