@@ -38,10 +38,10 @@ INSERT = """
             %(as_of)s, %(mode)s, %(rows_declared)s, %(state)s, %(reasons)s, %(registered_at)s)
     on conflict (delivery_id) do update
     set (department, resource, file_name, archive_path, sha256, bytes, as_of, mode, rows_declared, state, reasons,
-         registered_at, rows_delivered, rows_pooled, rows_quarantined)
+         registered_at, rows_delivered, rows_pooled, rows_quarantined, pass_as_of)
       = (excluded.department, excluded.resource, excluded.file_name, excluded.archive_path, excluded.sha256,
          excluded.bytes, excluded.as_of, excluded.mode, excluded.rows_declared, excluded.state, excluded.reasons,
-         excluded.registered_at, null, null, null)
+         excluded.registered_at, null, null, null, null)
     where deliveries.state = 'rejected'
     returning state
 """
