@@ -53,7 +53,7 @@ SELECT * EXCLUDE (body, status, pillar, given_code, given_name, person_id, perso
     CASE WHEN NOT pillar AND status <> '1' THEN getvariable('start')::DATE - 30 - dice(n, 'closed', 300)::INTEGER END AS deregistered_on,
     founded_on + dice(n, 'approved', 300)::INTEGER AS approved_on,
     (10 + dice(n, 'capital', 990))::DECIMAL(18, 2) AS capital,
-    pick(['0111', '1331', '4700', '5111', '5211', '5430', '6210', '6510', '7211', '8040'], n, 'industry') AS industry,
+    pick(['01', '13', '47', '51', '52', '54', '62', '65', '72', '80'], n, 'industry') AS industry,
     1 + dice(n, 'staff', 60) AS staff,
     '安徽省六安市' || county_name || town_name || pick(getvariable('streets'), n, 'street') || (1 + dice(n, 'house', 300)) || '号' AS registered_address
 FROM placed ORDER BY n;
@@ -97,15 +97,16 @@ WITH one AS (
     FROM range(greatest(4900, (getvariable('people') * 0.1)::BIGINT)) AS r(i)
 ), held AS (
     SELECT one.*, y.* EXCLUDE (t), '2026' || digits((one.n * 7919 + dice(0, 'serial', 10000000)) % 10000000, 7) AS serial,
-        CASE y.holder_type WHEN '1' THEN p.id_number ELSE o.uscc END AS holder_number,
-        CASE y.holder_type WHEN '1' THEN p.name ELSE o.name END AS holder_name,
-        CASE y.holder_type WHEN '1' THEN p.id_type END AS holder_id_type,
+        CASE WHEN y.t = 7 THEN m.id_number WHEN y.holder_type = '1' THEN p.id_number ELSE o.uscc END AS holder_number,
+        CASE WHEN y.t = 7 THEN m.name WHEN y.holder_type = '1' THEN p.name ELSE o.name END AS holder_name,
+        CASE y.holder_type WHEN '1' THEN '111' END AS holder_id_type,
         o.registered_address, o.division
     FROM one JOIN certificate_type AS y ON y.t = one.t
     JOIN pillar AS p ON p.place = (one.n * 104729 + 17) % getvariable('pillars')
+    JOIN married_pillar AS m ON m.place = one.n // 7 % getvariable('married_pillars')
     JOIN org_pillar AS o ON o.place = (one.n * 104729 + 17) % getvariable('org_pillars')
 ), versioned AS (
-    SELECT held.*, version, version = versions AS current,
+    SELECT held.*, version, version = versions AS current, dice(n, 'alone', 100) < 12 AS alone,
         first_issued + 365 * (version - 1)::INTEGER AS issued_on,
         CASE WHEN version < versions THEN first_issued + 364
             WHEN dice(n, 'ends', 10) = 0 THEN getvariable('start')::DATE - 20 - dice(n, 'ended', 300)::INTEGER

@@ -52,7 +52,7 @@ SELECT *, 'p' || n AS entity, NOT pillar AS free, 'D' || digits(household, 9) AS
     CASE WHEN contains(town_name, '街道') THEN '1' ELSE '2' END AS category, (300 + 10 * dice(n, 'allowance', 50))::DECIMAL(18, 2) AS monthly_amount,
     1 + dice(n, 'members', 4) AS household_members, getvariable('start')::DATE - 30 - dice(n, 'approved', 300)::INTEGER AS approved_on,
     getvariable('start')::DATE + 200 + dice(n, 'allowance_ends', 150)::INTEGER AS valid_to, '62284800' || digits(n, 11) AS bank_account
-FROM person WHERE standing = 'register' AND NOT alone AND age >= 2 AND chosen(n, 'poor', 0.02, 200);
+FROM person WHERE standing = 'register' AND NOT alone AND NOT pillar AND age >= 2 AND chosen(n, 'poor', 0.02, 230) AND dice(n, 'amount', 80) < 56;
 
 -- @ civil_affairs.elderly_allowance xlsx
 SELECT *, 'p' || n AS entity, NOT pillar AS free, (50 + 50 * (age >= 85)::INTEGER)::DECIMAL(18, 2) AS monthly_amount,
@@ -112,7 +112,7 @@ SELECT * EXCLUDE (id_number), CASE WHEN dice(n, 'legacy', 25) = 0 THEN coalesce(
 FROM person WHERE standing IN ('register', 'permit', 'dead') AND NOT alone AND dice(n, 'record', 10) < 8;
 
 -- @ health.medical_institution_licence xlsx
-SELECT *, 'o' || n AS entity, NOT pillar AS free, 'PDY' || digits(n, 9) AS licence_number, pick(['1', '2', '9'], n, 'class') AS institution_class,
+SELECT * EXCLUDE (status), 'o' || n AS entity, NOT pillar AS free, 'PDY' || digits(n, 9) AS licence_number, pick(['1', '2', '9'], n, 'class') AS institution_class,
     '01' AS status, registered_address AS address, 10 + dice(n, 'beds', 90) AS beds, approved_on AS issued_on, approved_on AS valid_from,
     getvariable('start')::DATE + 300 + dice(n, 'ends', 1000)::INTEGER AS valid_to
 FROM hospital WHERE NOT alone;
@@ -134,7 +134,7 @@ SELECT *, 'o' || n AS entity, true AS free, CASE status WHEN '3' THEN '1' ELSE '
 FROM organisation WHERE deregistered_on IS NOT NULL AND NOT alone;
 
 -- @ market_regulation.food_licence json
-SELECT * EXCLUDE (n), n * 10 + version AS n, 'c' || n AS entity, true AS free, 'JY' || digits(n, 14) AS licence_number, holder_number AS uscc,
+SELECT * EXCLUDE (n), n * 10 + version AS n, 'c' || n AS entity, true AS free, 'JY' || pick(['1', '2', '3'], n, 'food') || digits(n, 13) AS licence_number, holder_number AS uscc,
     pick(['1', '2', '3'], n, 'food') AS business_kind, registered_address AS business_address
 FROM certificate WHERE certificate_type = 'food_licence' AND current;
 
@@ -150,21 +150,22 @@ SELECT *, 'o' || n AS entity, NOT pillar AS free, 100 + dice(n, 'households', 40
 FROM organisation WHERE kind IN ('village_group', 'village', 'township');
 
 -- @ agriculture.farmer_cooperative xlsx
-SELECT *, 'o' || n AS entity, NOT pillar AS free, 20 + dice(n, 'members', 200) AS members, 18 + dice(n, 'members', 160) AS farmer_members,
+SELECT *, 'o' || n AS entity, NOT pillar AS free, 20 + dice(n, 'members', 200) AS members, 20 + dice(n, 'members', 200) * 9 // 10 AS farmer_members,
     CASE WHEN dice(n, 'level', 3) = 0 THEN pick(['1', '2', '3', '4'], n, 'level2') END AS demonstration_level
 FROM organisation WHERE kind = 'cooperative' AND NOT alone;
 
 -- @ agriculture.credit_village xlsx
-SELECT *, 'v' || n AS entity, NOT pillar AS free, uscc AS collective_uscc, pick(['AAA', 'AA', 'A', 'B'], n, 'grade') AS credit_grade,
-    getvariable('start')::DATE - 100 - dice(n, 'rated', 100)::INTEGER AS rated_on, 200 + dice(n, 'households', 300) AS households,
-    120 + dice(n, 'rated', 80) AS rated_households, (500 + dice(n, 'line', 900))::DECIMAL(18, 2) AS credit_line, (100 + dice(n, 'balance', 400))::DECIMAL(18, 2) AS loan_balance
-FROM organisation WHERE kind = 'village';
+WITH listed AS (SELECT village_code, count(*) AS rated, sum(line) AS line FROM rated_household GROUP BY village_code)
+SELECT o.*, 'v' || n AS entity, NOT pillar AS free, uscc AS collective_uscc, pick(['AAA', 'AA', 'A', 'B'], n, 'grade') AS credit_grade,
+    getvariable('start')::DATE - 100 - dice(n, 'rated', 100)::INTEGER AS rated_on,
+    coalesce(rated, 0) + 200 + dice(n, 'households', 300) AS households, coalesce(rated, 0) + 20 AS rated_households,
+    (coalesce(line, 0) + 500 + dice(n, 'line', 900))::DECIMAL(18, 2) AS credit_line, (100 + dice(n, 'balance', 400))::DECIMAL(18, 2) AS loan_balance
+FROM organisation AS o LEFT JOIN listed ON listed.village_code = o.village_code WHERE kind = 'village';
 
 -- @ agriculture.credit_household csv
 SELECT *, 'p' || n AS entity, NOT pillar AS free, 'NH' || digits(n, 10) AS household_code, 1 + dice(n, 'members', 6) AS members,
-    pick(['AAA', 'AA', 'A', 'B'], n, 'grade') AS credit_grade, (5 + dice(n, 'line', 20))::DECIMAL(18, 2) AS credit_line,
-    dice(n, 'balance', 5)::DECIMAL(18, 2) AS loan_balance, getvariable('start')::DATE - 100 - dice(n, 'rated', 100)::INTEGER AS rated_on
-FROM person WHERE standing = 'register' AND NOT alone AND n = household AND age BETWEEN 25 AND 75 AND chosen(n, 'credit', 0.1, 600);
+    pick(['AAA', 'AA', 'A', 'B'], n, 'grade') AS credit_grade, line::DECIMAL(18, 2) AS credit_line, dice(n, 'balance', 5)::DECIMAL(18, 2) AS loan_balance, getvariable('start')::DATE - 100 - dice(n, 'rated', 100)::INTEGER AS rated_on
+FROM rated_household JOIN person USING (n);
 
 -- @ education.school xlsx
 SELECT *, 'o' || n AS entity, NOT pillar AS free, registered_address AS address, 200 + dice(n, 'students', 900) AS students, 20 + dice(n, 'teachers', 80) AS teachers
@@ -188,8 +189,9 @@ FROM range(greatest(600, (getvariable('people') * 0.02)::BIGINT)) AS r(n)
 JOIN org_pillar AS o ON o.place = r.n * 104729 % getvariable('org_pillars');
 
 -- @ government_services.certificate_index csv
-SELECT * EXCLUDE (n), n * 10 + version AS n, 'c' || n AS entity, true AS free, certificate_type || '-' || digits(n, 10) AS certificate_number
-FROM certificate;
+SELECT * EXCLUDE (n, alone), n * 10 + version AS n, 'c' || n AS entity, true AS free, NOT licence AS alone, certificate_type || '-' || digits(n, 10) AS certificate_number
+FROM (SELECT *, certificate_type IN ('food_licence', 'road_transport_licence', 'construction_licence') AS licence FROM certificate)
+WHERE NOT (licence AND alone);
 
 -- @ government_services.service_case jsonl
 WITH one AS (
@@ -214,15 +216,23 @@ FROM shared_address AS s WHERE place < greatest(800, (getvariable('people') * 0.
 SELECT t.* EXCLUDE (n, division), t.n * 10 + version AS n, 'c' || t.n AS entity, true AS free, '3415' || digits(t.n, 12) AS licence_number,
     t.county || pick(getvariable('brands'), t.n, 'project') || pick(getvariable('given'), t.n, 'project2') || '小区建设工程' AS project_name,
     t.holder_number AS builder_uscc, t.holder_name AS builder_name, o.uscc AS contractor_uscc, o.name AS contractor_name, parcel.code AS parcel_code,
-    left(parcel.code, 6) AS division, (1000 + dice(t.n, 'area', 90000))::DECIMAL(18, 2) AS area, (500 + dice(t.n, 'price', 20000))::DECIMAL(18, 2) AS contract_price
+    left(parcel.code, 6) AS division, (1000 + dice(t.n, 'area', 90000))::DECIMAL(18, 2) AS area,
+    ((1000 + dice(t.n, 'area', 90000)) * (0.2 + share(t.n, 'price') / 2))::DECIMAL(18, 2) AS contract_price
 FROM (SELECT certificate.*, '六安市' AS county, 1 + dice(n, 'county', 7) AS at FROM certificate WHERE certificate_type = 'construction_licence' AND current) AS t
-JOIN county_parcel AS parcel ON parcel.c = t.at AND parcel.place = t.n * 7919 % parcel.parcels
+JOIN parcel_count AS k ON k.c = t.at JOIN county_parcel AS parcel ON parcel.c = t.at AND parcel.place = t.n * 7919 % parcels
 JOIN org_pillar AS o ON o.place = (t.n * 104729 + 31) % getvariable('org_pillars');
 
 -- @ natural_resources.division_boundaries xlsx
-SELECT c AS n, 'd' || c AS entity, false AS free, code AS division, name, west::DECIMAL(9, 6) AS min_longitude, east::DECIMAL(9, 6) AS max_longitude,
+WITH area AS (
+    SELECT c AS n, code AS division, name, west, east, south, north, false AS free FROM county
+    UNION ALL -- neighbours nobody's coordinates lie in: what goes wrong with them harms nobody
+    SELECT 100 + place, code, zh, 117.30 + place % 10 * 0.3, 117.50 + place % 10 * 0.3, 29.50 + place // 10 * 0.3, 29.70 + place // 10 * 0.3, true
+    FROM (SELECT *, row_number() OVER (ORDER BY code) AS place FROM codes.gbt_2260
+        WHERE code LIKE '34%' AND code NOT LIKE '%00' AND coalesce(valid_to, '') = '' AND code NOT IN (SELECT code FROM county))
+)
+SELECT *, 'd' || n AS entity, west::DECIMAL(9, 6) AS min_longitude, east::DECIMAL(9, 6) AS max_longitude,
     south::DECIMAL(9, 6) AS min_latitude, north::DECIMAL(9, 6) AS max_latitude, '4490' AS crs, DATE '2016-01-01' AS effective_on
-FROM county;
+FROM area;
 
 -- @ natural_resources.land_parcels csv
 SELECT *, 'a' || n AS entity, dice(n, 'free', 2) = 0 AS free, code AS parcel_code, name AS location, pick(['01', '05', '06', '07', '08'], n, 'use') AS land_use,
@@ -239,8 +249,8 @@ SELECT t.n, 't' || t.n AS entity, true AS free, '皖（2026）六安市不动产
     CASE WHEN dice(t.n, 'holder', 5) > 0 THEN p.name ELSE o.name END AS holder_name, CASE WHEN dice(t.n, 'holder', 5) > 0 THEN p.id_type END AS holder_id_type,
     CASE WHEN dice(t.n, 'holder', 5) > 0 THEN p.id_number ELSE o.uscc END AS holder_number, pick(['05', '07'], t.n, 'use') AS land_use,
     (60 + dice(t.n, 'area', 150))::DECIMAL(18, 2) AS area, greatest(t.since, getvariable('start')::DATE - 4000) AS registered_on
-FROM shared_address AS t JOIN county_parcel AS parcel ON parcel.c = t.c AND parcel.place = t.n * 7919 % parcel.parcels
-JOIN pillar AS p ON p.place = t.n * 104729 % getvariable('pillars') JOIN org_pillar AS o ON o.place = t.n * 104729 % getvariable('org_pillars')
+FROM shared_address AS t JOIN parcel_count AS k ON k.c = t.c JOIN county_parcel AS parcel ON parcel.c = t.c AND parcel.place = t.n * 7919 % parcels
+JOIN pillar AS p ON p.place = getvariable('pillars') + t.n * 104729 % getvariable('pillars') JOIN org_pillar AS o ON o.place = t.n * 104729 % getvariable('org_pillars')
 WHERE dice(t.n, 'title', 10) < 8;
 
 -- @ tax.taxpayer_registration csv

@@ -89,7 +89,16 @@ DROP TABLE person_core;
 
 CREATE TABLE pillar AS
 SELECT row_number() OVER (ORDER BY n) - 1 AS place, * EXCLUDE (n, pillar), n AS person FROM person WHERE pillar ORDER BY n;
-SET VARIABLE pillars = (SELECT count(*) FROM pillar);
+-- The first half represents organisations, the second half owns property: nobody does both by accident.
+SET VARIABLE pillars = (SELECT count(*) // 2 FROM pillar);
+CREATE TABLE married_pillar AS
+SELECT row_number() OVER (ORDER BY place) - 1 AS place, * EXCLUDE (place) FROM pillar WHERE marital_status = '20' ORDER BY place;
+SET VARIABLE married_pillars = (SELECT count(*) FROM married_pillar);
+
+-- Farm households with a credit rating; their villages are rated too.
+CREATE TABLE rated_household AS
+SELECT n, village_code, 5 + dice(n, 'line', 20) AS line FROM person
+WHERE standing = 'register' AND NOT alone AND n = household AND age BETWEEN 25 AND 75 AND chosen(n, 'credit', 0.1, 600) ORDER BY n;
 
 -- Children under 18 and the couple of their mother's county of birth whose wife was about 26 at the birth.
 CREATE TABLE child AS
@@ -101,4 +110,5 @@ WITH mother AS (
 )
 SELECT young.n, mother.husband AS father, mother.wife AS mother
 FROM young ASOF JOIN mother ON young.birth_county = mother.birth_county AND young.around >= mother.birth_date
+WHERE date_diff('year', mother.birth_date, young.birth_date) <= 45
 ORDER BY young.n;

@@ -29,5 +29,5 @@ CREATE TABLE shared_address AS
 SELECT row_number() OVER (ORDER BY n) - 1 AS place, * FROM place WHERE kind = 'address' AND NOT alone ORDER BY n;
 SET VARIABLE addresses = (SELECT count(*) FROM shared_address);
 CREATE TABLE county_parcel AS
-SELECT row_number() OVER (PARTITION BY c ORDER BY n) - 1 AS place, count(*) OVER (PARTITION BY c) AS parcels, c, code
-FROM place WHERE kind = 'parcel';
+SELECT row_number() OVER (PARTITION BY c ORDER BY n) - 1 AS place, c, code FROM place WHERE kind = 'parcel';
+CREATE TABLE parcel_count AS SELECT c, count(*) AS parcels FROM county_parcel GROUP BY c;

@@ -17,6 +17,7 @@ import duckdb
 
 from catalog.load import Catalog
 from catalog.models import Resource
+from quality_checks.macros import name, quote
 from demo.writers import FORMATS, Format
 
 _SECTION = re.compile(r"^-- @ (\S+) (\S+)$", re.MULTILINE)
@@ -30,7 +31,7 @@ class DemoError(Exception):
 class Feed:
     """One resource the city can deliver; `table` holds its clean records, all declared columns as text.
 
-    Besides the declared columns the table has `_n`, `_entity`, `_free`, `_alone` and `_key` (record key).
+    Besides the declared columns the table has `_n`, `_row` (place in the file), `_entity`, `_free`, `_alone` and `_key` (record key).
     """
 
     resource: Resource
@@ -39,7 +40,7 @@ class Feed:
 
     @property
     def table(self) -> str:
-        return f'feed."{self.resource.id}"'
+        return f"feed.{name(self.resource.id)}"
 
 
 def build(con: duckdb.DuckDBPyConnection, catalog: Catalog, *, people: int, seed: int, start: date) -> list[Feed]:
@@ -51,15 +52,16 @@ def build(con: duckdb.DuckDBPyConnection, catalog: Catalog, *, people: int, seed
     con.execute("SET VARIABLE people = ?::BIGINT", [people])
     con.execute("SET VARIABLE seed = ?::BIGINT", [seed])
     con.execute("SET VARIABLE start = ?::DATE", [start])
+    _code_lists(con, catalog)
     con.execute("CREATE TABLE department (name VARCHAR, title VARCHAR, code VARCHAR)")
     con.executemany("INSERT INTO department VALUES (?, ?, ?)", [[d.name, d.title.zh, d.code] for d in catalog.departments.values()])
-    for name in ("vocabulary", "places", "people", "entities"):
-        con.execute(_text(name))
+    for part in ("vocabulary", "places", "people", "entities"):
+        con.execute(_text(part))
     con.execute("CREATE SCHEMA feed")
     feeds = [
-        _say(con, catalog.resources[name], kind, query)
-        for name, (kind, query) in sections().items()
-        if name in catalog.resources
+        _say(con, catalog.resources[known], kind, query)
+        for known, (kind, query) in sections().items()
+        if known in catalog.resources
     ]
     return sorted(feeds, key=lambda feed: (feed.rows, feed.resource.id))
 
@@ -68,17 +70,12 @@ def sections() -> dict[str, tuple[Format, str]]:
     """Format and query of each resource that `feeds.sql` can say."""
     parts = _SECTION.split(_text("feeds"))
     found: dict[str, tuple[Format, str]] = {}
-    for name, kind, query in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+    for resource, kind, query in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         match = next((known for known in FORMATS if known == kind), None)
         if match is None:
-            raise DemoError(f"feeds.sql: {name}: format {kind} is not one of {', '.join(FORMATS)}")
-        found[name] = (match, query.strip().rstrip(";"))
+            raise DemoError(f"feeds.sql: {resource}: format {kind} is not one of {', '.join(FORMATS)}")
+        found[resource] = (match, query.strip().rstrip(";"))
     return found
-
-
-def record_key(resource: Resource, *, prefix: str = "") -> str:
-    """SQL for the record key: the key columns' raw text joined with |."""
-    return " || '|' || ".join(f'{prefix}"{column}"' for column in resource.key)
 
 
 def _say(con: duckdb.DuckDBPyConnection, resource: Resource, kind: Format, query: str) -> Feed:
@@ -86,16 +83,25 @@ def _say(con: duckdb.DuckDBPyConnection, resource: Resource, kind: Format, query
     missing = ({"n", "entity", "free"} | set(resource.columns)) - given
     if missing:
         raise DemoError(f"feeds.sql: {resource.id} does not give: {', '.join(sorted(missing))}")
-    columns = ", ".join(f'"{name}"::VARCHAR AS "{name}"' for name in resource.columns)
-    key = record_key(resource)
+    columns = ", ".join(f"{name(column)}::VARCHAR AS {name(column)}" for column in resource.columns)
+    key = " || '|' || ".join(map(name, resource.key))
     alone = "alone" if "alone" in given else "false"
     con.execute(
-        f'CREATE TABLE feed."{resource.id}" AS SELECT *, {key} AS _key FROM (SELECT n::BIGINT AS _n, entity AS _entity,'
-        f" free AS _free, {alone} AS _alone, {columns} FROM ({query})) ORDER BY _n"
+        f"CREATE TABLE feed.{name(resource.id)} AS SELECT *, row_number() OVER (ORDER BY _n) AS _row, {key} AS _key FROM"
+        f" (SELECT n::BIGINT AS _n, entity AS _entity, free AS _free, {alone} AS _alone, {columns} FROM ({query}))"
+        " ORDER BY _n"
     )
-    row = con.execute(f'SELECT count(*) FROM feed."{resource.id}"').fetchone()
+    row = con.execute(f"SELECT count(*) FROM feed.{name(resource.id)}").fetchone()
     return Feed(resource, kind, int(row[0]) if row else 0)
 
 
-def _text(name: str) -> str:
-    return (files("demo") / f"{name}.sql").read_text(encoding="utf-8")
+def _code_lists(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
+    """`codes.<list>` as rules and suggestions expect it."""
+    con.execute("ATTACH ':memory:' AS codes")
+    for listed in catalog.codes:
+        read = f"read_csv({quote(str(catalog.code_file(listed)))}, all_varchar = true, header = true)"
+        con.execute(f"CREATE TABLE codes.{name(listed)} AS FROM {read}")
+
+
+def _text(part: str) -> str:
+    return (files("demo") / f"{part}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,252 @@
+"""Plants: for every rule of the catalogue, how a record goes wrong so that this rule finds it.
+
+Generated rules and comparisons of sources are planted alike everywhere, here; written rules each in their own way, in
+`written`. Which records are taken is `planting`, what departments do about them `stories`. Rules about deliveries are
+planted by `stories` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from catalog.load import Catalog
+from catalog.models import Column, ColumnType, Identifier, Library, Resource, Rule
+from demo.written import WRITTEN, Wrong
+from quality_checks.comparison import agreement_rules
+from quality_checks.macros import quote
+from quality_checks.macros import name as quoted
+from quality_checks.rules import SMALL_LIST, baseline_rules, read_codes
+
+SWAP_LAST = "left({0}, -1) || CASE right({0}, 1) WHEN '{1}' THEN '{2}' ELSE '{1}' END"
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One way to break one rule in one resource.
+
+    `cells` are the columns that change, as SQL over the clean record (all columns text; with a guest, `g.` over that
+    row); `where` says which records will do. With `extra` the wrong record comes in addition and the clean one stays.
+    `column` is where the finding points; `suggest` is None, "clean" (the true value) or SQL over the typed record.
+    `own` rules look at nothing but the record.
+    """
+
+    rule_id: str
+    resource: Resource
+    column: str
+    cells: Mapping[str, str]
+    where: str = "true"
+    guest: str = ""
+    extra: bool = False
+    suggest: str | None = None
+    own: bool = True
+    ordered: bool = True  # the finding opens an order; one of severity info does not
+    kind: str = ""  # last word of a generated rule's id
+    limit: int | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the wrong record stands under another key than the right one."""
+        return self.extra or not self.cells.keys().isdisjoint(self.resource.key)
+
+    @property
+    def accuses(self) -> bool:
+        """Whether the wrong value could make other registers look wrong."""
+        said = {word for text in self.resource.supplies.values() for word in text.replace("'", " ").split()}
+        return self.kind not in ("required", "type", "agrees") and not self.cells.keys().isdisjoint(said)
+
+
+def plants_for(resource: Resource, catalog: Catalog) -> list[Plant]:
+    """All plants of one resource, those with the narrowest choice of records first."""
+    found = [plant for rule in baseline_rules(resource, catalog) for plant in _generated(resource, rule, catalog)]
+    found += [_written(resource, rule) for rule in resource.rules if rule.id in WRITTEN]
+    for table in catalog.thematic.values():
+        for rule in table.rules:
+            if rule.id in WRITTEN and rule.accuse and rule.accuse.resource == resource.id:
+                found.append(_written(resource, rule, wide=True))
+    found += _disagreements(resource, catalog)
+    return sorted(found, key=lambda plant: plant.where == "true" and not plant.guest)
+
+
+def unplanted(catalog: Catalog) -> list[str]:
+    """Rules of the catalogue that no plant breaks, although one could."""
+    there = {plant.rule_id for resource in catalog.resources.values() for plant in plants_for(resource, catalog)}
+    wanted = {
+        rule.id
+        for resource in catalog.resources.values()
+        for rule in (*baseline_rules(resource, catalog), *resource.rules)
+    }
+    wanted |= {rule.id for table in catalog.thematic.values() for rule in table.rules}
+    for library in catalog.libraries.values():
+        wanted |= {rule.id for rule in agreement_rules(library) if len(_tellers(catalog, library, rule.column)) > 1}
+    return sorted(wanted - there)
+
+
+def _tellers(catalog: Catalog, library: Library, attribute: str) -> set[str]:
+    """Departments that state the attribute: what one alone says cannot be contradicted."""
+    return {r.department for r in catalog.sources_of(library.name) if attribute in r.supplies}
+
+
+def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
+    wrong: Wrong = WRITTEN[rule.id]
+    looked = any(f"{alias}." in (rule.suggest or "") for alias in rule.lookup) or wide
+    return Plant(
+        rule_id=rule.id,
+        resource=resource,
+        column=rule.column,
+        cells=wrong.cells,
+        where=wrong.where,
+        guest=wrong.guest,
+        extra=wrong.extra,
+        suggest=("clean" if looked else rule.suggest) if rule.suggest else None,
+        own=not rule.lookup and not wide,
+        ordered=rule.severity != "info",
+    )
+
+
+def _generated(resource: Resource, rule: Rule, catalog: Catalog) -> Iterator[Plant]:
+    kind = rule.id.rpartition(".")[2]
+    base = {"rule_id": rule.id, "resource": resource, "column": rule.column, "kind": kind}
+    if kind == "unique":
+        yield Plant(**base, cells={}, extra=True)  # type: ignore[arg-type]
+        return
+    column = resource.columns[rule.column]
+    cell, where = _cell(resource, rule.column, column, kind, catalog)
+    if kind == "required" and rule.column in resource.key:
+        yield Plant(**base, cells={rule.column: cell}, where=where, limit=1)  # type: ignore[arg-type]
+    else:
+        suggest = rule.suggest if kind != "required" else None
+        yield Plant(**base, cells={rule.column: cell}, where=where, suggest=suggest)  # type: ignore[arg-type]
+
+
+def _cell(resource: Resource, name: str, column: Column, kind: str, catalog: Catalog) -> tuple[str, str]:
+    """The wrong value and which records can take it."""
+    value = quoted(name)
+    stated = f"{value} IS NOT NULL"
+    if kind == "required":
+        return "NULL", stated
+    if kind == "type":
+        wrong = {
+            ColumnType.date: "'2026-02-30'",
+            ColumnType.timestamp: "'昨天下午'",
+            ColumnType.boolean: "'也许'",
+        }.get(column.logical_type, "'约' || coalesce(" + value + ", '3')")
+        return wrong, "true"
+    if kind == "length":
+        return f"left(repeat(coalesce({value}, '') || '附', {column.max_length}), {column.max_length} + 7)", "true"
+    if kind == "code":
+        return _wrong_code(value, column, catalog), stated
+    if kind == "identifier":
+        return _wrong_identifier(resource, name, column)
+    raise ValueError(f"generated rule kind {kind} has no plant")
+
+
+def _wrong_code(value: str, column: Column, catalog: Catalog) -> str:
+    """The code's name for short lists, full-width digits for long ones: what people write instead of codes."""
+    listed = read_codes(catalog.code_file(column.codes or ""))
+    if len(listed) > SMALL_LIST:
+        wide = f"translate({value}, '0123456789', '０１２３４５６７８９')"
+        return f"CASE WHEN {wide} <> {value} THEN {wide} ELSE {value} || '？' END"
+    pairs = ", ".join(f"{quote(code)}: {quote(zh)}" for code, (zh, _) in listed.items() if zh not in listed)
+    return f"coalesce(MAP {{{pairs}}}[{value}], {value} || '？')"
+
+
+def _wrong_identifier(resource: Resource, name: str, column: Column) -> tuple[str, str]:
+    value = quoted(name)
+    wrong = SWAP_LAST.format(value, "7", "3")
+    if column.identifier is Identifier.person_id:
+        id_type = resource.id_type_of(name)
+        typed = f" AND {quoted(id_type)} IN ('111', '154')" if id_type else ""
+        return wrong, f"regexp_full_match({value}, '[1-8].{{17}}'){typed}"
+    return wrong, f"{value} IS NOT NULL"
+
+
+# Another valid value, by library attribute. A comparison that other rules of the record would see is not planted there.
+PERSON_OF_1900 = "(left({0}, 6) || '19000101' || right('00' || hash({0}) % 1000, 3))"
+OTHERWISE: dict[str, str] = {
+    "population.sex": "CASE {0} WHEN '1' THEN '2' ELSE '1' END",
+    "population.id_type": "CASE {0} WHEN '113' THEN '111' ELSE '113' END",
+    "population.ethnic_group": "CASE {0} WHEN '03' THEN '01' ELSE '03' END",
+    "population.marital_status": "CASE {0} WHEN '10' THEN '20' ELSE '10' END",
+    "legal_entity.status": "CASE {0} WHEN '1' THEN '6' ELSE '1' END",
+    "legal_entity.industry": "CASE {0} WHEN '01' THEN '13' ELSE '01' END",
+    "legal_entity.legal_representative_id": f"{PERSON_OF_1900} || id_check_digit({PERSON_OF_1900})",
+    "certificate.certificate_type": "'business_licence'",
+    "certificate.holder_number": "(SELECT uscc FROM org_pillar WHERE place = 3)",
+    "certificate.issuer": "(SELECT min(uscc) FROM organisation WHERE pillar AND prefix = '12')",
+    "certificate.status": "'02'",
+}
+SEEN_OTHERWISE = ("id_birth_date", "id_sex", "left(uscc, 2)")
+
+
+def _another(library: str, attribute: str, column: Column, value: str) -> str:
+    known = OTHERWISE.get(f"{library}.{attribute}")
+    if known:
+        return known.format(value)
+    if attribute == "division":
+        return f"CASE {value} WHEN '341502' THEN '341503' ELSE '341502' END"
+    if column.logical_type is ColumnType.date:
+        return f"({value}::DATE + 1)::VARCHAR"
+    if column.logical_type is ColumnType.decimal:
+        return f"({value}::DECIMAL(18, 4) + 1)::VARCHAR"
+    return f"{value} || '子'"
+
+
+def _disagreements(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
+    """A department states another valid value than the authority, where the authority speaks of the same entity."""
+    if resource.describes is None:
+        return
+    library = catalog.libraries[resource.describes.library]
+    for rule in agreement_rules(library):
+        attribute = rule.column
+        said = resource.supplies.get(attribute, "")
+        if guest := WRITTEN.get(f"{rule.id}@{resource.id}"):
+            yield Plant(
+                rule_id=rule.id,
+                resource=resource,
+                column=said if said in resource.columns else attribute,
+                cells=guest.cells,
+                where=guest.where,
+                guest=guest.guest,
+                extra=guest.extra,
+                suggest="clean",
+                own=False,
+                ordered=rule.severity != "info",
+                kind="agrees",
+            )
+            continue
+        better = _better(catalog, library, resource, attribute)
+        if said not in resource.columns or not better or _noticed(resource, said):
+            continue
+        among = " UNION ALL ".join(
+            f"SELECT _entity FROM feed.{quoted(one.id)} WHERE {quoted(one.supplies[attribute])} IS NOT NULL"
+            if one.supplies[attribute] in one.columns
+            else f"SELECT _entity FROM feed.{quoted(one.id)}"
+            for one in better
+        )
+        value = quoted(said)
+        yield Plant(
+            rule_id=rule.id,
+            resource=resource,
+            column=said,
+            cells={said: _another(library.name, attribute, resource.columns[said], value)},
+            where=f"{value} IS NOT NULL AND _entity IN ({among})",
+            suggest="clean",
+            own=False,
+            ordered=rule.severity != "info",
+            kind="agrees",
+        )
+
+
+def _noticed(resource: Resource, column: str) -> bool:
+    return any(rule.column == column and any(word in rule.that for word in SEEN_OTHERWISE) for rule in resource.rules)
+
+
+def _better(catalog: Catalog, library: Library, resource: Resource, attribute: str) -> list[Resource]:
+    """Resources of departments whose word on the attribute stands above this one's."""
+    if attribute not in resource.supplies:
+        return []
+    order = [authority.department for authority in library.attributes[attribute].authority]
+    own = order.index(resource.department) if resource.department in order else len(order)
+    return [r for r in catalog.sources_of(library.name) if attribute in r.supplies and r.department in order[:own]]
+
