@@ -114,7 +114,7 @@ def _no_entities(library: Library) -> str:
 
 
 def keys_sql(batch: Sequence[Source]) -> str:
-    """One row per entity named by the batch: `key, _sources`, and whether a source has `_several` records of it."""
+    """One row per entity the batch names, and one for nobody: `key, _sources`, and whether a source has `_several`."""
     named = " UNION ALL ".join(
         f"SELECT key, {1 << place}::BIGINT AS seen FROM ({source.relation()})" for place, source in enumerate(batch)
     )
@@ -139,7 +139,7 @@ def entities_sql(library: Library, batch: Sequence[Source], *, before: str | Non
     for attribute in library.attributes:
         rows = [f"s{source.index}" for source in batch if attribute in source.resource.supplies]
         columns += _best(library, attribute, rows + (["b"] if before else []))
-    return f"SELECT {', '.join(columns)} FROM {KEYS} e {' '.join(joins)}"
+    return f"SELECT {', '.join(columns)} FROM (FROM {KEYS} WHERE key IS NOT NULL) e {' '.join(joins)}"
 
 
 def _best(library: Library, attribute: str, rows: Sequence[str]) -> list[str]:
@@ -161,7 +161,7 @@ def witness_sql(source: Source) -> str:
         value, standing = name("v_" + attribute), name("k_" + attribute)
         stated.append(f"{source.undoubted(attribute)} AS {value}")
         stated.append(f"{source.standing(attribute)} AS {standing}")
-    several = f"(SELECT key FROM {KEYS} WHERE _several)"
+    several = f"(SELECT key FROM {KEYS} WHERE _several AND key IS NOT NULL)"
     record = f"SELECT {', '.join(stated)} FROM ({source.relation()})"
     pairs = [(name("v_" + a), name("k_" + a)) for a in attributes]
     single = "".join(f", {value}, {standing}" for value, standing in pairs)

@@ -105,7 +105,10 @@ class Source:
         return f"({better} AND (({standing} >> {INDEX_BIT}) & {MAX_INDEX}) NOT IN ({own}))"
 
     def relation(self) -> str:
-        """One row per record that may speak: `key, _record_key, _delivery_id, _as_of, _doubted` and `v_<attribute>`."""
+        """One row per record that may speak: `key, _record_key, _delivery_id, _as_of, _doubted` and `v_<attribute>`.
+
+        `key` is NULL where the record names nobody: the joins leave those out, a filter would compute each key twice.
+        """
         resource = self.resource
         values = "".join(f", {self.value(a)} AS {name('v_' + a)}" for a in sorted(resource.supplies))
         return (
@@ -113,7 +116,7 @@ class Source:
             f" FROM {name(resource.department)}.{name(resource.name)}) s"
             f" LEFT JOIN (SELECT _record_key, _blocked, _doubted FROM {MARKS}"
             f" WHERE department = {quote(resource.department)} AND resource = {quote(resource.name)}) m"
-            " USING (_record_key) WHERE s.key IS NOT NULL AND m._blocked IS NOT TRUE"
+            " USING (_record_key) WHERE m._blocked IS NOT TRUE"
         )
 
     def undoubted(self, attribute: str) -> str:
