@@ -28,6 +28,10 @@ CHUNK = 8_000_000
 BLANK = " \t\r\n\u3000\u00a0"
 
 
+class RaggedError(Exception):
+    """A record of a CSV file has more fields than the header."""
+
+
 class RefusedError(Exception):
     """The file as a whole cannot be taken; code and message go to the department."""
 
@@ -116,12 +120,12 @@ def read_csv(work: Work, path: Path) -> int:
     """CSV by DuckDB's strict reader; what it refuses is looked at line by line."""
     try:
         return _stage_csv(work, path)
-    except (duckdb.Error, UnicodeDecodeError):
+    except (duckdb.Error, UnicodeDecodeError, RaggedError):
         text = as_utf8(work, path)
     if text != path:
         try:
             return _stage_csv(work, text)
-        except duckdb.Error:
+        except (duckdb.Error, RaggedError):
             work.reasons = [reason for reason in work.reasons if reason["code"] == "encoding"]
     return _stage_by_line(work, text)
 
@@ -131,7 +135,26 @@ def _stage_csv(work: Work, path: Path) -> int:
     header, delimiter = _header(work, path)
     places = work.places(header)
     picked = ", ".join(f"c{at} as {quoted(column)}" for column, at in places.items())
-    return work.stage(f"select {picked} from {csv_scan(path, len(header), delimiter)}")
+    rows = work.stage(f"select {picked} from {csv_scan(path, len(header), delimiter)}")
+    _refuse_ragged(work, path, header, delimiter, rows)
+    return rows
+
+
+def _refuse_ragged(work: Work, path: Path, header: list[str], delimiter: str, rows: int) -> None:
+    """DuckDB takes a record with one field too many when its last is empty, and its values then stand one column off.
+
+    So the delimiters are counted: those in the file against those the records need and those within values.
+    """
+    byte = delimiter.encode()
+    with path.open("rb") as file:
+        found = sum(chunk.count(byte) for chunk in iter(lambda: file.read(CHUNK), b""))
+    found -= (rows + 1) * (len(header) - 1) + sum(name.count(delimiter) for name in header)
+    if found:
+        mark = literal(delimiter)
+        within = " + ".join(f"coalesce(sum(len(c{i}) - len(replace(c{i}, {mark}, ''))), 0)" for i in range(len(header)))
+        row = work.con.execute(f"select {within} from {csv_scan(path, len(header), delimiter)}").fetchone()
+        if row is None or int(row[0]) != found:
+            raise RaggedError
 
 
 def csv_scan(path: Path, width: int, delimiter: str = ",") -> str:
@@ -264,8 +287,6 @@ def _sort_out(work: Work, records: Any, width: int, good: Any, bad: Any) -> int:
         if not record:
             continue
         number += 1
-        if len(record) == width + 1 and record[-1] == "":
-            record.pop()  # a delimiter at the end of the line, which DuckDB takes too
         if len(record) == width:
             good.writerow([number, *record])
         else:

@@ -27,6 +27,8 @@ def read_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str, A
     work = Work(con, job["name"], job["columns"], job["ignore"], folder, job["unpacked_limit"])
     try:
         path = unpack(work, Path(job["path"])) if job["packed"] else Path(job["path"])
+        if not path.stat().st_size:
+            raise work.refuse("empty", "holds no byte; a delivery needs a header and at least one record")
         rows = FORMATS[job["kind"]](work, path)
         if not rows:
             raise work.refuse(

@@ -165,6 +165,16 @@ def test_records_with_a_wrong_number_of_fields_are_set_aside(reader: Reader, tmp
     ]
 
 
+def test_a_record_one_field_too_long_is_set_aside_even_when_its_last_field_is_empty(
+    reader: Reader, tmp_path: Path
+) -> None:
+    reading = reader.read(job(tmp_path, b'id_number,name\n1,"A, B"\n2,,\n3,C\n'))
+    assert rows_of(reading) == [(1, "1", "A, B"), (3, "3", "C")]
+    assert reading.bad_rows == 1
+    reading = reader.read(job(tmp_path, b'id_number,name\n1,"A, B"\n3,C\n'))
+    assert (rows_of(reading), reading.numbered) == ([("1", "A, B"), ("3", "C")], False)
+
+
 def test_gb18030_is_read_and_said(reader: Reader, tmp_path: Path) -> None:
     reading = reader.read(job(tmp_path, "id_number,姓名\n1,张三\n2,𠮷\n".encode("gb18030")))
     assert rows_of(reading) == [("1", "张三"), ("2", "𠮷")]
