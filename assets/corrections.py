@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from duckdb import DuckDBPyConnection
-from quality_checks.rules import all_rules
 
 from catalog.load import Catalog
 from catalog.models import Resource, Rule
 from quality_checks.comparison import agreement_rules
 from quality_checks.corrections import CORRECTED, SETTLED, ItemEvent, ItemState, decision_sql, transitions_sql
+from quality_checks.rules import all_rules, looks_around
 from quality_checks.working_days import add_workdays
 from resources import ledger
 from resources.city import City
@@ -101,8 +101,8 @@ def summary(city: City, as_of: date) -> CorrectionsSummary:
                 (select count(*) from ledger.items where opened_on = %(day)s),
                 (select count(*) from ledger.events where as_of = %(day)s and closed and event in ({corrected})),
                 (select count(*) from ledger.events where as_of = %(day)s and event = 'reopened'),
-                (select count(*) from ledger.order_states where open > 0),
-                (select count(*) from ledger.order_states where open > 0 and due_on < %(day)s)
+                count(*), count(*) filter (where due_on < %(day)s)
+            from ledger.order_states where open > 0
             """,
             {"day": as_of},
         )
@@ -166,22 +166,27 @@ def _read_deliveries(con: DuckDBPyConnection, as_of: date) -> None:
 
 
 def _read_records(con: DuckDBPyConnection, catalog: Catalog) -> None:
-    """`corrections_records`: the pool's record behind each finding that can still move, one row where there is one."""
+    """`corrections_records`: the pool's record behind each finding that can still move, one row where there is one.
+
+    `silenced`: the rule passes only because a field it reads, not the accused one, is blank.
+    """
     con.execute("""
         CREATE OR REPLACE TEMP TABLE corrections_records
-            (item_id VARCHAR, delivery_id VARCHAR, record_hash VARCHAR, known BOOLEAN, value VARCHAR)
+            (item_id VARCHAR, delivery_id VARCHAR, record_hash VARCHAR, known BOOLEAN, value VARCHAR, silenced BOOLEAN)
     """)
     wanted = con.execute("""
-        SELECT department || '.' || resource, list(DISTINCT "column")
+        SELECT department || '.' || resource, list(DISTINCT "column"),
+               list(DISTINCT rule_id ORDER BY rule_id) FILTER (evaluated AND NOT failing)
         FROM corrections_findings GROUP BY ALL ORDER BY ALL
     """).fetchall()
-    for resource_id, columns in wanted:
+    for resource_id, columns, passing in wanted:
         resource = catalog.resources.get(resource_id)
         if resource is not None:
-            con.execute(f"INSERT INTO corrections_records {_records_sql(resource, columns)}")
+            rules = [rule for rule in all_rules(resource, catalog) if rule.id in (passing or ()) and not rule.lookup]
+            con.execute(f"INSERT INTO corrections_records {_records_sql(resource, columns, rules)}")
 
 
-def _records_sql(resource: Resource, columns: list[str]) -> str:
+def _records_sql(resource: Resource, columns: list[str], rules: list[Rule]) -> str:
     """Records of one pool by finding, with the text of the accused column; `_copies` counts as part of the record."""
     known = [column for column in columns if column in resource.columns]
     cases = " ".join(
@@ -190,12 +195,18 @@ def _records_sql(resource: Resource, columns: list[str]) -> str:
     )
     value = f"""CASE f."column" {cases} END""" if known else "NULL"
     listed = ", ".join(map(literal, known)) or "NULL"
+    silent = "".join(f", ({rule.when}) AND ({rule.that}) IS NULL AS _silent_{n}" for n, rule in enumerate(rules))
+    silenced = " ".join(f"WHEN {literal(rule.id)} THEN p._silent_{n}" for n, rule in enumerate(rules))
+    mine = f"department = {literal(resource.department)} AND resource = {literal(resource.name)}"
     return f"""
         SELECT f.finding_id, p._delivery_id, concat(p._hash, '/', p._copies), coalesce(f."column" IN ({listed}), false),
-               replace({value}, chr(0), '␀')
-        FROM corrections_findings f
-        JOIN {quoted(resource.department)}.{quoted(resource.name)} p ON p._record_key = f.record_key
-        WHERE f.department = {literal(resource.department)} AND f.resource = {literal(resource.name)}"""
+               replace({value}, chr(0), '␀'),
+               {f"coalesce(CASE f.rule_id {silenced} END, false)" if rules else "false"}
+        FROM (SELECT * FROM corrections_findings WHERE {mine}) f
+        JOIN (
+            SELECT *{silent} FROM {quoted(resource.department)}.{quoted(resource.name)}
+            WHERE _record_key IN (SELECT record_key FROM corrections_findings WHERE {mine})
+        ) p ON p._record_key = f.record_key"""
 
 
 def rule_book(catalog: Catalog) -> dict[str, Rule]:
@@ -213,7 +224,7 @@ def _read_rules(con: DuckDBPyConnection, catalog: Catalog) -> None:
     wide |= {rule.id for table in catalog.thematic.values() for rule in table.rules}
     con.execute(
         "CREATE OR REPLACE TEMP TABLE corrections_rules AS SELECT unnest($ids) AS rule_id, unnest($own) AS own",
-        {"ids": list(rules), "own": [not rule.lookup and rule.id not in wide for rule in rules.values()]},
+        {"ids": list(rules), "own": [not looks_around(rule) and rule.id not in wide for rule in rules.values()]},
     )
 
 
@@ -226,7 +237,7 @@ def _gather_facts(con: DuckDBPyConnection) -> None:
         CREATE OR REPLACE TEMP TABLE corrections_seen AS
         SELECT f.finding_id AS item_id, f.failing,
                starts_with(f.rule_id, concat(f.department, '.', f.resource, '.delivery.')) AS on_delivery,
-               r.known, r.value, coalesce(u.own, false) AS own,
+               r.known, r.value, r.silenced, coalesce(u.own, false) AS own,
                u.rule_id IS NULL AND v.rule_id IS NULL AND NOT on_delivery AS withdrawn,
                on_delivery OR r.item_id IS NOT NULL AS present,
                CASE WHEN on_delivery THEN coalesce(d.newest_id, '') ELSE r.record_hash END AS record_hash,
@@ -254,7 +265,8 @@ def _gather_facts(con: DuckDBPyConnection) -> None:
                changed OR (s.present AND NOT s.on_delivery AND s.stated > coalesce(j.place, 0)) AS restated,
                NOT s.own AND NOT s.on_delivery AND coalesce(s.value = i.observed, false) AS kept,
                f.observed_value IS NOT DISTINCT FROM i.observed AS same_value,
-               coalesce(s.known, false) AND trim(coalesce(s.value, '')) = '' AS blank,
+               coalesce(s.silenced, false)
+                   OR (coalesce(s.known, false) AND trim(coalesce(s.value, '')) = '') AS blank,
                trim(coalesce(i.observed, '')) = '' AS was_blank,
                coalesce(s.value = i.suggested, false) AS as_suggested,
                NOT s.on_delivery AND l.resource IS NOT NULL AS late

@@ -238,13 +238,13 @@ def _write_orders(book: Any, look: Any, part: list[tuple[Order, int]]) -> None:
 
 def _write_items(book: Any, look: Any, order: Order, rows: Iterator[tuple[Any, ...]], lines: Any) -> None:
     sheet = _sheet(book, order.sheet, COLUMNS, look)
+    for index, (_, width) in enumerate(COLUMNS[REPLY_COLUMN:], start=REPLY_COLUMN):
+        sheet.set_column(index, index, width, look["reply"])
     number = 0
     for number, row in enumerate(rows, start=1):  # a spreadsheet is written cell by cell
         cells = ["" if cell is None else str(cell) for cell in row]
         for index, cell in enumerate(cells):
             sheet.write_string(number, index, cell if len(cell) <= CELL else f"{cell[: CELL - 1]}…")
-        for index in range(REPLY_COLUMN, len(COLUMNS)):
-            sheet.write_blank(number, index, None, look["reply"])
         lines.writerow([order.number, *map(harmless, cells), *[""] * (len(COLUMNS) - REPLY_COLUMN)])
     sheet.data_validation(
         1,

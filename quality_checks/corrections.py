@@ -135,7 +135,7 @@ FACTS: dict[str, str] = {
     "changed": "and it differs from the record that was judged last",
     "kept": "the rule looks beyond the record, whose field holds the wrong value judged last",
     "same_value": "the wrong value is the one last judged",
-    "blank": "the field is empty now",
+    "blank": "the field is empty now, or another that the rule needs",
     "was_blank": "emptiness was what the rule objected to",
     "as_suggested": "the field holds the suggested value",
     "late": "the feed is overdue by its cycle",

@@ -12,7 +12,8 @@ from resources.city import City
 DAYS = [date(2026, 11, day) for day in range(2, 14)]
 COLUMNS = ("id_number", "name", "sex", "birth_date")
 RULE = "PSB-001"
-WRONG, RIGHT = date(1990, 1, 2), date(1990, 1, 1)  # RIGHT is what the rule suggests
+WRONG, RIGHT = date(1990, 1, 2), date(1990, 1, 1)  # RIGHT is what the rule suggests, from the number
+NUMBER = "341500199001010011"
 
 
 @dataclass
@@ -24,8 +25,16 @@ class Loop:
     resource: str = "resident_registration"
     deliveries: int = 0
 
-    def deliver(self, day: date, records: Mapping[str, date | None], *, mode: str = "full", name: str = "王") -> str:
-        """One delivery of `{id_number: birth_date}`; returns its id."""
+    def deliver(
+        self,
+        day: date,
+        records: Mapping[str, date | None],
+        *,
+        mode: str = "full",
+        name: str = "王",
+        number: str | None = NUMBER,
+    ) -> str:
+        """One delivery of `{record key: birth date}`, all else equal; returns its id."""
         self.deliveries += 1
         delivery = f"{day:%Y%m%d}-{self.department}-{self.resource}-{self.deliveries:012x}"
         with self.city.server.session() as cursor:
@@ -44,15 +53,16 @@ class Loop:
             con.execute(
                 f"""
                 INSERT INTO {table} ({", ".join(COLUMNS)}, _record_key, _delivery_id, _row, _as_of, _copies, _hash)
-                SELECT id, $name, '1', birth, id, $delivery, 1, $day, 1, hash(id, birth, $name)
-                FROM (SELECT unnest($ids) AS id, unnest($births::DATE[]) AS birth)
+                SELECT $number, $name, '1', birth, key, $delivery, 1, $day, 1, hash(key, birth, $name, $number)
+                FROM (SELECT unnest($keys) AS key, unnest($births::DATE[]) AS birth)
                 """,
                 {
-                    "ids": list(records),
+                    "keys": list(records),
                     "births": list(records.values()),
                     "delivery": delivery,
                     "day": day,
                     "name": name,
+                    "number": number,
                 },
             )
 
@@ -126,7 +136,7 @@ class Loop:
         self.city.commit("city", work, author="test")
 
     def day(
-        self, day: date, records: Mapping[str, date | None], failing: Sequence[str], **how: str
+        self, day: date, records: Mapping[str, date | None], failing: Sequence[str], **how: str | None
     ) -> CorrectionsSummary:
         """A delivery, its check, and the pass."""
         self.deliver(day, records, **how)

@@ -79,6 +79,14 @@ def test_a_field_left_blank_or_a_record_left_out_stays_open_on_every_later_day(l
     assert loop.states() == {"blank": "still_wrong", "gone": "verified_as_suggested"}
 
 
+def test_blanking_the_field_a_value_is_compared_with_is_no_correction(loop):
+    loop.day(DAYS[0], {"a": WRONG}, ["a"])
+    loop.day(DAYS[1], {"a": WRONG}, [], number=None)
+    assert loop.states() == {"a": "blanked_at_source"}
+    loop.day(DAYS[2], {"a": RIGHT}, [])
+    assert loop.states() == {"a": "verified_as_suggested"}
+
+
 def test_an_empty_delivery_verifies_nothing(loop):
     loop.day(DAYS[0], {"a": WRONG}, ["a"])
     loop.day(DAYS[1], {}, [])
