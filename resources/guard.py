@@ -1,9 +1,9 @@
 """The guard around every lake transaction.
 
 DuckLake never syncs its files, and when PostgreSQL dies during COMMIT it deletes files that the committed catalog
-refers to. So each commit has an id and a folder below `home.inflight`: new files are hard-linked there and synced
-before COMMIT, the id goes into the commit's extra_info, and whenever the outcome is unknown (an error at COMMIT, a
-folder left by a killed process) the catalog is asked whether the id arrived: then missing files are linked back, else
+refers to. So each commit has an id and a folder `home.inflight/<catalog>.<id>`: new files are hard-linked there and
+synced before COMMIT, the id goes into the commit's extra_info, and whenever the outcome is unknown (an error at COMMIT,
+a folder left by a killed process) the catalog is asked whether the id arrived: then missing files are linked back, else
 the leftovers go. Nothing but the protocol lives here; what a transaction does is its caller's `work`.
 """
 
@@ -32,7 +32,6 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 CITY = "city"
 ATTEMPTS = 10
-TARGET = "target"  # the file in an inflight folder that names the catalog; its Parquet links are beside it
 
 
 class LakeConflictError(Exception):
@@ -81,13 +80,14 @@ class Guard:
         return self.server.lock(f"lake {target}", wait=wait)
 
     def unsettled(self, target: str) -> list[str]:
-        """Ids of the commits to `target` under way or left behind."""
-        return [folder.name for folder in self._left() if _target(folder) == target]
+        """Commits to `target` under way or left behind: names of their folders below `home.inflight`."""
+        return sorted(folder.name for folder in self.home.inflight.glob(f"{target}.*"))
 
     def heal(self) -> int:
         """Settle what killed processes left behind; returns how many commits that were. Live ones are left alone."""
         settled = 0
-        for target in {name for name in map(_target, self._left()) if name}:
+        attached = self.con.execute("SELECT database_name FROM duckdb_databases()").fetchall()
+        for target in [name for (name,) in attached if self.unsettled(name)]:
             with self.lock(target, wait=False) as ours:
                 if ours:
                     settled += self._heal_target(target)
@@ -102,9 +102,8 @@ class Guard:
         info: dict[str, list[str]],
     ) -> Result:
         commit = uuid.uuid4().hex
-        folder = self.home.inflight / commit
+        folder = self.home.inflight / f"{target}.{commit}"
         folder.mkdir(mode=0o700)
-        (folder / TARGET).write_text(target, "utf-8")
         before = self.files(target)
         self.con.begin()
         try:
@@ -169,9 +168,9 @@ class Guard:
 
     def _settle(self, folder: Path, target: str) -> bool:
         """Make the lake agree with the catalog about this commit; returns whether it arrived."""
-        arrived = self.arrived(target, folder.name)
+        arrived = self.arrived(target, folder.suffix.removeprefix("."))
         if arrived:
-            for link in [path for path in folder.rglob("*.parquet") if path.is_file()]:
+            for link in folder.rglob("*.parquet"):
                 file = self.home.lake / target / link.relative_to(folder)
                 if not file.exists():
                     log.warning("linking back %s of commit %s", file.name, folder.name)
@@ -183,13 +182,10 @@ class Guard:
         shutil.rmtree(folder)
         return arrived
 
-    def _left(self) -> list[Path]:
-        return sorted(path for path in self.home.inflight.iterdir() if path.is_dir())
-
     def _heal_target(self, target: str) -> int:
         left = self.unsettled(target)
-        for commit in left:
-            self._settle(self.home.inflight / commit, target)
+        for name in left:
+            self._settle(self.home.inflight / name, target)
         return len(left)
 
     @contextmanager
@@ -200,11 +196,3 @@ class Guard:
             if self.server.answers():
                 raise
             raise LakeUnavailableError("PostgreSQL died during a lake commit; run again") from error
-
-
-def _target(folder: Path) -> str | None:
-    """The catalog an inflight folder belongs to; None when its process has not come to write it."""
-    try:
-        return (folder / TARGET).read_text("utf-8") or None
-    except FileNotFoundError:
-        return None

@@ -36,10 +36,15 @@ class Home:
 
     @classmethod
     def at(cls, root: Path) -> Home:
-        """The home at `root`; what is missing is created, readable by the owner alone (0700)."""
+        """The home at `root`; what is missing is created, readable by the owner alone (0700).
+
+        A folder that already holds somebody else's things keeps its own mode: `shuyuan doctor` speaks of it.
+        """
         home = cls(root.resolve())
         home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.root.chmod(0o700)
+        there = {path.name for path in home.root.iterdir()}
+        if not there or there & set(FOLDERS):
+            home.root.chmod(0o700)
         for name in FOLDERS:
             (home.root / name).mkdir(mode=0o700, exist_ok=True)
         return home

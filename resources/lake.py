@@ -154,12 +154,17 @@ class Lake:
         """Attach every catalog under its own name and make `city` the default database.
 
         A catalog that does not exist yet is created first, by one process at a time.
+
+        Raises:
+            LakeSchemaError: a catalog is missing and `read_only` forbids creating it.
         """
         with self._server.session(database="lake") as cursor:
             cursor.execute("select nspname from pg_namespace")
             there = {name for (name,) in cursor.fetchall()}
         missing = [target for target in self.targets if target not in there]
-        if missing and not read_only:
+        if missing and read_only:
+            raise LakeSchemaError(f"the lake has no catalog for {', '.join(missing)} yet: a run creates it")
+        if missing:
             with self._server.lock("lake catalogs"), self._server.session(database="lake") as cursor:
                 for target in missing:
                     cursor.execute(f"create schema if not exists {quoted(target)}")
@@ -194,7 +199,7 @@ class Lake:
         return self._guard.heal()
 
     def unsettled(self, target: str) -> list[str]:
-        """Ids of commits to the catalog `target` that nobody settled; hold its lock, else live ones are among them."""
+        """Commits to the catalog `target` that nobody settled; hold its lock, else live ones are among them."""
         return self._guard.unsettled(target)
 
     def sweep(self, target: str) -> int:
@@ -239,20 +244,17 @@ class Lake:
         Raises:
             LakeSchemaError: a column's type changed, which only a rebuild can bring about; every one is named.
         """
-        with self._server.session() as cursor:
-            cursor.execute("select target, fingerprint from ops.applied")
-            applied = dict(cursor.fetchall())
-            for target in self.targets:
-                wanted = tables(self._catalog, target)
-                described = json.dumps([(*name, list(columns.items())) for name, columns in wanted.items()])
-                fingerprint = hashlib.sha256(described.encode()).hexdigest()
-                if applied.get(target) == fingerprint and not force:
-                    continue
-                self._apply(target, wanted)
+        wanted = {target: _fingerprint(tables(self._catalog, target)) for target in self.targets}
+        if not force and wanted.items() <= self._applied().items():
+            return
+        with self._server.lock("lake catalogs"), self._server.session() as cursor:
+            applied = {} if force else self._applied()
+            for target in [name for name in wanted if applied.get(name) != wanted[name]]:
+                self._apply(target, tables(self._catalog, target))
                 cursor.execute(
                     "insert into ops.applied values (%s, %s) on conflict (target) do update"
                     " set fingerprint = excluded.fingerprint, applied_at = now()",
-                    (target, fingerprint),
+                    (target, wanted[target]),
                 )
 
     def replace(self, con: DuckDBPyConnection, table: str, query: str, key: Sequence[str]) -> Changed:
@@ -286,7 +288,8 @@ class Lake:
         unchanged = before - deleted
         inserted = _count(con, "FROM _next") - unchanged
         if inserted:
-            con.execute(f"INSERT INTO {table} BY NAME SELECT n.* FROM _next n ANTI JOIN {table} o ON {same}")
+            others = f"ANTI JOIN {table} o ON {same}" if unchanged else ""
+            con.execute(f"INSERT INTO {table} BY NAME SELECT n.* FROM _next n {others}")
         con.execute("DROP TABLE _next; DROP TABLE _gone")
         return Changed(inserted, deleted, unchanged)
 
@@ -323,6 +326,11 @@ class Lake:
     def _configure(self, target: str) -> None:
         for option, value in {"parquet_compression": "'zstd'", "require_commit_message": "true"}.items():
             self._con.execute(f"CALL {quoted(target)}.set_option({literal(option)}, {value})")
+
+    def _applied(self) -> dict[str, str]:
+        with self._server.session() as cursor:
+            cursor.execute("select target, fingerprint from ops.applied")
+            return dict(cursor.fetchall())
 
     def _apply(self, target: str, wanted: Mapping[tuple[str, str], Columns]) -> None:
         there = self._existing(target)
@@ -367,6 +375,11 @@ class Lake:
                 " where t.end_snapshot is null and s.end_snapshot is null"
             )
             return [(schema, name) for schema, name in cursor.fetchall()]
+
+
+def _fingerprint(wanted: Mapping[tuple[str, str], Columns]) -> str:
+    described = json.dumps([(*name, list(columns.items())) for name, columns in wanted.items()])
+    return hashlib.sha256(described.encode()).hexdigest()
 
 
 def _create(table: str, columns: Columns) -> str:

@@ -263,7 +263,7 @@ def acknowledged(process: subprocess.Popen[str], kill: signal.Signals, victim: i
 
 
 MOMENTS = random.Random(20261102)
-FEW = [MOMENTS.uniform(0, 0.4) for _ in range(4)]
+FEW = [MOMENTS.uniform(0, 0.4) for _ in range(3)]
 MANY = [pytest.param(MOMENTS.uniform(0, 0.6), marks=pytest.mark.soak) for _ in range(100)]
 
 
@@ -319,9 +319,8 @@ def test_a_file_deleted_although_its_commit_arrived_is_linked_back(small_city: C
     small_city.commit("city", add_person, author="test")
     (name,) = small_city.lake.files("city")
     ((commit,),) = rows(small_city, "SELECT max_by(commit_extra_info, snapshot_id)->>'commit' FROM city.snapshots()")
-    folder = small_city.home.inflight / commit
+    folder = small_city.home.inflight / f"city.{commit}"
     (folder / name).parent.mkdir(parents=True)
-    (folder / "target").write_text("city")
     (small_city.home.lake / "city" / name).rename(folder / name)
     with pytest.raises(duckdb.IOException):
         rows(small_city, "FROM base.population")
@@ -334,9 +333,8 @@ def test_files_of_a_commit_that_never_arrived_go(small_city: City, small_catalog
     small_city.commit("city", add_person, author="test")
     stray = small_city.home.lake / "city" / "base" / "population" / "ducklake-stray.parquet"
     shutil.copy(next(stray.parent.iterdir()), stray)
-    folder = small_city.home.inflight / ("0" * 32)
+    folder = small_city.home.inflight / f"city.{0:032}"
     folder.mkdir()
-    (folder / "target").write_text("city")
     with City.open(small_city.home.root, small_catalog) as city:
         assert not stray.exists()
         assert rows(city, "SELECT id_number FROM base.population") == [("1",)]
@@ -352,3 +350,33 @@ def test_a_dead_server_is_named_and_the_city_opens_again(closed_home: Path, smal
     with City.open(closed_home, small_catalog) as city:
         assert rows(city, "SELECT id_number FROM base.population") == [("1",)]
         assert_whole(city)
+
+
+def test_a_home_may_move(closed_home: Path, small_catalog: Catalog):
+    with City.open(closed_home, small_catalog) as city:
+        city.commit("city", add_person, author="test")
+    moved = closed_home.with_name("elsewhere")
+    closed_home.rename(moved)
+    with City.open(moved, small_catalog) as city:
+        city.commit("city", lambda con: add_person(con, "2"), author="test")
+        assert rows(city, "SELECT id_number FROM base.population ORDER BY 1") == [("1",), ("2",)]
+        assert_whole(city)
+    moved.rename(closed_home)
+
+
+def test_a_reader_sees_the_lake_and_writes_nothing(small_city: City, small_catalog: Catalog):
+    small_city.commit("city", add_person, author="test")
+    with City.open(small_city.home.root, small_catalog, read_only=True) as city:
+        assert rows(city, "SELECT id_number FROM base.population") == [("1",)]
+        for statement in (
+            "DELETE FROM base.population",
+            "DELETE FROM shuyuan.ops.deliveries",
+            "CREATE TABLE base.x (a INT)",
+        ):
+            with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+                city.con.execute(statement)
+
+
+def test_a_reader_of_an_empty_home_is_told_to_run_first(small_catalog: Catalog, tmp_path: Path):
+    with pytest.raises(LakeSchemaError, match="no catalog for city, civil_affairs"):
+        City.open(tmp_path / "new", small_catalog, read_only=True)

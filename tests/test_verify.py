@@ -85,9 +85,8 @@ def test_a_file_nobody_refers_to_is_named_and_deleted(filled: City):
 
 
 def test_a_commit_nobody_settled_is_named_and_settled(filled: City):
-    folder = filled.home.inflight / ("0" * 32)
+    folder = filled.home.inflight / f"city.{0:032}"
     folder.mkdir()
-    (folder / "target").write_text("city")
     assert kinds(verify(filled)) == [("unsettled_commit", "")]
     repair(filled, verify(filled), author="test")
     assert not folder.exists()
