@@ -149,8 +149,8 @@ CREATE OR REPLACE TEMP MACRO certificate_check(body) AS
         36::BIGINT)) % 36 + 1, 1) END;
 CREATE OR REPLACE TEMP MACRO certificate_shape_ok(c) AS
     regexp_full_match(c, '1\.2\.156\.3005\.2\.[0-9A-Z]{{21}}\.[0-9A-Z]{{18}}\.[0-9A-Z]+\.[0-9]{{3}}\.[0-9A-Z]')
-    AND uscc_ok(split_part(c, '.', 6)[1:18]) AND uscc_ok(split_part(c, '.', 7));
-CREATE OR REPLACE TEMP MACRO certificate_body(c) AS replace(regexp_replace(substr(c, 16), '\.[^.]*$', ''), '.', '');
+    AND list_bool_and(list_transform([substr(c, 16, 18), substr(c, 38, 18)], lambda code: uscc_ok(code)));
+CREATE OR REPLACE TEMP MACRO certificate_body(c) AS replace(substr(c, 16, length(c) - 17), '.', '');
 CREATE OR REPLACE TEMP MACRO certificate_id_ok(c) AS
     certificate_shape_ok(c) AND certificate_check(certificate_body(c)) = right(c, 1);
 CREATE OR REPLACE TEMP MACRO certificate_repair_normal(c) AS
@@ -161,7 +161,7 @@ CREATE OR REPLACE TEMP MACRO certificate_repair(c) AS
 
 _TEXT = rf"""
 CREATE OR REPLACE TEMP MACRO to_half_width(t) AS translate(t, {quote(_FULL + chr(0x3000))}, {quote(_HALF + " ")});
-CREATE OR REPLACE TEMP MACRO half_width(t) AS regexp_replace(upper(to_half_width(t)), '[\s\p{{Cf}}]', '', 'g');
+CREATE OR REPLACE TEMP MACRO half_width(t) AS regexp_replace(upper(to_half_width(t)), '[\s\p{{Z}}\p{{Cf}}]', '', 'g');
 CREATE OR REPLACE TEMP MACRO text_normal(t) AS
     CASE WHEN regexp_matches(t, '[！-～\s\p{{Z}}\p{{Cf}}]')
          THEN trim(regexp_replace(to_half_width(t), '[\s\p{{Z}}\p{{Cf}}]+', ' ', 'g')) ELSE t END;
