@@ -22,7 +22,7 @@ from typing import Any
 import duckdb
 
 HEADER_LIMIT = 1_000_000  # bytes
-FIELD_LIMIT = 2_000_000  # characters; DuckDB's own limit of a CSV line
+FIELD_LIMIT = 500_000  # characters; DuckDB's limit of a CSV line is 2 MB
 SHOWN = 20  # names listed in one message
 CHUNK = 8_000_000
 BLANK = " \t\r\n\u3000\u00a0"
@@ -260,10 +260,11 @@ def _stage_by_line(work: Work, path: Path) -> int:
         good.open("w", encoding="utf-8", newline="") as good_file,
         bad.open("w", encoding="utf-8", newline="") as bad_file,
     ):
-        records = csv.reader(text, delimiter=delimiter, strict=True)
-        total = _sort_out(work, records, len(header), csv.writer(good_file), csv.writer(bad_file))
+        total = _sort_out(work, text, delimiter, len(header), csv.writer(good_file), csv.writer(bad_file))
     if total == work.bad_rows:
-        raise work.refuse("field_count", f"none of its {total} records has the header's {len(header)} fields")
+        raise work.refuse(
+            "field_count", f"none of its {total} records is readable with the header's {len(header)} fields"
+        )
     work.numbered = True
     if work.bad_rows:
         _stage_bad(work, bad)
@@ -271,17 +272,29 @@ def _stage_by_line(work: Work, path: Path) -> int:
     return work.stage(f"select c0::bigint as _row, {picked} from {csv_scan(good, len(header) + 1)}")
 
 
-def _sort_out(work: Work, records: Any, width: int, good: Any, bad: Any) -> int:
-    """Each record to `good` (with its number before it) or `bad`; returns how many there were, without blank lines."""
+def _sort_out(work: Work, lines: Iterable[str], delimiter: str, width: int, good: Any, bad: Any) -> int:
+    """Each record to `good` (with its number before it) or `bad`; returns how many there were, without blank lines.
+
+    Raises:
+        RefusedError: a quote is left open over several lines: nobody can say which records it swallowed.
+    """
+    seen = [""]
+    records = csv.reader(_remembering(lines, seen), delimiter=delimiter, strict=True)
     number = -1
     while True:
         line = records.line_num + 1
+        where = f"{work.name}: record {number + 1}, line {line}"
         try:
             record = next(records, None)
         except csv.Error as error:
-            raise work.refuse(
-                "quoting", f"line {line}: not readable as CSV ({error}); close or double the quote"
-            ) from None
+            if records.line_num != line or number < 0 or "end of data" in str(error):
+                message = f"line {line}: not readable as CSV ({error}); close or double the quote"
+                raise work.refuse("quoting", message) from None
+            number += 1
+            work.bad_rows += 1
+            text = json.dumps(seen[0].rstrip("\r\n"), ensure_ascii=False)
+            bad.writerow([number, "quoting", f"{where}: not readable as CSV ({error})", text])
+            continue
         if record is None:
             return max(number, 0)
         if not record:
@@ -291,17 +304,26 @@ def _sort_out(work: Work, records: Any, width: int, good: Any, bad: Any) -> int:
             good.writerow([number, *record])
         else:
             work.bad_rows += 1
-            reason = f"{work.name}: record {number}, line {line}: {len(record)} fields; the header has {width}"
-            bad.writerow([number, reason, json.dumps(record, ensure_ascii=False)])
+            reason = f"{where}: {len(record)} fields; the header has {width}"
+            bad.writerow([number, "field_count", reason, json.dumps(record, ensure_ascii=False)])
+
+
+def _remembering(lines: Iterable[str], seen: list[str]) -> Iterator[str]:
+    """The same lines; `seen` holds the one given last."""
+    for line in lines:
+        seen[0] = line
+        yield line
 
 
 def _stage_bad(work: Work, bad: Path) -> None:
-    bad_scan = csv_scan(bad, 3).replace("header = true", "header = false")
+    bad_scan = csv_scan(bad, 4).replace("header = true", "header = false")
     work.con.execute(
-        "copy (select c0::bigint as row_number, 'field_count' as reason_code, c1 as reason, c2 as content "
+        "copy (select c0::bigint as row_number, c1 as reason_code, c2 as reason, c3 as content "
         f"from {bad_scan}) to {literal(work.bad_file)} (format parquet)"
     )
-    work.note("field_count", f"{work.bad_rows} records have not the header's number of fields and are in quarantine")
+    work.note(
+        "field_count", f"{work.bad_rows} records are not readable with the header's fields; they are in quarantine"
+    )
 
 
 def unpack(work: Work, path: Path) -> Path:

@@ -165,6 +165,14 @@ def test_records_with_a_wrong_number_of_fields_are_set_aside(reader: Reader, tmp
     ]
 
 
+def test_a_broken_quote_within_one_line_sets_that_record_aside(reader: Reader, tmp_path: Path) -> None:
+    reading = reader.read(job(tmp_path, b'id_number,name\n1,A\n2,"B"b\n3,"C"\n'))
+    assert rows_of(reading) == [(1, "1", "A"), (3, "3", "C")]
+    ((number, code, reason, content),) = duckdb.sql(f"from '{reading.bad_file}'").fetchall()
+    assert (number, code, content) == (2, "quoting", '"2,\\"B\\"b"')
+    assert reason.startswith("residents.csv: record 2, line 3: not readable as CSV")
+
+
 def test_a_record_one_field_too_long_is_set_aside_even_when_its_last_field_is_empty(
     reader: Reader, tmp_path: Path
 ) -> None:
@@ -193,7 +201,12 @@ BAD = {
     "utf-16": ("csv", "id_number,name\n1,A\n".encode("utf-16"), "encoding", "UTF-8 or GB18030"),
     "nul": ("csv", b"id_number,name\n1,A\x00\n", "encoding", "line 2, byte 18: a NUL byte"),
     "open quote": ("csv", b'id_number,name\n1,A\n2,"B\n3,C\n', "quoting", "line 3: not readable as CSV"),
-    "all ragged": ("csv", b"id_number,name\n1\n2\n", "field_count", "none of its 2 records has the header's 2 fields"),
+    "all ragged": (
+        "csv",
+        b"id_number,name\n1\n2\n",
+        "field_count",
+        "none of its 2 records is readable with the header's 2",
+    ),
     "endless header": ("csv", b"id_number," * 200_000, "header", "the first line is longer than 1000000 bytes"),
     "deep json": ("json", b"[" * 400_000, "unreadable", "nested deeper than 64"),
     "broken json": (
