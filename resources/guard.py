@@ -67,7 +67,9 @@ class Guard:
         Raises:
             LakeUnavailableError: PostgreSQL died; run again after it is back, which a new `City` sees to.
             LakeConflictError: ten attempts met other commits.
+            RuntimeError: called inside another commit's work, or inside a transaction.
         """
+        self._refuse_nesting()
         info = {"deliveries": list(deliveries)}
         for attempt in stamina.retry_context(on=LakeConflictError, attempts=ATTEMPTS, wait_initial=0.05, timeout=None):
             with attempt, self._reachable(), self.lock(target):
@@ -103,9 +105,9 @@ class Guard:
     ) -> Result:
         commit = uuid.uuid4().hex
         folder = self.home.inflight / f"{target}.{commit}"
-        folder.mkdir(mode=0o700)
         before = self.files(target)
         self.con.begin()
+        folder.mkdir(mode=0o700)
         try:
             result = work(self.con)
             extra = json.dumps({"commit": commit, **info})
@@ -156,6 +158,14 @@ class Guard:
         gone = self.con.execute(f"CALL ducklake_cleanup_old_files('{target}', cleanup_all => true)").fetchall()
         gone += self.con.execute(f"CALL ducklake_delete_orphaned_files('{target}', cleanup_all => true)").fetchall()
         return len(gone)
+
+    def _refuse_nesting(self) -> None:
+        """A nested commit would wait for ever for the lock of the outer one."""
+        try:
+            self.con.begin()
+        except duckdb.TransactionException as error:
+            raise RuntimeError("a lake commit needs a connection without a transaction: do not nest commits") from error
+        self.con.rollback()
 
     def _keep(self, folder: Path, target: str, names: set[str]) -> None:
         """Link the new files aside and bring them to the disk, so that no deletion or power cut can take them."""

@@ -153,6 +153,17 @@ def test_work_that_fails_is_rolled_back_and_leaves_no_file(small_city: City):
     assert_whole(small_city)
 
 
+def test_a_commit_inside_a_commit_is_refused(small_city: City):
+    def work(con):
+        add_person(con)
+        small_city.commit("city", add_person, author="inner")
+
+    with pytest.raises(RuntimeError, match="do not nest commits"):
+        small_city.commit("city", work, author="outer")
+    assert rows(small_city, "FROM base.population") == []
+    assert_whole(small_city)
+
+
 def test_a_commit_without_changes_makes_no_snapshot(small_city: City):
     query = "SELECT count(*) FROM city.snapshots()"
     before = rows(small_city, query)
