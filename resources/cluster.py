@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -176,11 +177,15 @@ class Cluster:
         """The account PostgreSQL runs under: ours, or `pgserver` when we are root."""
         if os.geteuid() != 0:
             return None
+        with suppress(KeyError):
+            return pwd.getpwnam("pgserver")
+        if useradd := shutil.which("useradd"):
+            subprocess.run([useradd, "--system", "--shell", "/usr/sbin/nologin", "pgserver"], check=False)  # noqa: S603
         try:
-            return pwd.getpwnam("pgserver")
-        except KeyError:
-            subprocess.run(["useradd", "--system", "--shell", "/usr/sbin/nologin", "pgserver"], check=True)  # noqa: S607
-            return pwd.getpwnam("pgserver")
+            return pwd.getpwnam("pgserver")  # another process may have been quicker
+        except KeyError as error:
+            advice = "create the user pgserver, or run as somebody else than root"
+            raise ServerError(f"PostgreSQL refuses to run as root: {advice}") from error
 
     def _own(self, path: Path) -> None:
         account = self._account()
