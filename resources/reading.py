@@ -260,7 +260,7 @@ def _stage_by_line(work: Work, path: Path) -> int:
         good.open("w", encoding="utf-8", newline="") as good_file,
         bad.open("w", encoding="utf-8", newline="") as bad_file,
     ):
-        total = _sort_out(work, text, delimiter, len(header), csv.writer(good_file), csv.writer(bad_file))
+        total = _sort_out(work, text, delimiter, len(header), good=csv.writer(good_file), bad=csv.writer(bad_file))
     if total == work.bad_rows:
         raise work.refuse(
             "field_count", f"none of its {total} records is readable with the header's {len(header)} fields"
@@ -272,7 +272,7 @@ def _stage_by_line(work: Work, path: Path) -> int:
     return work.stage(f"select c0::bigint as _row, {picked} from {csv_scan(good, len(header) + 1)}")
 
 
-def _sort_out(work: Work, lines: Iterable[str], delimiter: str, width: int, good: Any, bad: Any) -> int:
+def _sort_out(work: Work, lines: Iterable[str], delimiter: str, width: int, *, good: Any, bad: Any) -> int:
     """Each record to `good` (with its number before it) or `bad`; returns how many there were, without blank lines.
 
     Raises:
@@ -321,9 +321,7 @@ def _stage_bad(work: Work, bad: Path) -> None:
         "copy (select c0::bigint as row_number, c1 as reason_code, c2 as reason, c3 as content "
         f"from {bad_scan}) to {literal(work.bad_file)} (format parquet)"
     )
-    work.note(
-        "field_count", f"{work.bad_rows} records are not readable with the header's fields; they are in quarantine"
-    )
+    work.note("field_count", f"records not readable with the header's fields, put in quarantine: {work.bad_rows}")
 
 
 def unpack(work: Work, path: Path) -> Path:
