@@ -7,6 +7,7 @@ and the ledger, set-based, and what was decided is appended to the ledger in one
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -195,7 +196,7 @@ def _records_sql(resource: Resource, columns: list[str], rules: list[Rule]) -> s
     )
     value = f"""CASE f."column" {cases} END""" if known else "NULL"
     listed = ", ".join(map(literal, known)) or "NULL"
-    silent = "".join(f", ({rule.when}) AND ({rule.that}) IS NULL AS _silent_{n}" for n, rule in enumerate(rules))
+    silent = "".join(f", {_silenced(resource, rule)} AS _silent_{n}" for n, rule in enumerate(rules))
     silenced = " ".join(f"WHEN {literal(rule.id)} THEN p._silent_{n}" for n, rule in enumerate(rules))
     mine = f"department = {literal(resource.department)} AND resource = {literal(resource.name)}"
     return f"""
@@ -207,6 +208,13 @@ def _records_sql(resource: Resource, columns: list[str], rules: list[Rule]) -> s
             SELECT *{silent} FROM {quoted(resource.department)}.{quoted(resource.name)}
             WHERE _record_key IN (SELECT record_key FROM corrections_findings WHERE {mine})
         ) p ON p._record_key = f.record_key"""
+
+
+def _silenced(resource: Resource, rule: Rule) -> str:
+    """Whether the rule says nothing of a record because a field it reads is blank, as SQL over the pool."""
+    read = sorted(set(re.findall(r"\w+", rule.that)) & resource.columns.keys())
+    blank = " OR ".join(f"({quoted(column)} IS NULL AND _raw[{literal(column)}] IS NULL)" for column in read)
+    return f"(({rule.when}) AND ({rule.that}) IS NULL AND ({blank or 'false'}))"
 
 
 def rule_book(catalog: Catalog) -> dict[str, Rule]:
