@@ -175,7 +175,7 @@ def check_sql(catalog: Catalog) -> list[CatalogProblem]:
     """Every SQL text of the catalogue that does not bind on the tables the catalogue declares."""
     with duckdb.connect(":memory:") as con:
         con.execute(macros.SQL)
-        _create_tables(con, catalog)
+        create_tables(con, catalog)
         return [
             CatalogProblem(file, where, sql, message)
             for file, where, sql, query in _statements(catalog)
@@ -183,7 +183,7 @@ def check_sql(catalog: Catalog) -> list[CatalogProblem]:
         ] + list(_rule_problems(con, catalog))
 
 
-def _create_tables(con: DuckDBPyConnection, catalog: Catalog) -> None:
+def create_tables(con: DuckDBPyConnection, catalog: Catalog) -> None:
     """The tables of docs/architecture.md, empty."""
     con.execute("ATTACH ':memory:' AS city; USE city; CREATE SCHEMA base; CREATE SCHEMA thematic")
     con.execute("ATTACH ':memory:' AS codes")
