@@ -187,7 +187,7 @@ def rebuild(city: City, resource: Resource, *, author: str) -> list[PoolResult]:
 
         def work(con: DuckDBPyConnection) -> list[PoolResult]:
             con.execute(f"delete from {quoted(resource.department)}.{quoted(resource.name)}")
-            return [_put(con, one) for one in staged]
+            return _put_all(con, staged)
 
         ids = [one.delivery.delivery_id for one in staged]
         message = f"rebuild {resource.name}"
@@ -256,7 +256,7 @@ def _settle(city: City, cursor: Any, department: str, batch: _Batch, author: str
     ids = [one.delivery.delivery_id for one in good]
 
     def work(con: DuckDBPyConnection) -> list[PoolResult]:
-        return [_put(con, one) for one in good]
+        return _put_all(con, good)
 
     message = f"load {len(ids)} deliveries"
     taken = city.commit(department, work, author=author, deliveries=ids, message=message) if good else []
@@ -293,6 +293,14 @@ def _judge(one: _Staged) -> PoolResult | None:
     return None
 
 
+def _put_all(con: DuckDBPyConnection, staged: Sequence[_Staged]) -> list[PoolResult]:
+    """Deliveries of one department, in order; what an earlier try of them put in quarantine is put there anew."""
+    if staged:
+        ids = ", ".join(literal(one.delivery.delivery_id) for one in staged)
+        con.execute(f"delete from {staged[0].quarantine} where delivery_id in ({ids})")
+    return [_put(con, one) for one in staged]
+
+
 def _put(con: DuckDBPyConnection, one: _Staged) -> PoolResult:
     """Make one delivery part of the pool, inside a transaction.
 
@@ -315,7 +323,8 @@ def _put(con: DuckDBPyConnection, one: _Staged) -> PoolResult:
     )
     con.execute("create or replace temp table _newer (_record_key varchar)")
     if delivery.mode == "full":
-        con.execute(f"delete from {one.pool}")
+        if newest and newest[0]:
+            con.execute(f"delete from {one.pool}")
     else:
         con.execute(f"create or replace temp table _stated as {rows}")
         rows = "select s.* from _stated s anti join _newer using (_record_key)"
@@ -333,7 +342,7 @@ def _put(con: DuckDBPyConnection, one: _Staged) -> PoolResult:
 
 
 def _quarantine(con: DuckDBPyConnection, one: _Staged) -> int:
-    """Every record of the delivery that `_put` left out, with why; replaces what an earlier try wrote."""
+    """Every record of the delivery that `_put` left out, with why."""
     source = one.source
     stamp = f"{literal(one.delivery.delivery_id)} as delivery_id, {literal(one.delivery.resource.name)} as resource"
     place = literal(f"{one.delivery.file_name}: record ")
@@ -358,7 +367,6 @@ def _quarantine(con: DuckDBPyConnection, one: _Staged) -> int:
             f"select {stamp}, row_number, null::varchar as record_key, reason_code, reason, content "
             f"from read_parquet({literal(str(one.reading.bad_file))})"
         )
-    con.execute(f"delete from {one.quarantine} where delivery_id = {literal(one.delivery.delivery_id)}")
     return sum(_number(con, f"insert into {one.quarantine} by name {query}") for query in left_out)
 
 
