@@ -34,7 +34,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         texts = ", ".join(f"{name} VARCHAR" for name in TEXTS)
         connection.execute(f"""
             CREATE SCHEMA quality;
-            CREATE TABLE quality.findings ({texts}, record_key VARCHAR, "column" VARCHAR, observed_value VARCHAR, suggested_value VARCHAR,
+            CREATE TABLE quality.findings ({texts}, record_key VARCHAR, "column" VARCHAR,
+                observed_value VARCHAR, suggested_value VARCHAR,
                 reason VARCHAR, delivery_id VARCHAR, first_seen DATE, last_seen DATE, status VARCHAR, closed_on DATE);
             CREATE TABLE quality.results (as_of DATE, department VARCHAR, resource VARCHAR, rule_id VARCHAR,
                 dimension VARCHAR, indicator VARCHAR, severity VARCHAR, applicable BIGINT, failed BIGINT, state VARCHAR,
