@@ -23,7 +23,7 @@ from assets import (
     thematic,
 )
 from assets.passing import Pass
-from catalog import Catalog, Column, Department, Resource, Rule
+from catalog import Catalog, Column, Department, Resource, Rule, ThematicTable
 from quality_checks import rules, scorecards
 from quality_checks.results import RuleResult
 
@@ -294,9 +294,12 @@ def _thematic(catalog: Catalog) -> dg.AssetsDefinition:
             for table in tables
         ],
         check_specs=[
-            dg.AssetCheckSpec(dimension, asset=keys[table.id])
-            for table in tables
-            for dimension in _dimensions(table.rules)
+            *(dg.AssetCheckSpec("contract", asset=key, description="columns, types, key") for key in keys.values()),
+            *(
+                dg.AssetCheckSpec(dimension, asset=keys[table.id])
+                for table in tables
+                for dimension in _dimensions(table.rules)
+            ),
         ],
         required_resource_keys={PASS},
     )
@@ -304,19 +307,37 @@ def _thematic(catalog: Catalog) -> dg.AssetsDefinition:
         current = _this(context)
         for table in tables:
             current.progress(f"thematic {table.id}")
-            rows = thematic.build(current.city, table, current.as_of, author=current.author)
+            broken = _build_thematic(current, table)
             results = quality.check_thematic(current.city, table, current.as_of, author=current.author)
             _note_errors(current, results)
             yield dg.MaterializeResult(
                 asset_key=keys[table.id],
-                metadata={"dagster/row_count": rows},
+                metadata={"dagster/row_count": thematic.row_count(current.city, table)},
                 check_results=[
-                    _check(dimension, keys[table.id], _by_dimension(results).get(dimension, []))
-                    for dimension in _dimensions(table.rules)
+                    dg.AssetCheckResult(
+                        check_name="contract",
+                        asset_key=keys[table.id],
+                        passed=not broken,
+                        metadata={"broken": broken or "kept"},
+                    ),
+                    *(
+                        _check(dimension, keys[table.id], _by_dimension(results).get(dimension, []))
+                        for dimension in _dimensions(table.rules)
+                    ),
                 ],
             )
 
     return build
+
+
+def _build_thematic(current: Pass, table: ThematicTable) -> str:
+    """Why the table broke its contract and keeps its last good content; empty when it was built."""
+    try:
+        thematic.build(current.city, table, current.as_of, author=current.author)
+    except thematic.ThematicContractError as error:
+        current.figures.contracts_broken += 1
+        return str(error)
+    return ""
 
 
 def _timeliness(catalog: Catalog) -> dg.AssetsDefinition:

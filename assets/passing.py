@@ -19,6 +19,7 @@ class Figures:
     rows_pooled: int = 0
     rows_quarantined: int = 0
     rule_errors: int = 0
+    contracts_broken: int = 0
     findings_open: int = 0
     findings_new: int = 0
     orders_opened: int = 0

@@ -39,6 +39,12 @@ def build(city: City, table: ThematicTable, as_of: date, *, author: str) -> int:
     return city.commit("city", partial(_build, city, table), author=author, message=message)
 
 
+def row_count(city: City, table: ThematicTable) -> int:
+    """Rows of the table as it stands."""
+    row = city.con.execute(f"SELECT count(*) FROM thematic.{name(f'{table.topic}__{table.name}')}").fetchone()
+    return int(row[0]) if row else 0
+
+
 def _build(city: City, table: ThematicTable, con: DuckDBPyConnection) -> int:
     sql = table.sql.rstrip().removesuffix(";")
     _check_columns(con, table, sql)

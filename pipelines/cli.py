@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from datetime import date, datetime
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from catalog import CatalogError, load_catalog
+
+if TYPE_CHECKING:
+    from pipelines.city_run import RunSummary
 
 app = typer.Typer(
     name="shuyuan",
@@ -71,10 +75,10 @@ def demo(
             days=days,
             seed=seed,
             defect_rate=defect_rate,
-            start=_day(start) or date.min,
+            start=date.fromisoformat(start),
         )
     if as_json:
-        emit_json(vars(made) if hasattr(made, "__dict__") else made.as_json())
+        emit_json(asdict(made))
         return
     err.print(
         f"{made.files} deliveries, {made.rows:,} rows, {made.defects:,} planted defects in {made.landing}\n"
@@ -109,7 +113,7 @@ def run(
         _tell(summary)
 
 
-def _tell(summary: "RunSummary") -> None:  # noqa: F821, UP037
+def _tell(summary: RunSummary) -> None:
     from pipelines.console import err, out
 
     total = summary.totals()
@@ -121,7 +125,10 @@ def _tell(summary: "RunSummary") -> None:  # noqa: F821, UP037
     lines = [
         ("business days", ", ".join(summary.passes)),
         ("deliveries", f"{total.deliveries:,} taken in, {summary.rejected + total.rejected:,} rejected"),
-        ("rows in", f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined"),
+        (
+            "rows in",
+            f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined",
+        ),
         ("findings", f"{total.findings_new:,} new, {total.findings_open:,} open"),
         (
             "orders",
@@ -137,6 +144,10 @@ def _tell(summary: "RunSummary") -> None:  # noqa: F821, UP037
         out.print(f"{name:>14}  {text}", soft_wrap=True)
     if total.rule_errors:
         err.print(f"[bold]{total.rule_errors} rules could not run[/bold]: see the report; no pass is implied")
+    if total.contracts_broken:
+        err.print(
+            f"[bold]{total.contracts_broken} thematic tables broke their contract[/bold] and keep their last good content"
+        )
 
 
 @catalog_app.command("check")
@@ -161,12 +172,13 @@ def catalog_check() -> None:
 @catalog_app.command("schema")
 def catalog_schema() -> None:
     """Write the JSON Schemas that editors check the YAML with."""
-    from catalog.schema_export import write_schemas
+    from catalog import schema_export
     from pipelines.console import err
     from pipelines.settings import Settings
 
-    for path in write_schemas(Settings().catalog / "schema"):
-        err.print(f"wrote {path}")
+    folder = Settings().catalog / "schema"
+    schema_export.export(folder)
+    err.print(f"wrote {folder}")
 
 
 @findings_app.command("export")

@@ -44,11 +44,15 @@ def open_city(settings: Settings, catalog: Catalog, *, read_only: bool = False) 
         yield city
 
 
-def pass_resource(opened: Callable[[dg.InitResourceContext, date], AbstractContextManager[Pass]]) -> dg.ResourceDefinition:
+def pass_resource(
+    opened: Callable[[dg.InitResourceContext, date], AbstractContextManager[Pass]],
+) -> dg.ResourceDefinition:
     """The pass as a Dagster resource; its only configuration is the business day."""
 
     @dg.resource(
-        config_schema={"as_of": dg.Field(str, is_required=False, description="business day, YYYY-MM-DD; default today")},
+        config_schema={
+            "as_of": dg.Field(str, is_required=False, description="business day, YYYY-MM-DD; default today")
+        },
         description="the opened city and the business day it is taken to",
     )
     def city_pass(context: dg.InitResourceContext) -> Iterator[Pass]:

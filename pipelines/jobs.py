@@ -49,9 +49,7 @@ def build_department_jobs(catalog: Catalog) -> dict[str, dg.UnresolvedAssetJobDe
 def build_schedules() -> list[dg.ScheduleDefinition]:
     """The city every morning; the report on the first of each month."""
     return [
-        dg.ScheduleDefinition(
-            name="daily", job_name="city", cron_schedule="0 6 * * *", execution_timezone=TIME_ZONE
-        ),
+        dg.ScheduleDefinition(name="daily", job_name="city", cron_schedule="0 6 * * *", execution_timezone=TIME_ZONE),
         dg.ScheduleDefinition(
             name="monthly", job_name="reports", cron_schedule="0 7 1 * *", execution_timezone=TIME_ZONE
         ),

@@ -13,3 +13,4 @@ SELECT v.village_code, v.village_name, v.division, v.credit_grade, v.rated_on, v
 FROM agriculture.credit_village AS v
 LEFT JOIN listed AS l ON l.village_code = v.village_code
 LEFT JOIN base.legal_entity AS c ON c.uscc = uscc_normal(v.collective_uscc)
+WHERE v.village_code IS NOT NULL -- a record without its key has a finding of its own
