@@ -4,7 +4,7 @@ A source is a resource that describes the library (`catalog.sources_of`). Here s
 supplies, which of them are in doubt, and the rank the library's YAML gives them. Who wins is `assets.base`, who is
 told so is `quality_checks.comparison`.
 
-Records with an open finding of severity `block` are left out; a value with an open finding of severity `error` on the
+Records with an open finding of severity `block` are left out; a value with an open finding (other than info) on the
 column it comes from is doubted: it may not win and it may not accuse. Rules that are evaluated after the libraries
 (those that look into a library, thematic rules, the comparisons) mark nothing here: a library that depended on them
 would come out differently when the same pass is run again.
@@ -168,7 +168,7 @@ def normal_form(attribute: Attribute) -> str:
 
 
 def marks_sql(catalog: Catalog, library: Library) -> str:
-    """SQL that writes `MARKS`: one row per record of the library's sources with an open error or block finding."""
+    """SQL that writes `MARKS`: one row per record of the library's sources with an open finding."""
     described = ", ".join(
         f"({quote(resource.department)}, {quote(resource.name)})" for resource in catalog.sources_of(library.name)
     )
@@ -177,7 +177,7 @@ def marks_sql(catalog: Catalog, library: Library) -> str:
         f"CREATE OR REPLACE TEMP TABLE {MARKS.removeprefix('temp.')} AS"
         " SELECT department, resource, record_key AS _record_key, bool_or(severity = 'block') AS _blocked,"
         ' list(DISTINCT "column") AS _doubted FROM quality.findings'
-        f" WHERE status = 'open' AND severity IN ('block', 'error') AND rule_id NOT IN ({later})"
+        f" WHERE status = 'open' AND severity <> 'info' AND rule_id NOT IN ({later})"
         f" AND (department, resource) IN ({described}) GROUP BY ALL"
     )
 

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import duckdb
-
 from catalog import load_catalog
 from pipelines.definitions import open_city
 from pipelines.settings import Settings
@@ -60,8 +58,10 @@ def rows(city: City, sql: str) -> list[tuple]:
     return city.con.execute(sql).fetchall()
 
 
-def planted(home: Path) -> duckdb.DuckDBPyRelation:
-    return duckdb.read_csv(str(home / "planted_defects.csv"), header=True, all_varchar=True)
+def with_planted(city: City, home: Path) -> None:
+    """The demo's list of planted defects as the temporary table `planted`, all text."""
+    file = str(home / "planted_defects.csv").replace("'", "''")
+    city.con.execute(f"CREATE TEMP TABLE planted AS FROM read_csv('{file}', header = true, all_varchar = true)")
 
 
 def contents(city: City) -> dict[str, tuple]:

@@ -5,7 +5,7 @@ import json
 import duckdb
 import pytest
 
-from tests.flow.helpers import contents, opened, planted, rows, run_json, shuyuan
+from tests.flow.helpers import contents, opened, rows, run_json, shuyuan, with_planted
 
 pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("four_days")]
 
@@ -14,10 +14,8 @@ pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("four_days")]
 def city(four_days):
     home, _ = four_days
     with opened(home) as city:
-        defects = planted(home).arrow()
-        city.con.register("planted", defects)
+        with_planted(city, home)
         yield city
-        city.con.unregister("planted")
 
 
 def test_every_planted_defect_is_found_with_rule_department_resource_record_and_column(city):
