@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -59,13 +60,16 @@ class UnknownItemError(LookupError):
 
 
 def take(city: City, as_of: date, *, author: str) -> list[FeedbackReceipt]:
-    """Import every file of `landing/<department>/feedback/`, oldest name first, and move it to the archive."""
+    """Import every file of `landing/<department>/feedback/`, oldest name first, and move it to the archive.
+
+    A file whose name begins with a day, `20261103.csv`, waits for the pass to that day.
+    """
     receipts = []
     for department in city.catalog.departments:
         folder = city.home.landing / department / "feedback"
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         for path in files:
-            if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink():
+            if _is_reply(path) and not _is_later(path, as_of):
                 receipt = import_file(city, path, department, as_of, author=author)
                 receipts.append(receipt)
                 kept = city.home.archive / department / "feedback" / f"{receipt.sha256[:12]}-{path.name}"
@@ -147,6 +151,16 @@ def decide(
         day = as_of or clock.today()
         if not tell(city, "feedback_ruling", kind="decision", as_of=day, actor=actor, author=actor):
             raise UnknownItemError(f"item {item_id}: no objection is pending on it")
+
+
+def _is_reply(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink()
+
+
+def _is_later(path: Path, as_of: date) -> bool:
+    """Whether the file's name begins with a day after `as_of`."""
+    named = re.match(r"(\d{4})-?(\d{2})-?(\d{2})(?!\d)", path.name)
+    return named is not None and "".join(named.groups()) > f"{as_of:%Y%m%d}"
 
 
 def _sha256(path: Path) -> str:

@@ -188,6 +188,18 @@ def test_files_in_the_landing_folder_are_taken_once_and_archived(loop):
     assert take(loop.city, DAYS[2], author="test") == []
 
 
+def test_a_file_named_after_a_later_day_waits_for_it(loop):
+    folder = loop.city.home.landing / DEPARTMENT / "feedback"
+    folder.mkdir(parents=True)
+    write(folder / "20261104.csv", [(ids(loop)["a"], "acknowledged", "", "", "")])
+    write(folder / "2026-11-03 replies.csv", [(ids(loop)["b"], "acknowledged", "", "", "")])
+    write(folder / "123456789012.csv", [(ids(loop)["c"], "acknowledged", "", "", "")])
+    assert [receipt.file for receipt in take(loop.city, DAYS[0], author="test")] == ["123456789012.csv"]
+    assert [receipt.file for receipt in take(loop.city, DAYS[1], author="test")] == ["2026-11-03 replies.csv"]
+    assert [receipt.file for receipt in take(loop.city, DAYS[2], author="test")] == ["20261104.csv"]
+    assert loop.states() == {"a": "acknowledged", "b": "acknowledged", "c": "acknowledged", "d": "notified"}
+
+
 def test_saying_corrected_and_doing_nothing_changes_nothing(loop, tmp_path):
     assert send(loop, tmp_path, [(i, "corrected", "", "", "") for i in ids(loop).values()]).accepted == 4
     loop.day(DAYS[1], dict.fromkeys("abcd", WRONG), list("abcd"))
