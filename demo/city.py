@@ -95,7 +95,7 @@ def _feed(
         if day == 2 and resource.id == parts.columns:
             query = f"SELECT *, '内部' AS remark FROM ({query})"
         manifest = Manifest(as_of, resource.mode)
-        written.append(deliver(con, query, folder, f"{as_of:%Y%m%d}", kind, manifest))
+        written.append(deliver(con, query, folder / f"{as_of:%Y%m%d}.{kind}", kind, manifest))
         if day == 2 and resource.id in (parts.rows, parts.structure):
             written.append(_spoiled(con, folder, feed, parts, as_of))
     return written
@@ -107,7 +107,7 @@ def _spoiled(con: duckdb.DuckDBPyConnection, folder: Path, feed: Feed, parts: Ca
     kept = [*others, last] if feed.resource.id == parts.rows else others
     query = f"SELECT {', '.join(kept)} FROM {feed.table} ORDER BY _n LIMIT 5"
     rows = 7 if feed.resource.id == parts.rows else None
-    return deliver(con, query, folder, f"{as_of:%Y%m%d}-2", "csv", Manifest(as_of, feed.resource.mode, rows))
+    return deliver(con, query, folder / f"{as_of:%Y%m%d}-2.csv", "csv", Manifest(as_of, feed.resource.mode, rows))
 
 
 def _feedback(con: duckdb.DuckDBPyConnection, landing: Path, as_of: date) -> None:
@@ -124,7 +124,7 @@ def _feedback(con: duckdb.DuckDBPyConnection, landing: Path, as_of: date) -> Non
 def _list_defects(con: duckdb.DuckDBPyConnection, path: Path, parts: Cast, calendar: Sequence[date]) -> int:
     """`planted_defects.csv`: one row per defect, those of whole deliveries last. Returns how many."""
     con.execute(
-        'CREATE TABLE delivery_defect (day DATE, resource VARCHAR, rule VARCHAR, story VARCHAR, expected VARCHAR)'
+        "CREATE TABLE delivery_defect (day DATE, resource VARCHAR, rule VARCHAR, story VARCHAR, expected VARCHAR)"
     )
     whole = _delivery_defects(parts, calendar)
     if whole:
@@ -138,8 +138,8 @@ def _list_defects(con: duckdb.DuckDBPyConnection, path: Path, parts: Cast, calen
                 story, expected AS expected_state, suggested AS suggested_value
             FROM played
             UNION ALL
-            SELECT day::VARCHAR, split_part(resource, '.', 1), split_part(resource, '.', 2), split_part(resource, '.', 2),
-                '', resource || '.delivery.' || rule, NULL, story, expected, NULL
+            SELECT day::VARCHAR, split_part(resource, '.', 1), split_part(resource, '.', 2),
+                split_part(resource, '.', 2), '', resource || '.delivery.' || rule, NULL, story, expected, NULL
             FROM delivery_defect
         ) TO {quote(str(part))} (FORMAT csv, HEADER)
         """

@@ -51,6 +51,7 @@ SELECT * EXCLUDE (body, status, pillar, given_code, given_name, person_id, perso
     -- pillars are named by other registers and stay in business
     CASE WHEN pillar THEN '1' ELSE status END AS status, pillar, NOT pillar AND dice(n, 'alone', 100) < 15 AS alone,
     CASE WHEN NOT pillar AND status <> '1' THEN getvariable('start')::DATE - 30 - dice(n, 'closed', 300)::INTEGER END AS deregistered_on,
+    NOT pillar AND status <> '1' AND dice(n, 'untaxed', 4) = 0 AS untaxed, -- ended long before, unknown to the tax office
     founded_on + dice(n, 'approved', 300)::INTEGER AS approved_on,
     (10 + dice(n, 'capital', 990))::DECIMAL(18, 2) AS capital,
     pick(['01', '13', '47', '51', '52', '54', '62', '65', '72', '80'], n, 'industry') AS industry,

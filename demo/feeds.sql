@@ -131,7 +131,7 @@ FROM organisation WHERE kind = 'sole_trader';
 -- @ market_regulation.deregistration csv
 SELECT *, 'o' || n AS entity, true AS free, CASE status WHEN '3' THEN '1' ELSE '2' END AS decision, deregistered_on AS decided_on,
     '六市监' || CASE status WHEN '3' THEN '销' ELSE '吊' END || '字〔' || year(deregistered_on) || '〕' || n || '号' AS document_number
-FROM organisation WHERE deregistered_on IS NOT NULL AND NOT alone;
+FROM (SELECT * EXCLUDE (alone, untaxed), untaxed AS alone FROM organisation WHERE deregistered_on IS NOT NULL AND NOT alone);
 
 -- @ market_regulation.food_licence json
 SELECT * EXCLUDE (n), n * 10 + version AS n, 'c' || n AS entity, true AS free, 'JY' || pick(['1', '2', '3'], n, 'food') || digits(n, 13) AS licence_number, holder_number AS uscc,
@@ -145,7 +145,7 @@ SELECT *, 'o' || n AS entity, NOT pillar AS free, CASE kind WHEN 'institution' T
 FROM organisation WHERE kind IN ('institution', 'government');
 
 -- @ agriculture.village_collective xlsx
-SELECT *, 'o' || n AS entity, NOT pillar AS free, 100 + dice(n, 'households', 400) AS households, 500 + dice(n, 'people', 1500) AS members,
+SELECT *, 'o' || n AS entity, NOT pillar AND kind <> 'village' AS free, 100 + dice(n, 'households', 400) AS households, 500 + dice(n, 'people', 1500) AS members,
     (100 + dice(n, 'assets', 5000))::DECIMAL(18, 2) AS assets
 FROM organisation WHERE kind IN ('village_group', 'village', 'township');
 
@@ -156,7 +156,7 @@ FROM organisation WHERE kind = 'cooperative' AND NOT alone;
 
 -- @ agriculture.credit_village xlsx
 WITH listed AS (SELECT village_code, count(*) AS rated, sum(line) AS line FROM rated_household GROUP BY village_code)
-SELECT o.*, 'v' || n AS entity, NOT pillar AS free, uscc AS collective_uscc, pick(['AAA', 'AA', 'A', 'B'], n, 'grade') AS credit_grade,
+SELECT o.* EXCLUDE (alone), rated IS NULL AS alone, 'v' || n AS entity, NOT pillar AS free, uscc AS collective_uscc, pick(['AAA', 'AA', 'A', 'B'], n, 'grade') AS credit_grade,
     getvariable('start')::DATE - 100 - dice(n, 'rated', 100)::INTEGER AS rated_on,
     coalesce(rated, 0) + 200 + dice(n, 'households', 300) AS households, coalesce(rated, 0) + 20 AS rated_households,
     (coalesce(line, 0) + 500 + dice(n, 'line', 900))::DECIMAL(18, 2) AS credit_line, (100 + dice(n, 'balance', 400))::DECIMAL(18, 2) AS loan_balance
@@ -165,7 +165,7 @@ FROM organisation AS o LEFT JOIN listed ON listed.village_code = o.village_code 
 -- @ agriculture.credit_household csv
 SELECT *, 'p' || n AS entity, NOT pillar AS free, 'NH' || digits(n, 10) AS household_code, 1 + dice(n, 'members', 6) AS members,
     pick(['AAA', 'AA', 'A', 'B'], n, 'grade') AS credit_grade, line::DECIMAL(18, 2) AS credit_line, dice(n, 'balance', 5)::DECIMAL(18, 2) AS loan_balance, getvariable('start')::DATE - 100 - dice(n, 'rated', 100)::INTEGER AS rated_on
-FROM rated_household JOIN person USING (n);
+FROM (SELECT n, line FROM rated_household) JOIN person USING (n);
 
 -- @ education.school xlsx
 SELECT *, 'o' || n AS entity, NOT pillar AS free, registered_address AS address, 200 + dice(n, 'students', 900) AS students, 20 + dice(n, 'teachers', 80) AS teachers
@@ -257,7 +257,7 @@ WHERE dice(t.n, 'title', 10) < 8;
 SELECT *, 'o' || n AS entity, NOT pillar AS free, pick(['1', '2'], n, 'taxpayer') AS taxpayer_kind,
     CASE status WHEN '1' THEN '03' WHEN '3' THEN '07' ELSE '05' END AS taxpayer_status, founded_on + 15 AS registered_on,
     CASE status WHEN '3' THEN deregistered_on - 5 END AS closed_on
-FROM organisation WHERE kind IN ('enterprise', 'sole_trader') AND NOT alone;
+FROM organisation WHERE kind IN ('enterprise', 'sole_trader') AND NOT alone AND NOT untaxed;
 
 -- @ tax.tax_arrears csv
 SELECT r.n, 'x' || r.n AS entity, true AS free, 'QS' || digits(r.n, 10) AS arrears_number, o.uscc, o.name, pick(['01', '04', '10', '12'], r.n, 'tax') AS tax_type,

@@ -98,7 +98,8 @@ SET VARIABLE married_pillars = (SELECT count(*) FROM married_pillar);
 -- Farm households with a credit rating; their villages are rated too.
 CREATE TABLE rated_household AS
 SELECT n, village_code, 5 + dice(n, 'line', 20) AS line FROM person
-WHERE standing = 'register' AND NOT alone AND n = household AND age BETWEEN 25 AND 75 AND chosen(n, 'credit', 0.1, 600) ORDER BY n;
+WHERE standing = 'register' AND NOT alone AND n = household AND age BETWEEN 25 AND 75 AND chosen(n, 'credit', 0.1, 600)
+    AND right(village_code, 1) <> '3' ORDER BY n;
 
 -- Children under 18 and the couple of their mother's county of birth whose wife was about 26 at the birth.
 CREATE TABLE child AS

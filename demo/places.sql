@@ -1,5 +1,6 @@
 -- Places of the fictional city: addresses, parcels, named places. One row per place, each in a village and inside the
--- rectangle of its county. An address marked `alone` is known to the address register only.
+-- rectangle of its county. A place marked `alone` is known to its own
+-- register only.
 
 CREATE TABLE place AS
 WITH kinds(kind, digit, floor, per_person) AS (VALUES
@@ -21,7 +22,7 @@ SELECT * EXCLUDE (x, y, digit), x::DECIMAL(9, 6) AS longitude, y::DECIMAL(9, 6) 
         ELSE division || digit || digits(i, 9) END AS code,
     CASE kind WHEN 'place' THEN village_name || pick(['老街', '水库', '大桥', '广场', '河', '岭', '湾'], n, 'place') || pick(getvariable('given'), n, 'place2')
         ELSE '安徽省六安市' || county_name || town_name || road || house_number END AS name,
-    kind = 'address' AND dice(n, 'alone', 100) < 15 AS alone
+    kind <> 'place' AND dice(n, 'alone', 100) < 15 AS alone
 FROM spread ORDER BY n;
 
 -- Places one can count through: shared addresses (of the whole city) and parcels (of one county).
@@ -29,5 +30,5 @@ CREATE TABLE shared_address AS
 SELECT row_number() OVER (ORDER BY n) - 1 AS place, * FROM place WHERE kind = 'address' AND NOT alone ORDER BY n;
 SET VARIABLE addresses = (SELECT count(*) FROM shared_address);
 CREATE TABLE county_parcel AS
-SELECT row_number() OVER (PARTITION BY c ORDER BY n) - 1 AS place, c, code FROM place WHERE kind = 'parcel';
+SELECT row_number() OVER (PARTITION BY c ORDER BY n) - 1 AS place, c, code FROM place WHERE kind = 'parcel' AND NOT alone;
 CREATE TABLE parcel_count AS SELECT c, count(*) AS parcels FROM county_parcel GROUP BY c;

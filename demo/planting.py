@@ -6,7 +6,7 @@ chosen by hash, scarce ones first. How a record goes wrong is `plants`, what bec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import duckdb
 
@@ -112,32 +112,38 @@ def _wrong(one: Plant, shared: Sequence[str]) -> str:
 
 
 def _defects(one: Plant, picked: str) -> str:
+    """Query: `picked` records as rows of `defect`."""
     resource = one.resource
-    cells = {c for c in _shared(one) if c in resource.columns} | set(one.cells)
-
-    def dirty(column: str) -> str:
-        return f"_wrong[{quote(column)}]" if column in cells else quoted(column)
-
+    changed = sorted({column for column in _shared(one) if column in resource.columns} | set(one.cells))
+    wrong = {c: f"picked._wrong[{quote(c)}]" if c in changed else f"picked.{quoted(c)}" for c in resource.columns}
     known = one.column in resource.columns
-    pairs = ", ".join(f"{{'key': {quote(c)}, 'value': _wrong[{quote(c)}]}}" for c in sorted(cells))
-    clean = f"{quoted(one.column)}" if known else "NULL"
-    suggested = _suggestion(one, dirty) if one.suggest else "NULL"
-    entity = "NULL::VARCHAR" if one.extra and one.guest else "_entity"
-    optional = known and not resource.columns[one.column].required
-    return f"""
-        SELECT *, {_same(one)} AS fits FROM (
-        SELECT (SELECT count(*) FROM defect) + row_number() OVER (ORDER BY _n) AS defect, {quote(resource.id)} AS resource,
-            _n AS n, {quote(one.rule_id)} AS rule_id, {quote(one.column)} AS "column", {quote(one.kind)} AS kind,
-            map_from_entries([{pairs}]::STRUCT(key VARCHAR, value VARCHAR)[]) AS cells, {one.extra} AS extra,
-            {one.moves} AS moves, {one.own} AS own, {one.ordered} AS ordered, {optional} AS optional,
-            {_key(resource, dirty)} AS record_key, {dirty(one.column) if known else "NULL"} AS observed,
-            {clean} AS clean, {suggested} AS suggested, {entity} AS entity, _guest AS guest
-        FROM ({picked}) AS picked)"""
+    pairs = ", ".join(f"{{'key': {quote(c)}, 'value': _wrong[{quote(c)}]}}" for c in changed)
+    fixed = {
+        "resource": quote(resource.id),
+        "rule_id": quote(one.rule_id),
+        '"column"': quote(one.column),
+        "kind": quote(one.kind),
+        "extra": str(one.extra),
+        "moves": str(one.moves),
+        "own": str(one.own),
+        "ordered": str(one.ordered),
+        "optional": str(known and not resource.columns[one.column].required),
+        "cells": f"map_from_entries([{pairs}]::STRUCT(key VARCHAR, value VARCHAR)[])",
+        "record_key": _key(resource, wrong),
+        "observed": wrong.get(one.column, "NULL"),
+        "clean": quoted(one.column) if known else "NULL",
+        "suggested": _suggestion(one, wrong),
+        "entity": "NULL::VARCHAR" if one.extra and one.guest else "_entity",
+        "guest": "_guest",
+    }
+    stated = ", ".join(f"{value} AS {column}" for column, value in fixed.items())
+    number = "(SELECT count(*) FROM defect) + row_number() OVER (ORDER BY _n) AS defect"
+    return f"SELECT *, {_same(one)} AS fits FROM (SELECT {number}, _n AS n, {stated} FROM ({picked}) AS picked)"
 
 
-def _key(resource: Resource, dirty: object) -> str:
-    assert callable(dirty)  # noqa: S101
-    texts = [dirty(column) for column in resource.key]
+def _key(resource: Resource, wrong: Mapping[str, str]) -> str:
+    """The record key of the wrong record; without any, the pool names it by its place in the delivery."""
+    texts = [wrong[column] for column in resource.key]
     joined = " || '|' || ".join(f"coalesce({text}, '')" for text in texts)
     day = "" if resource.mode == "full" else " || '@' || strftime(getvariable('start')::DATE, '%Y%m%d')"
     return f"CASE WHEN coalesce({', '.join(texts)}, NULL) IS NULL THEN '#' || _row{day} ELSE {joined} END"
@@ -151,14 +157,14 @@ def _same(one: Plant) -> str:
     return f"coalesce(TRY_CAST(suggested AS {kind}) = TRY_CAST(clean AS {kind}), false)"
 
 
-def _suggestion(one: Plant, dirty: object) -> str:
-    """What the rule will suggest: the true value, or its SQL over the wrong record, typed."""
-    assert callable(dirty)  # noqa: S101
+def _suggestion(one: Plant, wrong: Mapping[str, str]) -> str:
+    """What the rule will suggest: nothing, the true value, or its SQL over the wrong record, typed."""
+    if one.suggest is None or (one.suggest == "clean" and one.column not in one.resource.columns):
+        return "NULL"
     if one.suggest == "clean":
-        return quoted(one.column) if one.column in one.resource.columns else "NULL"
+        return f"picked.{quoted(one.column)}"
     typed = ", ".join(
-        f"TRY_CAST({dirty(column).replace('_wrong[', 'picked._wrong[') if dirty(column) != quoted(column) else 'picked.' + quoted(column)}"
-        f" AS {stated.sql_type}) AS {quoted(column)}"
+        f"TRY_CAST({wrong[column]} AS {stated.sql_type}) AS {quoted(column)}"
         for column, stated in one.resource.columns.items()
     )
     return f"(SELECT ({one.suggest})::VARCHAR FROM (SELECT {typed}, getvariable('start')::DATE AS _as_of))"

@@ -14,8 +14,8 @@ from catalog.load import Catalog
 from catalog.models import Column, ColumnType, Identifier, Library, Resource, Rule
 from demo.written import WRITTEN, Wrong
 from quality_checks.comparison import agreement_rules
-from quality_checks.macros import quote
 from quality_checks.macros import name as quoted
+from quality_checks.macros import quote
 from quality_checks.rules import SMALL_LIST, baseline_rules, read_codes
 
 SWAP_LAST = "left({0}, -1) || CASE right({0}, 1) WHEN '{1}' THEN '{2}' ELSE '{1}' END"
@@ -133,7 +133,8 @@ def _cell(resource: Resource, name: str, column: Column, kind: str, catalog: Cat
         }.get(column.logical_type, "'约' || coalesce(" + value + ", '3')")
         return wrong, "true"
     if kind == "length":
-        return f"left(repeat(coalesce({value}, '') || '附', {column.max_length}), {column.max_length} + 7)", "true"
+        most = (column.max_length or 0) + 7
+        return f"left(repeat(coalesce({value}, '') || '附', {most}), {most})", "true"
     if kind == "code":
         return _wrong_code(value, column, catalog), stated
     if kind == "identifier":
@@ -218,24 +219,26 @@ def _disagreements(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
         better = _better(catalog, library, resource, attribute)
         if said not in resource.columns or not better or _noticed(resource, said):
             continue
-        among = " UNION ALL ".join(
-            f"SELECT _entity FROM feed.{quoted(one.id)} WHERE {quoted(one.supplies[attribute])} IS NOT NULL"
-            if one.supplies[attribute] in one.columns
-            else f"SELECT _entity FROM feed.{quoted(one.id)}"
-            for one in better
-        )
+        among = " UNION ALL ".join(_speakers(one, attribute) for one in better)
         value = quoted(said)
         yield Plant(
             rule_id=rule.id,
             resource=resource,
             column=said,
             cells={said: _another(library.name, attribute, resource.columns[said], value)},
-            where=f"{value} IS NOT NULL AND _entity IN ({among})",
+            where=f"{value} IS NOT NULL AND {quoted(resource.describes.by)} IN ({among})",
             suggest="clean",
             own=False,
             ordered=rule.severity != "info",
             kind="agrees",
         )
+
+
+def _speakers(better: Resource, attribute: str) -> str:
+    """Query: the entities of whom a resource states the attribute."""
+    said = better.supplies[attribute]
+    stated = f" WHERE {quoted(said)} IS NOT NULL" if said in better.columns else ""
+    return f"SELECT {quoted(better.describes.by if better.describes else '')} FROM feed.{quoted(better.id)}{stated}"
 
 
 def _noticed(resource: Resource, column: str) -> bool:
@@ -249,4 +252,3 @@ def _better(catalog: Catalog, library: Library, resource: Resource, attribute: s
     order = [authority.department for authority in library.attributes[attribute].authority]
     own = order.index(resource.department) if resource.department in order else len(order)
     return [r for r in catalog.sources_of(library.name) if attribute in r.supplies and r.department in order[:own]]
-

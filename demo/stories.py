@@ -50,14 +50,14 @@ def cast(feeds: Sequence[Feed], *, days: int, rate: float) -> Cast:
 
 
 def tell(con: duckdb.DuckDBPyConnection, catalog: Catalog, feeds: Sequence[Feed], parts: Cast, *, days: int) -> None:
-    """Write `played`: `defect` with its story, whether its resource is daily and incremental, and the state expected."""
+    """Write `played`: `defect` with its story, its resource's manner and the state expected."""
     con.execute("CREATE TABLE actor (resource VARCHAR, daily BOOLEAN, incremental BOOLEAN, referenced BOOLEAN)")
     referenced = _referenced(catalog)
     rows = [
         [r.id, r.cycle is Cycle.daily, r.mode == "incremental", r.id in referenced] for r in (f.resource for f in feeds)
     ]
     con.executemany("INSERT INTO actor VALUES (?, ?, ?, ?)", rows or [["", False, False, False]])
-    con.execute("CREATE TABLE free_text (resource VARCHAR, \"column\" VARCHAR, most INTEGER)")
+    con.execute('CREATE TABLE free_text (resource VARCHAR, "column" VARCHAR, most INTEGER)')
     texts = [[f.resource.id, c, n] for f in feeds for c, n in _free_text(f.resource, catalog)]
     con.executemany("INSERT INTO free_text VALUES (?, ?, ?)", texts or [["", "", 0]])
     con.execute(
@@ -126,7 +126,9 @@ def _expected(days: int) -> str:
     settled = "('verified_as_suggested', 'verified_otherwise', 'resolved_elsewhere')"
     if days == 1:
         return "CASE WHEN ordered THEN 'notified' ELSE '' END"
-    relapsed = f"CASE WHEN right_state IN {settled} AND NOT (daily AND {days} > 3) THEN 'reopened' ELSE 'still_wrong' END"
+    relapsed = (
+        f"CASE WHEN right_state IN {settled} AND NOT (daily AND {days} > 3) THEN 'reopened' ELSE 'still_wrong' END"
+    )
     return f"""CASE
         WHEN NOT ordered THEN ''
         WHEN story = 'silent' THEN {"'feed_silent'" if days > 2 else "'notified'"}
@@ -166,7 +168,9 @@ def sends(con: duckdb.DuckDBPyConnection, feed: Feed, parts: Cast, day: int) -> 
 def records(feed: Feed, parts: Cast, day: int) -> str:
     """Query: what the department sends on the n-th day, all declared columns as text, in the file's order."""
     resource = feed.resource
-    played = f"(SELECT *, {phase(day)} AS now, {phase(day - 1)} AS before FROM played WHERE resource = {quote(resource.id)})"
+    played = (
+        f"(SELECT *, {phase(day)} AS now, {phase(day - 1)} AS before FROM played WHERE resource = {quote(resource.id)})"
+    )
     cells = """CASE now WHEN 'wrong' THEN cells WHEN 'other' THEN MAP {"column": '补' || clean}
         WHEN 'blank' THEN MAP {"column": NULL::VARCHAR} END"""
     plain = f"(SELECT n, now, before, {cells} AS cells FROM {played} WHERE NOT extra)"
@@ -178,16 +182,21 @@ def records(feed: Feed, parts: Cast, day: int) -> str:
     if resource.mode == "incremental" and day > 1:
         wanted.append(_stated_again(resource, day))
     return (
-        f"SELECT {columns} FROM (SELECT f.*, v.cells, 0 AS _second FROM {feed.table} f LEFT JOIN {plain} v ON v.n = f._n"
-        f" WHERE {' AND '.join(wanted)} UNION ALL BY NAME SELECT f.*, v.cells, 1 AS _second FROM {feed.table} f"
-        f" JOIN {extra} v ON v.n = f._n) ORDER BY _second, _n"
+        f"SELECT {columns} FROM (SELECT f.*, v.cells, 0 AS _second FROM {feed.table} f"
+        f" LEFT JOIN {plain} v ON v.n = f._n WHERE {' AND '.join(wanted)}"
+        f" UNION ALL BY NAME SELECT f.*, v.cells, 1 AS _second FROM {feed.table} f JOIN {extra} v ON v.n = f._n)"
+        " ORDER BY _second, _n"
     )
+
+
+def _of(resource: Resource) -> str:
+    return f"resource = {quote(resource.id)}"
 
 
 def _stated_again(resource: Resource, day: int) -> str:
     """An incremental delivery states what is wrong still, what changed, and a few records nobody doubted."""
-    keyless = f"SELECT n FROM played WHERE resource = {quote(resource.id)} AND starts_with(record_key, '#')"
-    copies = f"SELECT n FROM played WHERE resource = {quote(resource.id)} AND extra"
+    keyless = f"SELECT n FROM played WHERE {_of(resource)} AND starts_with(record_key, '#')"
+    copies = f"SELECT n FROM played WHERE {_of(resource)} AND extra"
     touched = f"hash(f._n, {day}) % {TOUCHED} = 0 OR f._row <= 3"
     return f"""f._n NOT IN ({keyless}) AND (now = 'wrong' OR now <> before OR f._n IN ({copies})
         OR (now IS NULL AND ({touched})))"""
@@ -213,5 +222,6 @@ def replies(department: str) -> str:
     """Query: the department's feedback file."""
     return f"""
         SELECT finding_id(rule_id, split_part(resource, '.', 1), split_part(resource, '.', 2), record_key, "column")
-            AS item_id, 'objection' AS reply, '经核实，本部门数据无误' AS reason, '原始档案第' || defect || '号' AS evidence
+            AS item_id, 'objection' AS reply, '经核实，本部门数据无误' AS reason,
+            '原始档案第' || defect || '号' AS evidence
         FROM played WHERE story = 'objection' AND split_part(resource, '.', 1) = {quote(department)} ORDER BY defect"""

@@ -17,8 +17,8 @@ import duckdb
 
 from catalog.load import Catalog
 from catalog.models import Resource
-from quality_checks.macros import name, quote
 from demo.writers import FORMATS, Format
+from quality_checks.macros import name, quote
 
 _SECTION = re.compile(r"^-- @ (\S+) (\S+)$", re.MULTILINE)
 
@@ -31,7 +31,8 @@ class DemoError(Exception):
 class Feed:
     """One resource the city can deliver; `table` holds its clean records, all declared columns as text.
 
-    Besides the declared columns the table has `_n`, `_row` (place in the file), `_entity`, `_free`, `_alone` and `_key` (record key).
+    Besides the declared columns the table has `_n`, `_row` (place in the file), `_entity`, `_free`, `_alone` and
+    `_key` (record key).
     """
 
     resource: Resource
@@ -54,7 +55,9 @@ def build(con: duckdb.DuckDBPyConnection, catalog: Catalog, *, people: int, seed
     con.execute("SET VARIABLE start = ?::DATE", [start])
     _code_lists(con, catalog)
     con.execute("CREATE TABLE department (name VARCHAR, title VARCHAR, code VARCHAR)")
-    con.executemany("INSERT INTO department VALUES (?, ?, ?)", [[d.name, d.title.zh, d.code] for d in catalog.departments.values()])
+    con.executemany(
+        "INSERT INTO department VALUES (?, ?, ?)", [[d.name, d.title.zh, d.code] for d in catalog.departments.values()]
+    )
     for part in ("vocabulary", "places", "people", "entities"):
         con.execute(_text(part))
     con.execute("CREATE SCHEMA feed")
@@ -79,16 +82,19 @@ def sections() -> dict[str, tuple[Format, str]]:
 
 
 def _say(con: duckdb.DuckDBPyConnection, resource: Resource, kind: Format, query: str) -> Feed:
-    given = {row[0] for row in con.execute(f"DESCRIBE {query}").fetchall()}
-    missing = ({"n", "entity", "free"} | set(resource.columns)) - given
+    given = con.sql(query).columns
+    twice = sorted({column for column in given if f"{column}_1" in given or given.count(column) > 1})
+    if twice:
+        raise DemoError(f"feeds.sql: {resource.id} gives twice: {', '.join(twice)}")
+    missing = ({"n", "entity", "free"} | set(resource.columns)) - set(given)
     if missing:
         raise DemoError(f"feeds.sql: {resource.id} does not give: {', '.join(sorted(missing))}")
     columns = ", ".join(f"{name(column)}::VARCHAR AS {name(column)}" for column in resource.columns)
     key = " || '|' || ".join(map(name, resource.key))
     alone = "alone" if "alone" in given else "false"
     con.execute(
-        f"CREATE TABLE feed.{name(resource.id)} AS SELECT *, row_number() OVER (ORDER BY _n) AS _row, {key} AS _key FROM"
-        f" (SELECT n::BIGINT AS _n, entity AS _entity, free AS _free, {alone} AS _alone, {columns} FROM ({query}))"
+        f"CREATE TABLE feed.{name(resource.id)} AS SELECT *, row_number() OVER (ORDER BY _n) AS _row, {key} AS _key"
+        f" FROM (SELECT n::BIGINT AS _n, entity AS _entity, free AS _free, {alone} AS _alone, {columns} FROM ({query}))"
         " ORDER BY _n"
     )
     row = con.execute(f"SELECT count(*) FROM feed.{name(resource.id)}").fetchone()

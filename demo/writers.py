@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -48,12 +47,9 @@ class Manifest:
     rows: int | None = None
 
 
-def deliver(
-    con: duckdb.DuckDBPyConnection, query: str, folder: Path, name: str, kind: Format, manifest: Manifest
-) -> Written:
-    """Write the rows of `query`, all its columns text, as `<folder>/<name>.<kind>` with its manifest beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.{kind}"
+def deliver(con: duckdb.DuckDBPyConnection, query: str, path: Path, kind: Format, manifest: Manifest) -> Written:
+    """Write the rows of `query`, all its columns text, to `path` in the format `kind`, its manifest beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     rows = _spreadsheet(con, query, part, manifest.as_of) if kind == "xlsx" else _copy(con, query, part, kind)
     with part.open("rb") as file:
@@ -67,7 +63,7 @@ def deliver(
         "mode": manifest.mode,
     }
     text = json.dumps(declared, indent=1) + "\n"
-    beside = folder / f"{name}.manifest.json"
+    beside = path.with_name(path.name.removesuffix(f".{kind}") + ".manifest.json")
     unfinished = beside.with_name(beside.name + ".part")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.rename(beside)
@@ -83,7 +79,7 @@ def _copy(con: duckdb.DuckDBPyConnection, query: str, part: Path, kind: str) -> 
 def _spreadsheet(con: duckdb.DuckDBPyConnection, query: str, part: Path, as_of: date) -> int:
     result = con.execute(query)
     names = [column[0] for column in result.description or ()]
-    columns: dict[str, Sequence[Any]] = result.fetchnumpy()
+    columns: dict[str, Any] = result.fetchnumpy()
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     rows = 0
     with xlsxwriter.Workbook(str(part), options) as book:

@@ -14,12 +14,21 @@ from dataclasses import dataclass, field
 START = "getvariable('start')::DATE"
 DEAD = f"SELECT 'p' || n AS entity, * FROM person WHERE standing = 'dead' AND death_date < {START} - 100"
 OLD_DEAD = f"{DEAD} AND birth_date + INTERVAL 82 YEAR < death_date"
-ENDED = f"SELECT 'o' || n AS entity, * FROM organisation WHERE status = '3' AND NOT alone AND deregistered_on < {START} - 40"
+ENDED = (
+    "SELECT 'o' || n AS entity, * FROM organisation WHERE status = '3' AND NOT alone AND NOT untaxed"
+    f" AND deregistered_on < {START} - 40"
+)
+UNTAXED = "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE untaxed)"
 ENTERPRISE = "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'enterprise' AND NOT pillar AND NOT alone"
 UNKNOWN_ORGANISATION = "credit_code('91341502' || organisation_code('XY' || digits(_n % 1000000, 6)))"
 UNKNOWN_PERSON = "'34150219000101' || digits(_n % 1000, 3) || id_check_digit('34150219000101' || digits(_n % 1000, 3))"
 INDEX = 'feed."government_services.certificate_index"'
-LATEST = f"certificate_id NOT IN (SELECT previous_certificate_id FROM {INDEX} WHERE previous_certificate_id IS NOT NULL)"
+LATEST = (
+    f"certificate_id NOT IN (SELECT previous_certificate_id FROM {INDEX} WHERE previous_certificate_id IS NOT NULL)"
+)
+EXPIRED = f"status = '05' AND {LATEST}"
+NOT_OF_MARRIAGE = "holder_type = '1' AND certificate_type <> 'marriage_certificate'"
+PILLAR = "SELECT 'g' || n AS entity, * FROM person WHERE pillar AND standing = 'register'"
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ WRITTEN: dict[str, Wrong] = {
     "MRB-002": _before("approved_on", "founded_on"),
     "MRB-003": _before("deregistered_on", "founded_on", "status IN ('2', '3')"),
     "MRB-004": Wrong({"deregistered_on": "NULL"}, "status IN ('2', '3')"),
-    "MRB-005": Wrong({"status": "'1'"}, "status IN ('2', '3') AND NOT _alone"),
+    "MRB-005": Wrong({"status": "'1'"}, UNTAXED),
     "MRB-006": Wrong({"legal_representative_id_number": UNKNOWN_PERSON}, "status = '1'"),
     "MRB-007": Wrong({"legal_representative_id_number": "g.id_number", "legal_representative_name": "g.name"},
                      "status = '1'", DEAD),
@@ -138,7 +147,7 @@ WRITTEN: dict[str, Wrong] = {
                      "registered_capital::DECIMAL(18, 2) > 120"),
     "MRB-101": Wrong({"entity_type": "'91'"}),
     "MRB-102": _before("approved_on", "founded_on"),
-    "MRB-103": Wrong({"status": "'1'"}, "status IN ('2', '3') AND NOT _alone"),
+    "MRB-103": Wrong({"status": "'1'"}, UNTAXED),
     "MRB-201": Wrong({"decided_on": f"({START} + 60)::VARCHAR"}),
     "MRB-202": Wrong({"uscc": UNKNOWN_ORGANISATION}),
     "MRB-301": Wrong({"licence_number": "'JX' || substr(licence_number, 3)"}),
@@ -188,11 +197,13 @@ WRITTEN: dict[str, Wrong] = {
     "GSB-102": Wrong({"version": "(version::INTEGER + 1)::VARCHAR"}, f"previous_certificate_id IS NULL AND {LATEST}"),
     "GSB-103": Wrong({"holder_number": "left(holder_number, 17) || 'Z'"}, "holder_type = '1'"),
     "GSB-104": Wrong({"holder_number": UNKNOWN_ORGANISATION}, "holder_type = '2' AND status <> '01'"),
-    "GSB-105": Wrong({"holder_number": UNKNOWN_PERSON}, "holder_type = '1' AND certificate_type <> 'marriage_certificate'"),
-    "GSB-106": Wrong({"status": "'01'"}, f"status = '05' AND {LATEST} AND certificate_type <> 'marriage_certificate'"),
-    "GSB-107": Wrong({"previous_certificate_id": "certificate_id"}, f"status = '05' AND previous_certificate_id IS NULL AND {LATEST}"),
-    "GSB-108": Wrong({"previous_certificate_id": f"(SELECT min(certificate_id) FROM {INDEX} WHERE status = '01' AND version = '1')"},
-                     "status = '01' AND previous_certificate_id IS NOT NULL"),
+    "GSB-105": Wrong({"holder_number": UNKNOWN_PERSON}, NOT_OF_MARRIAGE),
+    "GSB-106": Wrong({"status": "'01'"}, f"{EXPIRED} AND certificate_type <> 'marriage_certificate'"),
+    "GSB-107": Wrong({"previous_certificate_id": "certificate_id"}, f"{EXPIRED} AND previous_certificate_id IS NULL"),
+    "GSB-108": Wrong(
+        {"previous_certificate_id": f"(SELECT min(certificate_id) FROM {INDEX} WHERE status = '01' AND version = '1')"},
+        "status = '01' AND previous_certificate_id IS NOT NULL",
+    ),
     # housing
     "HCB-001": SWAPPED,
     "HCB-002": UNKNOWN_ADDRESS,
@@ -203,7 +214,7 @@ WRITTEN: dict[str, Wrong] = {
     "HCB-103": Wrong({"contract_price": "(contract_price::DECIMAL(18, 2) * 10000)::VARCHAR"}),
     # natural resources
     "NRB-001": Wrong({"parcel_code": "(SELECT min(code) FROM place WHERE kind = 'parcel')"}),
-    "NRB-002": Wrong({"parcel_code": "replace(parcel_code, 'GB', 'GX')", "unit_number": "replace(unit_number, 'GB', 'GX')"}),
+    "NRB-002": Wrong({c: f"replace({c}, 'GB', 'GX')" for c in ("parcel_code", "unit_number")}),
     "NRB-003": Wrong({"holder_number": "left(holder_number, 17) || 'Z'"}),
     "NRB-101": SWAPPED,
     "NRB-102": ELSEWHERE,
@@ -225,7 +236,9 @@ WRITTEN: dict[str, Wrong] = {
     "TRB-002": ENDED_HOLDER,
     "TRB-101": Wrong({"issued_on": _years("birth_date", 10)}),
     "TRB-102": _late("valid_to"),
-    "TRB-103": Wrong({"qualification_number": "'CX' || substr(qualification_number, 3)"}, "status = '01'", DEAD, extra=True),
+    "TRB-103": Wrong(
+        {"qualification_number": "'CX' || substr(qualification_number, 3)"}, "status = '01'", DEAD, extra=True
+    ),
     "WSC-001": _before("last_reading_on", "opened_on"),
     "WSC-002": UNKNOWN_ADDRESS,
     # thematic
@@ -234,8 +247,8 @@ WRITTEN: dict[str, Wrong] = {
     "CVT-002": Wrong({"collective_uscc": "g.uscc"}, guest=ENDED),
     "EFT-001": Wrong(
         {"holder_name": "holder_name || '子'"},
-        "certificate_type = 'business_licence' AND status = '01' AND certificate_id IN (SELECT min(certificate_id) FROM "
-        f"{INDEX} WHERE certificate_type = 'business_licence' AND status = '01' GROUP BY holder_number)",
+        "certificate_type = 'business_licence' AND status = '01' AND certificate_id IN (SELECT min(certificate_id)"
+        f" FROM {INDEX} WHERE certificate_type = 'business_licence' AND status = '01' GROUP BY holder_number)",
     ),
     "EFT-002": Wrong({"taxpayer_status": "'04'"}, "taxpayer_status = '07'"),
     "GSP-001": Wrong(
@@ -247,19 +260,19 @@ WRITTEN: dict[str, Wrong] = {
     "GSP-002": Wrong(
         {"holder_number": "g.id_number", "holder_name": "g.name"},
         "certificate_type = 'marriage_certificate' AND status = '01'",
-        "SELECT 'g' || n AS entity, * FROM person WHERE pillar AND marital_status = '10' AND standing = 'register'",
+        f"{PILLAR} AND marital_status = '10'",
     ),
     "IFT-001": Wrong({"uscc": "g.uscc", "borrower_name": "g.name", "balance": "'5.00'",
                       "granted_on": _day("g.deregistered_on", -10)}, guest=ENDED),
     "IFT-002": Wrong({"uscc": "g.uscc", "name": "g.name"}, guest=ENDED),
     "SAT-001": Wrong(
-        guest="SELECT 'g' || n AS entity, * FROM person WHERE pillar AND standing = 'register' AND id_number IN (SELECT "
+        guest=f"{PILLAR} AND id_number IN (SELECT "
         "legal_representative_id_number FROM organisation WHERE status = '1' AND prefix IN ('91', '92') GROUP BY ALL "
         "HAVING sum(capital) >= 200)",
         extra=True,
     ),
     "SAT-002": Wrong(
-        guest="SELECT 'g' || n AS entity, * FROM person WHERE pillar AND standing = 'register' AND id_number IN (SELECT "
+        guest=f"{PILLAR} AND id_number IN (SELECT "
         'holder_number FROM feed."natural_resources.real_estate_registration" GROUP BY ALL HAVING count(*) > 3)',
         extra=True,
     ),
