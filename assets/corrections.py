@@ -36,6 +36,7 @@ class CorrectionsSummary:
     items_reopened: int
     orders_open: int
     orders_overdue: int
+    orders_closed: int
 
 
 def advance(city: City, as_of: date, *, author: str, working_days: int = WORKING_DAYS) -> CorrectionsSummary:
@@ -102,8 +103,9 @@ def summary(city: City, as_of: date) -> CorrectionsSummary:
                 (select count(*) from ledger.items where opened_on = %(day)s),
                 (select count(*) from ledger.events where as_of = %(day)s and closed and event in ({corrected})),
                 (select count(*) from ledger.events where as_of = %(day)s and event = 'reopened'),
-                count(*), count(*) filter (where due_on < %(day)s)
-            from ledger.order_states where open > 0
+                count(*) filter (where open > 0), count(*) filter (where open > 0 and due_on < %(day)s),
+                count(*) filter (where closed_on = %(day)s)
+            from ledger.order_states
             """,
             {"day": as_of},
         )

@@ -23,7 +23,7 @@ def test_a_new_finding_becomes_an_order_with_a_clock(loop):
     delivery = loop.deliver(DAYS[0], {"a": WRONG, "b": RIGHT, "c": WRONG})
     loop.check(DAYS[0], ["a", "c"])
     loop.check(DAYS[0], ["b"], rule="PSB-002", column="name", severity="info")
-    assert advance(loop.city, DAYS[0], author="test") == CorrectionsSummary(1, 2, 0, 0, 1, 0)
+    assert advance(loop.city, DAYS[0], author="test") == CorrectionsSummary(1, 2, 0, 0, 1, 0, 0)
     assert loop.states() == {"a": "open", "c": "open"}
     ((number, held, due, provisional, items),) = loop.city.con.execute(
         "SELECT order_number, delivery_id, due_on, due_provisional, items FROM shuyuan.ledger.order_states"
@@ -52,13 +52,13 @@ def test_what_the_department_does_decides_how_an_item_ends(loop):
         "blanked": "blanked_at_source",
         "deleted": "removed_at_source",
     }
-    assert summary == CorrectionsSummary(0, 0, 2, 0, 1, 0)
+    assert summary == CorrectionsSummary(0, 0, 2, 0, 1, 0, 0)
 
 
 def test_a_second_pass_over_the_same_state_adds_nothing(loop):
     loop.day(DAYS[0], {"a": WRONG, "b": WRONG}, ["a", "b"])
     once = loop.ledger()
-    assert advance(loop.city, DAYS[0], author="again") == CorrectionsSummary(1, 2, 0, 0, 1, 0)
+    assert advance(loop.city, DAYS[0], author="again") == CorrectionsSummary(1, 2, 0, 0, 1, 0, 0)
     assert loop.ledger() == once
     loop.day(DAYS[1], {"a": RIGHT, "b": WRONG}, ["b"])
     twice = loop.ledger()
@@ -136,9 +136,9 @@ def test_touching_another_field_is_no_correction_of_a_value_compared_with_others
 
 def test_a_relapse_reopens_the_same_item_under_a_new_order(loop):
     loop.day(DAYS[0], {"a": WRONG}, ["a"])
-    loop.day(DAYS[1], {"a": RIGHT}, [])
+    assert loop.day(DAYS[1], {"a": RIGHT}, []) == CorrectionsSummary(0, 0, 1, 0, 0, 0, 1)
     summary = loop.day(DAYS[2], {"a": WRONG}, ["a"])
-    assert summary == CorrectionsSummary(1, 0, 0, 1, 1, 0)
+    assert summary == CorrectionsSummary(1, 0, 0, 1, 1, 0, 0)
     assert loop.events("a") == ["opened", "verified_as_suggested", "reopened"]
     rows = loop.city.con.execute(
         "SELECT state, relapses, due_on FROM shuyuan.ledger.item_states WHERE record_key = 'a'"
