@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +26,49 @@ from resources.city import City
 Build = Callable[[Sequence[Rule]], list[Suite]]
 
 
+@dataclass(frozen=True)
+class _Table:
+    """A table to be checked: the name of its document, how its suites are built, and its rules."""
+
+    title: str
+    build: Build
+    rules: Sequence[Rule]
+
+
 def check_pool(city: City, resource: Resource, as_of: date, *, author: str) -> list[RuleResult]:
     """Evaluate the rules that need nothing beyond the resource's records and code lists; merge their findings."""
-    build = partial(pool_suites, city.catalog, resource)
-    return _check(city, resource.id, build, pool_rules(resource, city.catalog), as_of, author=author)
+    return check_pools(city, [resource], as_of, author=author)[resource.id]
+
+
+def check_pools(city: City, resources: Sequence[Resource], as_of: date, *, author: str) -> dict[str, list[RuleResult]]:
+    """`check_pool` for several resources, with one commit a department; results by resource id."""
+    tables = [
+        _Table(one.id, partial(pool_suites, city.catalog, one), pool_rules(one, city.catalog)) for one in resources
+    ]
+    return _check_departments(city, resources, tables, as_of, author=author)
 
 
 def check_lookups(city: City, resource: Resource, as_of: date, *, author: str) -> list[RuleResult]:
     """Evaluate the rules that look into libraries or other pools; merge their findings."""
-    build = partial(pool_suites, city.catalog, resource)
-    return _check(city, f"{resource.id}.lookups", build, lookup_rules(resource, city.catalog), as_of, author=author)
+    return check_all_lookups(city, [resource], as_of, author=author)[resource.id]
+
+
+def check_all_lookups(
+    city: City, resources: Sequence[Resource], as_of: date, *, author: str
+) -> dict[str, list[RuleResult]]:
+    """`check_lookups` for several resources, with one commit a department; results by resource id."""
+    tables = [
+        _Table(f"{one.id}.lookups", partial(pool_suites, city.catalog, one), lookup_rules(one, city.catalog))
+        for one in resources
+    ]
+    return _check_departments(city, resources, tables, as_of, author=author)
 
 
 def check_thematic(city: City, table: ThematicTable, as_of: date, *, author: str) -> list[RuleResult]:
     """Evaluate a thematic table's rules; findings go to the resource each rule accuses."""
     build = partial(thematic_suites, city.catalog, table)
-    return _check(city, f"thematic.{table.id}", build, table.rules, as_of, author=author)
+    [results] = _check(city, [_Table(f"thematic.{table.id}", build, table.rules)], as_of, author=author)
+    return results
 
 
 def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult]:
@@ -56,22 +85,42 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
     return results
 
 
-def _check(
-    city: City, title: str, build: Build, rules: Sequence[Rule], as_of: date, *, author: str
-) -> list[RuleResult]:
-    if not rules:
+def _check_departments(
+    city: City, resources: Sequence[Resource], tables: Sequence[_Table], as_of: date, *, author: str
+) -> dict[str, list[RuleResult]]:
+    """Commit by commit, so that a file of findings holds one department and later merges need not open the others."""
+    found: dict[str, list[RuleResult]] = {}
+    by_department = sorted(zip(resources, tables, strict=True), key=lambda pair: pair[0].department)
+    for _, pairs in groupby(by_department, key=lambda pair: pair[0].department):
+        own, theirs = zip(*pairs, strict=True)
+        results = _check(city, theirs, as_of, author=author)
+        found |= {resource.id: result for resource, result in zip(own, results, strict=True)}
+    return found
+
+
+def _check(city: City, tables: Sequence[_Table], as_of: date, *, author: str) -> list[list[RuleResult]]:
+    """Evaluate the tables and merge what was found in one commit; results by table."""
+    findings.start(city.con)
+    found = [_evaluate(city, table, as_of) for table in tables]
+    every = [result for results in found for result in results]
+    if every:
+        _merge(city, every, as_of, author)
+    return found
+
+
+def _evaluate(city: City, table: _Table, as_of: date) -> list[RuleResult]:
+    """Results of one table's rules; the failing records are added to the violations."""
+    if not table.rules:
         return []
-    suites, broken = bind(city.con, build, rules)
+    suites, broken = bind(city.con, table.build, table.rules)
     results: list[RuleResult] = []
     documents: list[dict[str, Any]] = []
-    findings.start(city.con)
     for suite in suites:
         validation = validate(city.con, suite)
         results += findings.collect(city.con, suite, validation.results)
         documents.append(validation.document)
-    results += [_broken(build, rule, broken[rule.id]) for rule in rules if rule.id in broken]
-    _keep(city.home.validations / str(as_of) / f"{title}.json", documents)
-    _merge(city, results, as_of, author)
+    results += [_broken(table.build, rule, broken[rule.id]) for rule in table.rules if rule.id in broken]
+    _keep(city.home.validations / str(as_of) / f"{table.title}.json", documents)
     return results
 
 
@@ -96,3 +145,12 @@ def _keep(file: Path, documents: Sequence[dict[str, Any]]) -> None:
     fresh = file.with_suffix(".part")
     fresh.write_text(json.dumps(documents, ensure_ascii=False, indent=1), encoding="utf-8")
     fresh.replace(file)
+
+
+def count_findings(city: City, as_of: date) -> tuple[int, int]:
+    """Findings that are open, and those first seen on `as_of`."""
+    row = city.con.execute(
+        "SELECT count(*) FILTER (WHERE status = 'open'), count(*) FILTER (WHERE first_seen = ?) FROM quality.findings",
+        [as_of],
+    ).fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)

@@ -91,7 +91,8 @@ def _same_counts(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleRe
     for result in results:
         rows = found.get(result.rule_id, 0)
         if result.state == "ok" and rows != result.failed:
-            con.execute(f"DELETE FROM {VIOLATIONS} WHERE rule_id = $1", [result.rule_id])
+            here = "rule_id = $1 AND department = $2 AND resource = $3"
+            con.execute(f"DELETE FROM {VIOLATIONS} WHERE {here}", [result.rule_id, suite.department, suite.resource])
             said = f"{result.failed} failing rows counted, {rows} collected"
             checked.append(replace(result, applicable=0, failed=0, state="error", message=said))
         else:

@@ -265,6 +265,9 @@ def test_a_citys_findings_results_documents_and_scores_follow_its_pool(small_cit
     )
     quality.check_pool(small_city, resource, following, author="t")
     assert [rule for rule, *_ in small_city.con.execute(open_now).fetchall()] == [f"{RESIDENTS}.id_number.identifier"]
+    together = quality.check_pools(small_city, list(small_city.catalog.resources.values()), following, author="t")
+    assert set(together) == set(small_city.catalog.resources)
+    assert together[RESIDENTS] == quality.check_pool(small_city, resource, following, author="t")
     closed = small_city.con.execute("SELECT closed_on FROM quality.findings WHERE status = 'resolved'").fetchall()
     assert closed == [(following,)]
 
