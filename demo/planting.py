@@ -163,8 +163,9 @@ def _suggestion(one: Plant, wrong: Mapping[str, str]) -> str:
         return "NULL"
     if one.suggest == "clean":
         return f"picked.{quoted(one.column)}"
-    typed = ", ".join(
-        f"TRY_CAST({wrong[column]} AS {stated.sql_type}) AS {quoted(column)}"
+    typed = "".join(
+        f", TRY_CAST({wrong[column]} AS {stated.sql_type}) AS {quoted(column)}"
         for column, stated in one.resource.columns.items()
+        if column in one.suggest
     )
-    return f"(SELECT ({one.suggest})::VARCHAR FROM (SELECT {typed}, getvariable('start')::DATE AS _as_of))"
+    return f"(SELECT ({one.suggest})::VARCHAR FROM (SELECT getvariable('start')::DATE AS _as_of{typed}))"
