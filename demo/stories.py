@@ -91,7 +91,7 @@ def _lots(table: Sequence[tuple[str, int]], able: dict[str, str], last: str) -> 
     for story, percent in table:
         upto += percent
         cases.append(f"WHEN lot < {upto} THEN CASE WHEN {able.get(story, 'true')} THEN '{story}' ELSE 'corrected' END")
-    return f"CASE {' '.join(cases)} ELSE '{last}' END"
+    return f"CASE {' '.join(cases)} ELSE {last} END"
 
 
 def _story(parts: Cast) -> str:
@@ -100,7 +100,8 @@ def _story(parts: Cast) -> str:
         "blanked": "kind IN ('type', 'length', 'code', 'identifier', 'agrees') AND optional",
         "deleted": "NOT incremental AND NOT referenced",
     }
-    last = "objection"
+    # A thematic figure is made from other records too: it may change while the department stands by its own.
+    last = "CASE WHEN own OR observed IS NOT NULL THEN 'objection' ELSE 'ignored' END"
     return f"""CASE
         WHEN resource = {quote(parts.silent)} THEN 'silent'
         WHEN resource = {quote(parts.shrunk)} THEN 'deleted'
