@@ -159,7 +159,7 @@ def witness_sql(source: Source) -> str:
     stated = ["key", "_record_key", "_as_of"]
     for attribute in attributes:
         value, standing = name("v_" + attribute), name("k_" + attribute)
-        stated.append(f"{source.undoubted(attribute)} AS {value}")
+        stated.append(value)
         stated.append(f"{source.standing(attribute)} AS {standing}")
     several = f"(SELECT key FROM {KEYS} WHERE _several AND key IS NOT NULL)"
     record = f"SELECT {', '.join(stated)} FROM ({source.relation()})"

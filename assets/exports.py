@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import xlsxwriter
@@ -47,7 +46,7 @@ def export_findings(city: City, path: Path) -> int:
         else:
             _write_xlsx(city, partial, rows)
         partial.chmod(0o600)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
         con.execute("DROP TABLE export_findings")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -38,7 +39,8 @@ def reader(path: Path, resource: Resource, scratch: Path) -> str:
         with path.open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(dict(zip(sheet[0], map(str, row), strict=True))) + "\n" for row in sheet[1:])
         return f"read_json('{path}', columns = {columns}, format = 'newline_delimited')"
-    return f"read_csv('{path}', header = true, all_varchar = true, auto_detect = false, delim = ',', quote = '\"', columns = {columns})"
+    dialect = "header = true, auto_detect = false, delim = ',', quote = '\"'"
+    return f"read_csv('{path}', {dialect}, columns = {columns})"
 
 
 def load_pools(con: duckdb.DuckDBPyConnection, catalog: Catalog, landing: Path, out: Path) -> int:
@@ -96,14 +98,16 @@ def build_base(con: duckdb.DuckDBPyConnection, catalog: Catalog, out: Path) -> N
         target = out / f"base.{library.name}.parquet"
         con.execute(
             f"COPY (SELECT key AS {name(library.key)}, {chosen}, count(*) AS _sources"
-            f" FROM ({' UNION ALL BY NAME '.join(parts)}) GROUP BY key) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+            f" FROM ({' UNION ALL BY NAME '.join(parts)}) GROUP BY key)"
+            f" TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
         )
         typed = ", ".join(
             f"TRY_CAST({name(a)} AS {attribute.as_column().sql_type}) AS {name(a)}"
             for a, attribute in library.attributes.items()
         )
         con.execute(
-            f"CREATE VIEW base.{name(library.name)} AS SELECT {name(library.key)}, {typed} FROM read_parquet('{target}')"
+            f"CREATE VIEW base.{name(library.name)} AS SELECT {name(library.key)}, {typed}"
+            f" FROM read_parquet('{target}')"
         )
 
 
@@ -130,13 +134,15 @@ def evaluate(con: duckdb.DuckDBPyConnection, catalog: Catalog, out: Path) -> int
 
 
 def main(landing: Path, catalog_root: Path, out: Path) -> None:
+    """Do all three and print rows, rules and seconds as one JSON object."""
     catalog = load_catalog(catalog_root)
     began = time.perf_counter()
     con = duckdb.connect(config={"threads": THREADS, "memory_limit": "4GB", "temp_directory": str(out / "spill")})
     con.execute("ATTACH ':memory:' AS codes; CREATE SCHEMA base")
     for code_list in catalog.codes:
         con.execute(
-            f"CREATE TABLE codes.{name(code_list)} AS FROM read_csv('{catalog.code_file(code_list)}', all_varchar = true)"
+            f"CREATE TABLE codes.{name(code_list)} AS"
+            f" FROM read_csv('{catalog.code_file(code_list)}', all_varchar = true)"
         )
         con.execute(f"ALTER TABLE codes.{name(code_list)} ADD COLUMN IF NOT EXISTS valid_from VARCHAR")
         con.execute(f"ALTER TABLE codes.{name(code_list)} ADD COLUMN IF NOT EXISTS valid_to VARCHAR")
@@ -149,7 +155,7 @@ def main(landing: Path, catalog_root: Path, out: Path) -> None:
     marks.append(time.perf_counter())
     rules = evaluate(con, catalog, out)
     marks.append(time.perf_counter())
-    stages = dict(zip(("pools", "base", "rules"), (b - a for a, b in zip(marks, marks[1:], strict=False)), strict=True))
+    stages = dict(zip(("pools", "base", "rules"), (b - a for a, b in pairwise(marks)), strict=True))
     print(json.dumps({"rows": rows, "rules": rules, "seconds": marks[-1] - began, "stages": stages}))
 
 

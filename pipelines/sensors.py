@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
 def waiting(landing: Path, department: str) -> dict[str, list[str]]:
@@ -24,7 +25,7 @@ def waiting(landing: Path, department: str) -> dict[str, list[str]]:
     return {resource: files for resource, files in found.items() if files}
 
 
-def landing_sensor(landing: Path, jobs: Mapping[str, dg.UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+def landing_sensor(landing: Path, jobs: Mapping[str, UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
     """One run of its department's job for new complete deliveries; the same files never start two runs."""
 
     @dg.sensor(
@@ -33,7 +34,7 @@ def landing_sensor(landing: Path, jobs: Mapping[str, dg.UnresolvedAssetJobDefini
         jobs=list(jobs.values()),
         description="starts a department's job when its landing folder holds a complete new delivery",
     )
-    def sense(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def sense() -> Iterator[dg.RunRequest | dg.SkipReason]:
         started = False
         for department, job in jobs.items():
             files = waiting(landing, department)

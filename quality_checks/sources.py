@@ -5,9 +5,9 @@ supplies, which of them are in doubt, and the rank the library's YAML gives them
 told so is `quality_checks.comparison`.
 
 Records with an open finding of severity `block` are left out; a value with an open finding (other than info) on the
-column it comes from is doubted: it may not win and it may not accuse. Rules that are evaluated after the libraries
-(those that look into a library, thematic rules, the comparisons) mark nothing here: a library that depended on them
-would come out differently when the same pass is run again.
+column it comes from is doubted: it stands only when nobody else says anything, and it accuses nobody. Rules that are
+evaluated after the libraries (those that look into a library, thematic rules, the comparisons) mark nothing here: a
+library that depended on them would come out differently when the same pass is run again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from quality_checks.macros import name, quote
 
 MARKS = "temp.library_marks"
 
-# A standing is rank, age of the as-of date, index of the source and place among the entity's records of that source,
-# most significant first, in 7 + 17 + 12 + 24 bits of one BIGINT: the smallest standing wins.
-RANK_BIT, AGE_BIT, INDEX_BIT = 53, 36, 24
+# A standing is doubt, rank, age of the as-of date, index of the source and place among the entity's records of that
+# source, most significant first, in 1 + 7 + 17 + 12 + 24 bits of one BIGINT: the smallest standing wins.
+DOUBT_BIT, RANK_BIT, AGE_BIT, INDEX_BIT = 60, 53, 36, 24
 MAX_RANK, MAX_DAY, MAX_INDEX, MAX_PLACE = (1 << 7) - 1, (1 << 17) - 1, (1 << 12) - 1, (1 << 24) - 1
 
 
@@ -84,13 +84,16 @@ class Source:
         return cases[0].removeprefix("ELSE ") if len(cases) == 1 else f"(CASE {' '.join(cases)} END)"
 
     def standing(self, attribute: str) -> str:
-        """Standing of the record's value as SQL over `_as_of`; NULL when there is no value or it is in doubt."""
+        """Standing of the record's value as SQL over `relation()`; NULL when there is no value.
+
+        A value in doubt stands behind all others: it is kept when nobody says better, and outranks nobody.
+        """
         day = f"greatest(0, least({MAX_DAY}, date_diff('day', DATE '1970-01-01', _as_of)))"
         number = (
             f"(({self.rank(attribute)})::BIGINT << {RANK_BIT}) + (({MAX_DAY} - {day}) << {AGE_BIT})"
-            f" + {self.index << INDEX_BIT}"
+            f" + {self.index << INDEX_BIT} + CASE WHEN {self.doubted(attribute)} THEN {1 << DOUBT_BIT} ELSE 0 END"
         )
-        return f"CASE WHEN ({self.undoubted(attribute)}) IS NOT NULL THEN {number} END"
+        return f"CASE WHEN {name('v_' + attribute)} IS NOT NULL THEN {number} END"
 
     def outranked(self, attribute: str, standing: str, witnesses: Sequence[Source]) -> str:
         """Whether `standing` belongs to a better rank of another department, as SQL over `_as_of`.
@@ -119,11 +122,10 @@ class Source:
             " USING (_record_key) WHERE m._blocked IS NOT TRUE"
         )
 
-    def undoubted(self, attribute: str) -> str:
-        """The value as SQL over `relation()`, NULL when it is in doubt."""
-        value = name("v_" + attribute)
+    def doubted(self, attribute: str) -> str:
+        """Whether the value has an open finding, as SQL over `relation()`."""
         columns = ", ".join(map(quote, self.supplying(attribute)))
-        return f"CASE WHEN list_has_any(_doubted, [{columns}]) THEN NULL ELSE {value} END"
+        return f"list_has_any(_doubted, [{columns}])"
 
 
 def sources(catalog: Catalog, library: Library) -> list[Source]:

@@ -198,10 +198,13 @@ def reference(case: Case) -> Outcome:
         own = [r for r in speaking if to_18(r.person) == person]
         row: list[object] = []
         for attribute in ("name", "birth_date"):
-            stated = [r for r in own if getattr(r, attribute) is not None and not doubted(r, attribute)]
+            stated = [r for r in own if getattr(r, attribute) is not None]
             ordered = sorted(
-                stated, key=lambda r: (rank(case, r, attribute), -r.as_of.toordinal(), r.resource, r.record_key)
-            )
+                stated,
+                key=lambda r: (
+                    doubted(r, attribute), rank(case, r, attribute), -r.as_of.toordinal(), r.resource, r.record_key
+                ),
+            )  # fmt: skip
             if not ordered:
                 row += [None, None, None]
                 continue
@@ -210,7 +213,8 @@ def reference(case: Case) -> Outcome:
             for r in own:
                 value = getattr(r, attribute)
                 outranked = rank(case, best, attribute) < rank(case, r, attribute) and r.department != best.department
-                if value is not None and outranked and plain(value) != plain(getattr(best, attribute)):
+                wrong = plain(value) != plain(getattr(best, attribute)) if value is not None else False
+                if wrong and outranked and not doubted(best, attribute):
                     accused.add((r.resource, r.record_key, attribute))
         entities[person] = (*row, len(own))
     return Outcome(entities, accused, [])
@@ -294,6 +298,11 @@ def test_a_value_in_doubt_neither_wins_nor_accuses_nor_is_its_authority_accused(
     got = arbitrated(case)
     assert got.entities[LONG[0]][:2] == ("李四", "b")
     assert got.accused == set()
+
+
+def test_a_value_in_doubt_stands_when_nobody_says_better_and_accuses_nobody() -> None:
+    case = Case((said("a.one", "坏", ("full_name", "error")),), authority("a", "b"))
+    assert arbitrated(case).entities[LONG[0]][:2] == ("坏", "a")
 
 
 def test_a_department_is_not_accused_by_itself() -> None:
@@ -404,7 +413,7 @@ def test_an_accused_value_may_still_stand_in_once_its_authority_is_silent(city: 
 
 def test_findings_of_rules_that_look_into_libraries_do_not_move_a_library() -> None:
     """They are evaluated after it: a pass that is run again would give another library."""
-    case = Case((said("a.one", "张三", ("full_name", "error")),), authority("a"))
+    case = Case((said("a.one", "张三", ("full_name", "error")), said("b.one", "李四")), authority("a", "b"))
     catalog = case.catalog()
     looking = Rule(
         id="RULE-1", that="p.name is not null", column="full_name", zh="x", en="x", indicator="0402", severity="error",
@@ -417,5 +426,5 @@ def test_findings_of_rules_that_look_into_libraries_do_not_move_a_library() -> N
         con = load(case.records)
         base.arbitrate(con, stated, stated.libraries["people"])
         names.append(con.execute(f"SELECT v_name FROM {base.ENTITIES}").fetchall())
-    assert names == [[(None,)], [("张三",)]]
+    assert names == [[("李四",)], [("张三",)]]
     assert agreement_rule_id(catalog.libraries["people"], "name") == "people.name.agrees"

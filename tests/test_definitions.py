@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from catalog import load_catalog
 from pipelines.definitions import build_defs
@@ -91,7 +92,7 @@ def deliver(folder: Path, name: str, *, manifest: bool) -> None:
         (folder / f"{name}.manifest.json").write_text(json.dumps({"rows": 1}))
 
 
-def jobs_of(*departments: str) -> dict[str, dg.UnresolvedAssetJobDefinition]:
+def jobs_of(*departments: str) -> dict[str, UnresolvedAssetJobDefinition]:
     return {name: dg.define_asset_job(f"department_{name}") for name in departments}
 
 
@@ -117,7 +118,8 @@ def test_a_new_file_makes_a_new_run_key(tmp_path):
         first = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
         deliver(tmp_path / "tax" / "arrears", "two", manifest=True)
         second = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
-    assert first and second
+    assert first
+    assert second
     assert first[0].run_key != second[0].run_key
 
 
@@ -136,7 +138,7 @@ def test_dg_lists_the_definitions(tmp_path):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={"SHUYUAN_HOME": str(tmp_path / "home"), "PATH": f"{dg_command.parent}:/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={"SHUYUAN_HOME": str(tmp_path / "home"), "PATH": f"{dg_command.parent}:/usr/bin", "HOME": str(tmp_path)},
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

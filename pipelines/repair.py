@@ -1,0 +1,85 @@
+"""`shuyuan verify`: what is damaged, and its rebuilding from the archived deliveries and the ledger.
+
+Finding damage is `resources.verify`; here the emptied tables are filled again by their own stages: pools by replaying
+their deliveries, everything that follows from them by making the last pass once more over all pools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from duckdb import DuckDBPyConnection
+
+from assets import passes, pools
+from assets.graph import pool_key
+from catalog import load_catalog
+from pipelines.city_run import Watcher, make_pass
+from pipelines.definitions import RUN_LOCK, open_city
+from pipelines.instance import open_instance
+from pipelines.settings import Settings
+from resources import ledger, verify
+from resources.city import City
+
+AUTHOR = "verify"
+
+
+def verify_city(settings: Settings, *, repair: bool, deep: bool) -> tuple[list[verify.Damage], list[str]]:
+    """Every damage found, and the tables that were rebuilt when `repair` is set.
+
+    Raises:
+        RunFailedError: the pass that fills the city's tables again failed.
+    """
+    with open_city(settings, load_catalog(settings.catalog)) as city, city.server.lock(RUN_LOCK):
+        damages = verify.verify(city, deep=deep, ledger=_broken_links)
+        if not repair or not damages:
+            return damages, []
+        repaired = verify.repair(city, damages, author=AUTHOR)
+        _refill(city, repaired.emptied)
+        return damages, list(repaired.emptied)
+
+
+def _broken_links(city: City) -> Iterator[str]:
+    for link in ledger.verify_chain(city.server):
+        yield f"{link.department} batch {link.batch}: {link.reason}"
+
+
+def _refill(city: City, emptied: tuple[str, ...]) -> None:
+    for name in sorted(emptied):
+        department, _, table = name.partition(".")
+        for resource in city.catalog.resources.values():
+            if resource.department == department and table in (resource.name, "_quarantine"):
+                pools.rebuild(city, resource, author=AUTHOR)
+    day = passes.last_finished(city)
+    if not emptied or day is None:
+        return
+    every_pool = [pool_key(resource) for resource in city.catalog.resources.values()]
+    with open_instance(city) as instance:
+        make_pass(city, day, every_pool, Watcher(), instance)
+    if "quality.findings" in emptied:
+        city.commit(
+            "city", lambda con: _history_of_findings(con, day), author=AUTHOR, message="findings from the ledger"
+        )
+
+
+def _history_of_findings(con: DuckDBPyConnection, day: date) -> None:
+    """Findings rebuilt on `day` get their first day back, closed ones come back, both from the ledger."""
+    con.execute(
+        """
+        UPDATE quality.findings f SET first_seen = i.opened_on
+        FROM shuyuan.ledger.items i WHERE i.item_id = f.finding_id AND i.opened_on < f.first_seen
+        """
+    )
+    con.execute(
+        """
+        INSERT INTO quality.findings BY NAME
+        SELECT s.item_id AS finding_id, s.rule_id, o.standard, o.dimension, o.indicator, s.severity, s.department,
+               s.resource, s.record_key, s.column_name AS "column", s.observed AS observed_value,
+               s.suggested AS suggested_value, s.reason, s.delivery_id, s.opened_on AS first_seen,
+               s.since AS last_seen, 'resolved' AS status, s.since AS closed_on
+        FROM shuyuan.ledger.item_states s JOIN shuyuan.ledger.orders o USING (order_id)
+        ANTI JOIN quality.findings f ON f.finding_id = s.item_id
+        WHERE s.closed AND s.since <= $day
+        """,
+        {"day": day},
+    )
