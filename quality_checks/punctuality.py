@@ -152,7 +152,8 @@ def _rows(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
     last = deliveries[-1] if deliveries else None
     declared = last.rows_declared if last else None
     delivered = last.rows_delivered if last else None
-    applies = declared is not None and delivered is not None
+    counted = last is not None and (last.state == "pooled" or "declared_rows" in last.reasons)
+    applies = counted and declared is not None and delivered is not None
     return _judgement(
         resource,
         ROWS,

@@ -203,7 +203,9 @@ def test_a_rejected_delivery_is_a_finding_of_its_own_and_no_excuse_for_lateness(
     short = delivery(DAY + timedelta(days=1), state="rejected", rows_declared=120, reasons=("declared_rows",))
     extra = delivery(DAY + timedelta(days=1), reasons=("extra_column", "delivered_again"))
     assert failed(resource, [good, bad], DAY + timedelta(days=2)) == {"structure", "late"}
+    unread = replace(short, reasons=("gzip",), rows_delivered=0)
     assert failed(resource, [good, short], DAY + timedelta(days=1)) == {"rows"}
+    assert failed(resource, [good, unread], DAY + timedelta(days=1)) == {"structure"}
     assert failed(resource, [good, extra], DAY + timedelta(days=1)) == {"columns"}
     assert failed(resource, [good, bad, delivery(DAY + timedelta(days=3))], DAY + timedelta(days=3)) == set()
 
