@@ -24,7 +24,7 @@ CREATE TABLE defect (
     record_key VARCHAR, observed VARCHAR, clean VARCHAR, suggested VARCHAR, fits BOOLEAN, entity VARCHAR, guest VARCHAR
 );
 """
-POOL = 4_000  # records looked at for one resource, at least
+POOL = 1_200  # records looked at for one resource, at least
 
 
 def plant(con: duckdb.DuckDBPyConnection, catalog: Catalog, feeds: Sequence[Feed], *, rate: float) -> int:

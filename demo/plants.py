@@ -8,7 +8,7 @@ planted by `stories` too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from catalog.load import Catalog
 from catalog.models import Column, ColumnType, Identifier, Library, Resource, Rule
@@ -106,17 +106,13 @@ def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
 
 def _generated(resource: Resource, rule: Rule, catalog: Catalog) -> Iterator[Plant]:
     kind = rule.id.rpartition(".")[2]
-    base = {"rule_id": rule.id, "resource": resource, "column": rule.column, "kind": kind}
+    plain = Plant(rule_id=rule.id, resource=resource, column=rule.column, cells={}, kind=kind)
     if kind == "unique":
-        yield Plant(**base, cells={}, extra=True)  # type: ignore[arg-type]
+        yield replace(plain, extra=True)
         return
-    column = resource.columns[rule.column]
-    cell, where = _cell(resource, rule.column, column, kind, catalog)
-    if kind == "required" and rule.column in resource.key:
-        yield Plant(**base, cells={rule.column: cell}, where=where, limit=1)  # type: ignore[arg-type]
-    else:
-        suggest = rule.suggest if kind != "required" else None
-        yield Plant(**base, cells={rule.column: cell}, where=where, suggest=suggest)  # type: ignore[arg-type]
+    cell, where = _cell(resource, rule.column, resource.columns[rule.column], kind, catalog)
+    limit = 1 if kind == "required" and rule.column in resource.key else None
+    yield replace(plain, cells={rule.column: cell}, where=where, suggest=rule.suggest, limit=limit)
 
 
 def _cell(resource: Resource, name: str, column: Column, kind: str, catalog: Catalog) -> tuple[str, str]:
