@@ -91,7 +91,7 @@ def run_city(
         summary.registered, summary.rejected = found.registered, found.rejected
         days = _due(city, as_of, departments)
         if days:
-            with open_instance(city) as instance:
+            with open_instance(settings) as instance:
                 summary.swept_runs = sweep(instance)
                 for day in days:
                     passes.start(city, day, departments)

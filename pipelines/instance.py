@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 
-from resources.city import City
+from pipelines.settings import Settings
 
 CONFIG = Path(__file__).resolve().parents[1] / "dagster.yaml"
 DRIVER = {"shuyuan/driver": "cli"}
@@ -23,24 +22,26 @@ ALIVE = [
 ]
 
 
-def prepare_home(city: City) -> dict[str, str]:
-    """Put dagster.yaml into the home; returns the variables Dagster's own processes need."""
-    folder = city.home.root / "dagster"
+def prepare_home(settings: Settings) -> Path:
+    """Write dagster.yaml for this home into it; returns the folder, Dagster's DAGSTER_HOME."""
+    folder = settings.home / "dagster"
     folder.mkdir(mode=0o700, exist_ok=True)
-    shutil.copyfile(CONFIG, folder / "dagster.yaml")
-    return {
-        "DAGSTER_HOME": str(folder),
-        "SHUYUAN_DAGSTER_URL": city.server.url("pipeline", "dagster"),
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-    }
+    config = yaml.safe_load(CONFIG.read_text("utf-8"))
+    for storage in ("run_storage", "event_log_storage", "schedule_storage"):
+        reached: dict[str, object] = {"home": str(settings.home)}
+        if settings.postgres_url:
+            reached["postgres_url"] = {"env": "SHUYUAN_POSTGRES_URL"}  # a secret stays out of files
+        config[storage]["config"] = reached
+    partial = folder / "dagster.yaml.part"
+    partial.write_text(yaml.safe_dump(config, allow_unicode=True), "utf-8")
+    partial.replace(folder / "dagster.yaml")
+    return folder
 
 
 @contextmanager
-def open_instance(city: City) -> Iterator[DagsterInstance]:
+def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
     """The instance for runs of this process."""
-    variables = prepare_home(city)
-    os.environ.update(variables)  # noqa: TID251  # dagster.yaml names the URL by variable: a secret stays out of files
-    with DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance:
+    with DagsterInstance.from_config(str(prepare_home(settings))) as instance:
         yield instance
 
 

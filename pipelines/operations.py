@@ -133,8 +133,8 @@ def serve(settings: Settings, port: int) -> int:
     catalog = load_catalog(settings.catalog)
     workspace = Path(__file__).resolve().parents[1] / "workspace.yaml"
     tools = Path(sys.executable).parent
-    with open_city(settings, catalog) as city:
-        environment = {**_inherited(settings), **prepare_home(city)}
+    with open_city(settings, catalog):
+        environment = {**_inherited(settings), "DAGSTER_HOME": str(prepare_home(settings))}
         commands = (
             [str(tools / "dagster-webserver"), "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)],
             [str(tools / "dagster-daemon"), "run", "-w", str(workspace)],

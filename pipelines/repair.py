@@ -35,7 +35,7 @@ def verify_city(settings: Settings, *, repair: bool, deep: bool) -> tuple[list[v
         if not repair or not damages:
             return damages, []
         repaired = verify.repair(city, damages, author=AUTHOR)
-        _refill(city, repaired.emptied)
+        _refill(settings, city, repaired.emptied)
         return damages, list(repaired.emptied)
 
 
@@ -44,7 +44,7 @@ def _broken_links(city: City) -> Iterator[str]:
         yield f"{link.department} batch {link.batch}: {link.reason}"
 
 
-def _refill(city: City, emptied: tuple[str, ...]) -> None:
+def _refill(settings: Settings, city: City, emptied: tuple[str, ...]) -> None:
     for name in sorted(emptied):
         department, _, table = name.partition(".")
         for resource in city.catalog.resources.values():
@@ -54,7 +54,7 @@ def _refill(city: City, emptied: tuple[str, ...]) -> None:
     if not emptied or day is None:
         return
     every_pool = [pool_key(resource) for resource in city.catalog.resources.values()]
-    with open_instance(city) as instance:
+    with open_instance(settings) as instance:
         make_pass(city, day, every_pool, Watcher(), instance)
     if "quality.findings" in emptied:
         city.commit(

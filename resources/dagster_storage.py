@@ -1,19 +1,33 @@
-"""Dagster's own storage on PostgreSQL with connections that are kept.
+"""Dagster's own storage in our PostgreSQL, on connections that are kept.
 
-dagster-postgres opens a connection per query (NullPool): an event costs several. Name these classes in `dagster.yaml`,
-each with `config: {postgres_url: …}`; the three share one small pool per process. Nothing else differs from upstream.
+dagster-postgres opens a connection per query (NullPool): an event costs several. The three classes named in
+`dagster.yaml` share one small pool per process, and reach the server of the home stated there, embedded or external:
+no URL and no password stands in a file. Nothing else differs from upstream.
 """
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
+import dagster as dg
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
-from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Engine, create_engine
+
+from resources.home import Home
+from resources.postgres import Server
+
+
+@cache
+def storage_url(home: str, external: str | None) -> str:
+    """URL of database `dagster`; the server is kept up until this process ends."""
+    server = Server(Home.at(Path(home)), external)
+    atexit.register(server.close)
+    return server.url("pipeline", "dagster")
 
 
 @cache
@@ -32,9 +46,15 @@ class _Pooled:
         self._engine = pooled_engine(postgres_url)
 
     @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {
+            "home": dg.Field(dg.StringSource, description="folder of the city's state, as SHUYUAN_HOME"),
+            "postgres_url": dg.Field(dg.StringSource, is_required=False, description="as SHUYUAN_POSTGRES_URL"),
+        }
+
+    @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
-        tables = config_value.get("should_autocreate_tables", True)
-        return cls(pg_url_from_config(config_value), tables, inst_data)
+        return cls(storage_url(config_value["home"], config_value.get("postgres_url")), True, inst_data)
 
 
 class PooledEventLogStorage(_Pooled, PostgresEventLogStorage):  # type: ignore[misc]  # upstream is untyped

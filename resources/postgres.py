@@ -64,7 +64,7 @@ class Server:
         Raises:
             ServerError: it cannot be started or reached, or the URL is not postgresql+psycopg2.
         """
-        self._home = home
+        self.home = home
         self._passwords = _passwords(home.postgres / "passwords.json")
         self._external = make_url(url) if url else None
         self._users: int | None = None
@@ -177,7 +177,7 @@ class Server:
             ).close()
         except psycopg2.OperationalError as error:
             if "password authentication failed" in str(error):
-                where = self._home.postgres / "passwords.json"
+                where = self.home.postgres / "passwords.json"
                 raise ServerError(f"the cluster does not accept the owner's password in {where}") from error
             return None if error.pgcode == errorcodes.CANNOT_CONNECT_NOW else False
         return True

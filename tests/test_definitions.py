@@ -138,7 +138,12 @@ def test_dg_lists_the_definitions(tmp_path):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={"SHUYUAN_HOME": str(tmp_path / "home"), "PATH": f"{dg_command.parent}:/usr/bin", "HOME": str(tmp_path)},
+        env={
+            "SHUYUAN_HOME": str(tmp_path / "home"),
+            "PATH": f"{dg_command.parent}:/usr/bin",
+            "HOME": str(tmp_path),
+            "DAGSTER_HOME": str(tmp_path),
+        },
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

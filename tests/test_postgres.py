@@ -225,7 +225,7 @@ def test_dagster_keeps_its_connections(server: Server, tmp_path: Path):
         name: {
             "module": "resources.dagster_storage",
             "class": kind,
-            "config": {"postgres_url": server.url("pipeline", "dagster")},
+            "config": {"home": str(server.home.root)},
         }
         for name, kind in {
             "event_log_storage": "PooledEventLogStorage",
