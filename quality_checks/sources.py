@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from catalog.load import Catalog
 from catalog.models import Attribute, ColumnType, Library, Resource
 from quality_checks.macros import name, quote
+from quality_checks.rules import looks_around
 
 MARKS = "temp.library_marks"
 
@@ -194,6 +195,6 @@ def _later_rules(catalog: Catalog) -> set[str]:
         rule.id
         for resource in catalog.resources.values()
         for rule in resource.rules
-        if any(lookup.to.startswith("base.") for lookup in rule.lookup.values())
+        if looks_around(rule)
     }
     return agreements | thematic | looking
