@@ -67,7 +67,8 @@ def load_pools(con: duckdb.DuckDBPyConnection, catalog: Catalog, landing: Path, 
         if not files:
             continue
         con.execute(
-            f"COPY (SELECT {typed}, {key} AS _record_key, '' AS _delivery_id, row_number() OVER () AS _row,"
+            f"COPY (SELECT {typed}, {key} AS _record_key, '' AS _delivery_id, DATE '2026-11-02' AS _as_of,"
+            " row_number() OVER () AS _row,"
             f" 1 AS _copies, {f'coalesce({raw})' if raw else 'NULL::VARCHAR'} AS _unparsed,"
             f" NULL::MAP(VARCHAR, VARCHAR) AS _raw FROM ({source}))"
             f" TO '{target}' (FORMAT parquet, COMPRESSION zstd)"

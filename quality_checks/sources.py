@@ -191,10 +191,5 @@ def _later_rules(catalog: Catalog) -> set[str]:
         agreement_rule_id(lib, attribute) for lib in catalog.libraries.values() for attribute in lib.attributes
     }
     thematic = {rule.id for table in catalog.thematic.values() for rule in table.rules}
-    looking = {
-        rule.id
-        for resource in catalog.resources.values()
-        for rule in resource.rules
-        if looks_around(rule)
-    }
+    looking = {rule.id for resource in catalog.resources.values() for rule in resource.rules if looks_around(rule)}
     return agreements | thematic | looking
