@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.flow.helpers import run_json, shuyuan
+from flow.helpers import run_json, shuyuan
 
 
 @pytest.fixture(scope="session")

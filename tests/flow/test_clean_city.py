@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.flow.helpers import opened, rows, run_json, shuyuan
+from flow.helpers import opened, rows, run_json, shuyuan
 
 pytestmark = pytest.mark.flow
 

@@ -9,9 +9,9 @@ import time
 import psutil
 import pytest
 
-from tests.flow.helpers import command, contents, environment, opened, run_json, shuyuan
+from flow.helpers import command, contents, environment, opened, run_json, shuyuan
 
-pytestmark = pytest.mark.flow
+pytestmark = [pytest.mark.flow]
 CITY = ("demo", "--people", "1000", "--days", "2", "--seed", "3")
 
 
@@ -59,21 +59,21 @@ def killed_city_equals_undisturbed(tmp_path, undisturbed, kind: str, seed: int) 
     chance = random.Random(seed)
     kill_during_a_run(home, kind, chance.uniform(0.1, 1.0) * took)
     began = time.monotonic()
-    first_word = subprocess.Popen(
-        command("run", "--json"), env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    _, errors = first_word.communicate(timeout=600)
-    assert first_word.returncode == 0, errors[-3000:]
-    assert time.monotonic() - began < 10 + 3 * took
+    again = subprocess.Popen(command("run"), env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert again.stderr is not None
+    first_word = again.stderr.readline().decode()
+    assert time.monotonic() - began < 10, "the next run must start within 10 s"
+    _, errors = again.communicate(timeout=600)
+    assert again.returncode == 0, first_word + errors.decode()[-3000:]
     with opened(home) as city:
         assert contents(city) == expected
         assert city.lake.verify() == []
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.xdist_group("kills")
 @pytest.mark.parametrize("kind", ["run", "postgres"])
-def test_a_run_killed_at_a_random_moment_and_run_again_ends_in_the_same_state(tmp_path, undisturbed, kind, seed):
-    killed_city_equals_undisturbed(tmp_path, undisturbed, kind, seed)
+def test_a_run_killed_at_a_random_moment_and_run_again_ends_in_the_same_state(tmp_path, undisturbed, kind):
+    killed_city_equals_undisturbed(tmp_path, undisturbed, kind, seed=1)
 
 
 @pytest.mark.soak
