@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -51,7 +51,10 @@ NOTE = """
 """
 DUE = """
     with last as (select max(as_of) as as_of from ops.passes where state = 'finished')
-    select greatest(d.as_of, last.as_of) from ops.deliveries d, last where d.state = 'registered'
+    select greatest(d.as_of, last.as_of) from ops.deliveries d, last
+    where d.state = 'registered' and (cardinality(%(some)s::text[]) = 0 or d.department = any(%(some)s))
+    union
+    select coalesce(last.as_of, d.as_of) from ops.deliveries d, last where d.state = 'rejected' and d.pass_as_of is null
     union
     select as_of from ops.passes where state = 'started'
     order by 1
@@ -124,13 +127,14 @@ def register(city: City, *, patience: float = PATIENCE) -> Registered:
     return Registered(found["registered"], found["rejected"], found["duplicate"], waiting)
 
 
-def due_passes(city: City) -> list[date]:
-    """Business days that need a pass, sorted: those of registered deliveries and those started and not finished.
+def due_passes(city: City, departments: Sequence[str] = ()) -> list[date]:
+    """Business days that need a pass, sorted: those of registered deliveries (of the departments, if any are given),
+    the last one for files refused since, and those started and not finished.
 
     Time never runs backwards: a delivery older than the last finished pass makes that pass due again.
     """
     with city.server.session() as cursor:
-        cursor.execute(DUE)
+        cursor.execute(DUE, {"some": list(departments)})
         return [as_of for (as_of,) in cursor.fetchall()]
 
 
@@ -209,7 +213,7 @@ def examine(catalog: Catalog, arrival: Arrival) -> Delivery:
         suffix=arrival.suffix,
         sha256=digest,
         bytes=size,
-        as_of=manifest.as_of or _date_in(arrival.shown) or _modified(arrival.path),
+        as_of=manifest.as_of or date_in(arrival.shown) or _modified(arrival.path),
         mode=manifest.mode or (declared.mode if declared else None),
         rows_declared=manifest.rows,
         reasons=tuple(reasons),
@@ -263,7 +267,7 @@ def _content(arrival: Arrival) -> tuple[str, int]:
     return hashlib.sha256(os.fsencode(name)).hexdigest(), 0
 
 
-def _date_in(name: str) -> date | None:
+def date_in(name: str) -> date | None:
     """The first real date in a file name, written yyyymmdd or yyyy-mm-dd."""
     for match in DATE_IN_NAME.finditer(name):
         try:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
 
 from assets.corrections import tell
+from assets.deliveries import date_in
 from assets.feedback_files import Replies, UnreadableError, read_replies
 from assets.notices import REPLIES, harmless
 from quality_checks.corrections import ItemEvent, transitions_sql
@@ -62,7 +62,7 @@ class UnknownItemError(LookupError):
 def take(city: City, as_of: date, *, author: str) -> list[FeedbackReceipt]:
     """Import every file of `landing/<department>/feedback/`, oldest name first, and move it to the archive.
 
-    A file whose name begins with a day, `20261103.csv`, waits for the pass to that day.
+    A file named after a day, `20261103.csv`, waits for the pass to that day.
     """
     receipts = []
     for department in city.catalog.departments:
@@ -76,6 +76,15 @@ def take(city: City, as_of: date, *, author: str) -> list[FeedbackReceipt]:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(kept)
     return receipts
+
+
+def waiting_days(city: City, last: date | None) -> set[date]:
+    """Business days that waiting replies need a pass for: the day a file is named after, never before the last pass."""
+    days = set()
+    for path in city.home.landing.glob("*/feedback/*"):
+        if _is_reply(path) and path.parts[-3] in city.catalog.departments and (stated := date_in(path.name) or last):
+            days.add(max(stated, last or stated))
+    return days
 
 
 def import_file(city: City, path: Path, department: str, as_of: date, *, author: str) -> FeedbackReceipt:
@@ -158,9 +167,9 @@ def _is_reply(path: Path) -> bool:
 
 
 def _is_later(path: Path, as_of: date) -> bool:
-    """Whether the file's name begins with a day after `as_of`."""
-    named = re.match(r"(\d{4})-?(\d{2})-?(\d{2})(?!\d)", path.name)
-    return named is not None and "".join(named.groups()) > f"{as_of:%Y%m%d}"
+    """Whether the file is named after a day after `as_of`."""
+    stated = date_in(path.name)
+    return stated is not None and stated > as_of
 
 
 def _sha256(path: Path) -> str:

@@ -31,7 +31,7 @@ def start(city: City, as_of: date, departments: Sequence[str] = ()) -> None:
         cursor.execute(
             """
             UPDATE ops.deliveries SET pass_as_of = %(day)s
-            WHERE state = 'registered' AND as_of <= %(day)s
+            WHERE (state = 'rejected' AND pass_as_of IS NULL) OR state = 'registered' AND as_of <= %(day)s
               AND (cardinality(%(some)s::text[]) = 0 OR department = ANY(%(some)s))
             """,
             {"day": as_of, "some": list(departments)},

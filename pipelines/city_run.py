@@ -12,7 +12,7 @@ from datetime import date
 
 import dagster as dg
 
-from assets import deliveries, passes
+from assets import deliveries, feedback, passes
 from assets.graph import PASS, pool_key
 from assets.passing import Figures, Pass
 from catalog import Catalog, load_catalog
@@ -101,26 +101,14 @@ def run_city(
 
 
 def _due(city: City, as_of: date | None, departments: Sequence[str]) -> list[date]:
-    """Days to be made: those with new deliveries, those left unfinished, and the stated day when it is ahead of all."""
-    days = set(deliveries.due_passes(city)) if not departments else _days_of(city, departments)
+    """Days to be made: with new deliveries or replies, left unfinished, and the stated day when it is ahead of all."""
+    last = passes.last_finished(city)
+    days = set(deliveries.due_passes(city, departments)) | feedback.waiting_days(city, last)
     if as_of:
         days = {day for day in days if day <= as_of}
-        newest = max([*days, passes.last_finished(city) or date.min])
-        if newest < as_of:
+        if max([*days, last or date.min]) < as_of:
             days.add(as_of)
     return sorted(days)
-
-
-def _days_of(city: City, departments: Sequence[str]) -> set[date]:
-    with city.server.session() as cursor:
-        cursor.execute(
-            """
-            SELECT DISTINCT as_of FROM ops.deliveries WHERE state = 'registered' AND department = ANY(%s)
-            UNION SELECT as_of FROM ops.passes WHERE state = 'started'
-            """,
-            (list(departments),),
-        )
-        return {row[0] for row in cursor.fetchall()}
 
 
 def _pools_of(city: City, day: date, departments: Sequence[str]) -> list[dg.AssetKey]:

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from assets import passes
 from assets.deliveries import Registered, due_passes, register
 from assets.landing import Arrival, settled
+from assets.passing import Figures
 from resources.city import City
 
 CSV = b"id_number,name,sex,birth_date,marital_status,household_size\n1,A,1,2020-01-01,10,3\n"
@@ -116,6 +118,9 @@ def test_what_cannot_be_a_delivery_is_rejected_with_every_reason(small_city: Cit
     assert found["h.csv"] == [("not_a_file", "h.csv: is a link or a device; deliver the file itself")]
     assert files_in(small_city.home.landing) == []
     assert len(files_in(small_city.home.archive)) == 7
+    [shown_with] = due_passes(small_city)[:1]  # so that the report shows the refusals
+    passes.start(small_city, shown_with)
+    passes.finish(small_city, shown_with, Figures())
     assert due_passes(small_city) == []
 
 

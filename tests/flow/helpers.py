@@ -17,7 +17,8 @@ from resources.city import City
 ROOT = Path(__file__).resolve().parents[2]
 # What may differ between two runs that did the same: who ran, when by the wall clock, and digests over these.
 VOLATILE = {
-    "author", "actor", "run_id", "applied_at", "recorded_at", "registered_at", "started_at", "finished_at", "published_at", "summary",
+    "author", "actor", "run_id", "applied_at",
+    "recorded_at", "registered_at", "started_at", "finished_at", "published_at", "summary",
     "batch_id", "seq", "event_id", "digest", "previous_digest", "events_digest", "archive_path", "version",
 }  # fmt: skip
 
