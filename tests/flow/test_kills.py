@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from flow.helpers import command, contents, environment, opened, run_json, shuyuan
+from resources.verify import verify
 
 pytestmark = [pytest.mark.flow]
 CITY = ("demo", "--people", "1000", "--days", "2", "--seed", "3")
@@ -67,7 +68,7 @@ def killed_city_equals_undisturbed(tmp_path, undisturbed, kind: str, seed: int) 
     assert again.returncode == 0, first_word + errors.decode()[-3000:]
     with opened(home) as city:
         assert contents(city) == expected
-        assert city.lake.verify() == []
+        assert verify(city) == []
 
 
 @pytest.mark.xdist_group("kills")
