@@ -179,14 +179,14 @@ _DELIVERIES = """
                                        order by as_of desc nulls first, delivery_id desc) as newest
           from (select delivery_id, department, resource, file_name, as_of, mode, rows_declared, rows_delivered,
                        rows_pooled, rows_quarantined, state, reasons::VARCHAR as reasons
-                from shuyuan.ops.deliveries where as_of is null or as_of <= $as_of))
+                from shuyuan.ops.deliveries where as_of is null or least(as_of, pass_as_of) <= $as_of))
     where newest <= $history
     order by as_of desc nulls first, department, resource, delivery_id"""
 
 _DAYS = """
     select as_of, count(*), count(*) filter (state = 'rejected'), coalesce(sum(rows_delivered), 0)::BIGINT,
            coalesce(sum(rows_pooled), 0)::BIGINT, coalesce(sum(rows_quarantined), 0)::BIGINT
-    from shuyuan.ops.deliveries where as_of is null or as_of <= $as_of
+    from shuyuan.ops.deliveries where as_of is null or least(as_of, pass_as_of) <= $as_of
     group by as_of order by as_of desc nulls first"""
 
 _FINDINGS = """
