@@ -1,7 +1,8 @@
 """`shuyuan verify`: what is damaged, and its rebuilding from the archived deliveries and the ledger.
 
 Finding damage is `resources.verify`; here the emptied tables are filled again by their own stages: pools by replaying
-their deliveries, everything that follows from them by making the last pass once more over all pools.
+their deliveries, everything that follows from them by making the last pass once more (over all pools when findings were
+lost).
 """
 
 from __future__ import annotations
@@ -53,9 +54,10 @@ def _refill(settings: Settings, city: City, emptied: tuple[str, ...]) -> None:
     day = passes.last_finished(city)
     if not emptied or day is None:
         return
-    every_pool = [pool_key(resource) for resource in city.catalog.resources.values()]
+    lost_findings = any(name.startswith("quality.") for name in emptied)
+    again = [pool_key(resource) for resource in city.catalog.resources.values()] if lost_findings else []
     with open_instance(settings) as instance:
-        make_pass(city, day, every_pool, Watcher(), instance)
+        make_pass(city, day, again, Watcher(), instance)
     if "quality.findings" in emptied:
         city.commit(
             "city", lambda con: _history_of_findings(con, day), author=AUTHOR, message="findings from the ledger"

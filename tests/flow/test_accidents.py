@@ -10,16 +10,13 @@ import pytest
 
 from flow.helpers import contents, opened, rows, run_json, shuyuan
 
-pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("accidents")]
+pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("readme")]
 HEADER = "payment_no,id_number"
 
 
-@pytest.fixture(scope="module")
-def city_home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("accidents") / "home"
-    shuyuan(home, "demo", "--people", "1000", "--days", "1", "--seed", "11")
-    run_json(home)
-    return home
+@pytest.fixture
+def city_home(made_by_the_readme):
+    return made_by_the_readme[0]
 
 
 def bad_files(landing: Path) -> dict[str, str]:
