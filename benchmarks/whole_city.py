@@ -32,11 +32,10 @@ def environment(home: Path) -> dict[str, str]:
 def family(process: psutil.Process, home: Path) -> list[psutil.Process]:
     """The process, its children, and the PostgreSQL server of this home."""
     members = [process, *process.children(recursive=True)]
-    pid_file = home / "postgres" / "postmaster.pid"
-    data = pid_file if pid_file.exists() else home / "postgres" / "data" / "postmaster.pid"
-    if data.exists():
+    pid_file = home / "postgres" / "data" / "postmaster.pid"
+    if pid_file.exists():
         try:
-            server = psutil.Process(int(data.read_text().split()[0]))
+            server = psutil.Process(int(pid_file.read_text().split()[0]))
             members += [server, *server.children(recursive=True)]
         except (psutil.Error, ValueError, IndexError):
             pass
