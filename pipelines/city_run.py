@@ -17,13 +17,10 @@ from assets.graph import PASS, pool_key
 from assets.passing import Figures, Pass
 from catalog import Catalog, load_catalog
 from pipelines.definitions import RUN_LOCK, build_defs, open_city
+from pipelines.failures import RunFailedError
 from pipelines.instance import DRIVER, open_instance, sweep
 from pipelines.settings import Settings
 from resources.city import City
-
-
-class RunFailedError(Exception):
-    """The pipeline itself failed (not the data); names the day, the stage and the reason."""
 
 
 @dataclass

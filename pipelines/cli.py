@@ -11,8 +11,9 @@ import sys
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
+import duckdb
 import typer
 
 from catalog import CatalogError, load_catalog
@@ -206,26 +207,28 @@ def sql(
 
 def main() -> None:
     """Entry point: expected failures end in one clear message and their exit code."""
-    import duckdb
-
-    from pipelines.city_run import RunFailedError
+    from pipelines.failures import RunFailedError
+    from resources.cluster import ServerError
+    from resources.guard import LakeConflictError
+    from resources.lake import LakeSchemaError
     from resources.query import QueryRefusedError
+    from resources.reader import ReaderError
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     try:
-        app()
-    except (CatalogError, RunFailedError) as failure:
-        typer.echo(str(failure), err=True)
-        sys.exit(1)
-    except (QueryRefusedError, ValueError, FileNotFoundError) as wrong:
-        typer.echo(str(wrong), err=True)
-        sys.exit(2)
+        app(prog_name="shuyuan")
+    except (QueryRefusedError, ValueError, LookupError, FileNotFoundError) as wrong:
+        _end(wrong, 2)
+    except (CatalogError, ServerError, LakeConflictError, LakeSchemaError, ReaderError, RunFailedError) as failure:
+        _end(failure, 1)
     except duckdb.Error as failure:
-        typer.echo(str(failure).splitlines()[0], err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("interrupted: what was committed stays; the same command goes on from there", err=True)
-        sys.exit(130)
+        _end(str(failure).splitlines()[0], 1)
+
+
+def _end(said: object, code: int) -> NoReturn:
+    typer.echo(str(said), err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
