@@ -24,6 +24,8 @@ from pipelines.cli_options import Day, Json, day_of
 if TYPE_CHECKING:
     from pipelines.city_run import RunSummary
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
 app = typer.Typer(
     name="shuyuan",
     no_args_is_help=True,
@@ -215,9 +217,12 @@ def main() -> None:
     from resources.reader import ReaderError
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     try:
         app(prog_name="shuyuan")
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _end("interrupted: what was committed stays; the same command goes on from there", INTERRUPTED)
+        raise
     except (QueryRefusedError, ValueError, LookupError, FileNotFoundError) as wrong:
         _end(wrong, 2)
     except (CatalogError, ServerError, LakeConflictError, LakeSchemaError, ReaderError, RunFailedError) as failure:

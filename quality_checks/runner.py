@@ -6,6 +6,7 @@ Great Expectations is imported here, when a suite runs, and nowhere else. Which 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -61,6 +62,7 @@ def _gx() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # noqa: TID251  # GX reads it while it is imported
     import great_expectations
 
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of temporary folders
     context = great_expectations.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     return context
