@@ -133,6 +133,7 @@ def serve(settings: Settings, port: int) -> int:
     catalog = load_catalog(settings.catalog)
     workspace = Path(__file__).resolve().parents[1] / "workspace.yaml"
     tools = Path(sys.executable).parent
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop is a Ctrl-C
     with open_city(settings, catalog):
         environment = {**_inherited(settings), "DAGSTER_HOME": str(prepare_home(settings))}
         commands = (
