@@ -98,6 +98,7 @@ class Delivery:
     mode: str | None
     rows_declared: int | None
     reasons: tuple[Reason, ...]
+    as_of_stated: bool
 
     @property
     def delivery_id(self) -> str:
@@ -167,6 +168,10 @@ def _take(city: City, cursor: Any, delivery: Delivery, arrival: Arrival) -> str:
     elif outcome == "duplicate":
         again = _reason(arrival, "delivered_again", "the same content came again for the same date; ignored")
         cursor.execute(NOTE, {"delivery_id": delivery.delivery_id, "note": _as_json([again])})
+    elif outcome == "registered" and not delivery.as_of_stated:
+        assumed = f"neither manifest nor file name states a date; as_of = {delivery.as_of} is the file's own"
+        note = _as_json([_reason(arrival, "as_of_assumed", assumed)])
+        cursor.execute(NOTE, {"delivery_id": delivery.delivery_id, "note": note})
     arrival.path.unlink()
     if arrival.manifest:
         arrival.manifest.unlink()
@@ -201,6 +206,7 @@ def examine(catalog: Catalog, arrival: Arrival) -> Delivery:
     reasons += wrong
     declared = catalog.resources.get(f"{department}.{resource}")
     digest, size = _content(arrival)
+    stated = manifest.as_of or date_in(arrival.shown)
     if manifest.sha256 and manifest.sha256 != digest:
         message = f"manifest: sha256 = {manifest.sha256} is not the file's, {digest}; deliver both again"
         reasons.append(_reason(arrival, "sha256", message))
@@ -213,10 +219,11 @@ def examine(catalog: Catalog, arrival: Arrival) -> Delivery:
         suffix=arrival.suffix,
         sha256=digest,
         bytes=size,
-        as_of=manifest.as_of or date_in(arrival.shown) or _modified(arrival.path),
+        as_of=stated or _modified(arrival.path),
         mode=manifest.mode or (declared.mode if declared else None),
         rows_declared=manifest.rows,
         reasons=tuple(reasons),
+        as_of_stated=stated is not None,
     )
 
 

@@ -475,7 +475,7 @@ def _publish(catalog: Catalog) -> dg.AssetsDefinition:
             current.progress(f"publish {product.name}")
             done = publish.publish(current.city, product, current.as_of, author=current.author)
             current.figures.published += done.published
-            current.figures.held_back += not done.published
+            current.figures.held_back += done.held
             yield dg.MaterializeResult(
                 asset_key=keys[product.name],
                 metadata={"dagster/row_count": done.rows, "reason": done.reason},
@@ -483,7 +483,7 @@ def _publish(catalog: Catalog) -> dg.AssetsDefinition:
                     dg.AssetCheckResult(
                         check_name="gate",
                         asset_key=keys[product.name],
-                        passed=done.published,
+                        passed=not done.held,
                         severity=dg.AssetCheckSeverity.WARN,
                         metadata={"reason": done.reason or "passed"},
                     )

@@ -28,12 +28,16 @@ READER = "dashboard_reader"
 
 @dataclass(frozen=True)
 class PublishResult:
-    """What publishing came to: `rows` is what the view shows now; `reason` says why it was not replaced."""
+    """What publishing came to: `rows` is what the view shows now; `reason` says why it was not replaced.
+
+    `held`: the gate held the product back. Neither published nor held: its content did not change.
+    """
 
     product: str
     published: bool
     rows: int
     reason: str
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def publish(city: City, product: Product, as_of: date, *, author: str) -> Publis
         held = _gate(city, product, shown, candidate, as_of)
         if held or candidate.content == shown.content:
             _judge(city, product, as_of, held)
-            return PublishResult(product.name, published=False, rows=shown.rows, reason=held or "内容未变 / unchanged")
+            reason = held or "内容未变 / unchanged"
+            return PublishResult(product.name, published=False, rows=shown.rows, reason=reason, held=bool(held))
         _replace(city, product, candidate, version=shown.version + 1, as_of=as_of, author=author)
         return PublishResult(product.name, published=True, rows=candidate.rows, reason="")
 

@@ -61,9 +61,10 @@ QUARANTINE = {
         "同一批次中主键重复，以最后一条为准",
         "the key stands more than once in the delivery; the last record stands",
     ),
-    "no_key": Word(
-        "缺主键", "no key", "主键为空，无法识别记录", "the key is blank, so the record cannot be told apart"
+    "superseded": Word(
+        "已过时", "superseded", "资源池中已有更新的记录", "the pool holds a later statement of the record"
     ),
+    "quoting": Word("引号错误", "quoting", "该行引号不成对", "a quote in the line has no partner"),
     "field_count": Word(
         "字段数不符", "field count", "该行字段数与表头不一致", "the line has more or fewer fields than the header"
     ),
