@@ -184,6 +184,9 @@ def parts(orders: Sequence[Order], rows: int, sheets: int) -> Iterator[list[tupl
         yield part
 
 
+IN_MEMORY = 5_000  # items a workbook holds in memory; above, each sheet spills to a file of its own, which is slow
+
+
 def _write(
     path: Path, part: list[tuple[Order, int]], rows: Iterator[tuple[Any, ...]], *, scratch: Path, as_of: date
 ) -> list[Path]:
@@ -191,7 +194,7 @@ def _write(
     targets = [path.with_name(f"{path.name}.xlsx"), path.with_name(f"{path.name}.csv")]
     partial = [target.with_name(f".{target.name}.part") for target in targets]
     options = {
-        "constant_memory": True,
+        "constant_memory": sum(count for _, count in part) > IN_MEMORY,
         "tmpdir": str(scratch),
         "strings_to_formulas": False,
         "strings_to_urls": False,
