@@ -86,9 +86,12 @@ class Work:
         names = [text.strip(BLANK) for text in header]
         found = {column: [i for i, n in enumerate(names) if n in wanted] for column, wanted in self.columns.items()}
         if missing := [column for column, at in found.items() if not at]:
+            # Where hardly a declared name stands, the first line is a record: its values belong in no message.
+            a_record = 2 * len(missing) > len(found)
+            seen = "its first line seems to be a record, not a header" if a_record else f"found {listed(names)}"
+            declared = listed(self.columns)
             raise self.refuse(
-                "missing_column",
-                f"header lacks {listed(missing)}; found {listed(names)}; the catalogue declares {listed(self.columns)}",
+                "missing_column", f"header lacks {listed(missing)}; {seen}; the catalogue declares {declared}"
             )
         if twice := [column for column, at in found.items() if len(at) > 1]:
             raise self.refuse("duplicate_column", f"header holds {listed(twice)} more than once; each column once")

@@ -193,6 +193,15 @@ def test_gb18030_is_read_and_said(reader: Reader, tmp_path: Path) -> None:
     assert reading.reasons[0].message == "residents.csv: read as GB18030, because it is not UTF-8 (at line 7, byte 37)"
 
 
+def test_a_file_without_a_header_is_refused_and_none_of_its_values_is_told(reader: Reader, tmp_path: Path) -> None:
+    reading = reader.read(job(tmp_path, "341502199001011234,张三\n341502199001011235,李四\n".encode()))
+    assert reading.refused
+    [reason] = reading.reasons
+    assert "seems to be a record, not a header" in reason.message
+    assert "张三" not in reason.message
+    assert "3415" not in reason.message
+
+
 BAD = {
     "header only": ("csv", b"id_number,name\n", "empty", "a header and no records"),
     "missing column": ("csv", b"id_number,nmae\n1,A\n", "missing_column", "header lacks name; found id_number, nmae"),
