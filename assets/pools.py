@@ -173,15 +173,18 @@ def load(
     return results
 
 
-def rebuild(city: City, resource: Resource, *, author: str) -> list[PoolResult]:
-    """Empty a resource's pool and replay its archived deliveries, from the last full one on, in one transaction."""
+def rebuild(city: City, resource: Resource, *, author: str, quarantine: bool = False) -> list[PoolResult]:
+    """Empty a resource's pool and replay its archived deliveries in one transaction, from the last full one on.
+
+    With `quarantine` all are replayed: what each left out is wanted too.
+    """
     with (
         city.server.lock(f"pools {resource.department}"),
         city.server.session() as cursor,
         scratch(city.home) as folder,
     ):
         taken = _deliveries(city, cursor, resource.department, TAKEN, (resource.department, resource.name))
-        last_full = max((i for i, one in enumerate(taken) if one.mode == "full"), default=0)
+        last_full = max((i for i, one in enumerate(taken) if one.mode == "full" and not quarantine), default=0)
         with _read_ahead(taken[last_full:], folder) as readings:
             staged = list(readings)
 

@@ -50,7 +50,7 @@ def _refill(settings: Settings, city: City, emptied: tuple[str, ...]) -> None:
         department, _, table = name.partition(".")
         for resource in city.catalog.resources.values():
             if resource.department == department and table in (resource.name, "_quarantine"):
-                pools.rebuild(city, resource, author=AUTHOR)
+                pools.rebuild(city, resource, author=AUTHOR, quarantine=table == "_quarantine")
     day = passes.last_finished(city)
     if not emptied or day is None:
         return

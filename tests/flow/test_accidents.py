@@ -10,7 +10,7 @@ import pytest
 
 from flow.helpers import contents, opened, rows, run_json, shuyuan
 
-pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("readme")]
+pytestmark = pytest.mark.flow
 HEADER = "payment_no,id_number"
 
 

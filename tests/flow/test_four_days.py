@@ -7,7 +7,7 @@ import pytest
 
 from flow.helpers import contents, opened, rows, run_json, shuyuan, with_planted
 
-pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("four_days")]
+pytestmark = pytest.mark.flow
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from flow.helpers import command, contents, environment, opened, run_json, shuyuan
 from resources.verify import verify
 
-pytestmark = [pytest.mark.flow]
+pytestmark = pytest.mark.flow
 CITY = ("demo", "--people", "1000", "--days", "2", "--seed", "3")
 
 
@@ -89,7 +89,6 @@ def killed_city_equals_undisturbed(home, undisturbed, kinds: tuple[str, ...], se
         assert verify(city) == []
 
 
-@pytest.mark.xdist_group("kills")
 def test_a_run_killed_and_its_server_killed_in_the_next_ends_in_the_same_state(tmp_path, day_one, undisturbed):
     killed_city_equals_undisturbed(copied(day_one, tmp_path / "home"), undisturbed, ("run", "postgres"), seed=1)
 

@@ -9,7 +9,7 @@ import pytest
 
 from flow.helpers import ROOT, environment, shuyuan
 
-pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("readme")]
+pytestmark = pytest.mark.flow
 
 
 def console_lines(document: str) -> list[str]:
