@@ -18,6 +18,21 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Sql = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
+# What every pool has after its declared columns: column -> DuckDB type, in order (docs/architecture.md).
+PROVENANCE: dict[str, str] = {
+    "_record_key": "VARCHAR",
+    "_delivery_id": "VARCHAR",
+    "_row": "BIGINT",
+    "_as_of": "DATE",
+    "_copies": "INTEGER",
+    "_raw": "MAP(VARCHAR, VARCHAR)",
+    "_hash": "UBIGINT",
+}
+
+# What every code list has in the lake; a file may lack the last three.
+CODE_COLUMNS = ("code", "zh", "en", "valid_from", "valid_to", "successor")
+
+
 class Frozen(BaseModel):
     """A value that rejects unknown keys and cannot change after it was read."""
 

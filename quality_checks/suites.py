@@ -16,21 +16,10 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog, CatalogProblem
-from catalog.models import Accusation, Lookup, Resource, Rule, ThematicTable
+from catalog.models import CODE_COLUMNS, PROVENANCE, Accusation, Lookup, Resource, Rule, ThematicTable
 from quality_checks import macros
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules
-
-CODE_COLUMNS = ("code", "zh", "en", "valid_from", "valid_to", "successor")
-PROVENANCE = {
-    "_record_key": "VARCHAR",
-    "_delivery_id": "VARCHAR",
-    "_row": "BIGINT",
-    "_as_of": "DATE",
-    "_copies": "INTEGER",
-    "_raw": "MAP(VARCHAR, VARCHAR)",
-    "_hash": "UBIGINT",
-}
 
 
 @dataclass(frozen=True)

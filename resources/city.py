@@ -17,6 +17,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
+from catalog.models import CODE_COLUMNS
 from resources.guard import Guard
 from resources.home import Home, scratch
 from resources.lake import Lake, literal, quoted
@@ -24,7 +25,6 @@ from resources.postgres import Server
 
 Result = TypeVar("Result")
 EXTENSIONS = {"ducklake": "duckdb_extension_ducklake", "postgres_scanner": "duckdb_extension_postgres_scanner"}
-CODE_COLUMNS = ("code", "zh", "en", "valid_from", "valid_to", "successor")
 
 
 @dataclass(frozen=True, repr=False)

@@ -21,7 +21,6 @@ FOLDERS = (
     "outbox",
     "reports",
     "validations",
-    "staging",
     "tmp",
     "inflight",
     "postgres",
@@ -78,11 +77,6 @@ class Home:
     def validations(self) -> Path:
         """Great Expectations' results as JSON, without values."""
         return self.root / "validations"
-
-    @property
-    def staging(self) -> Path:
-        """Parquet files between reading a delivery and its lake transaction."""
-        return self.root / "staging"
 
     @property
     def tmp(self) -> Path:

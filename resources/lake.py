@@ -18,22 +18,13 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import Resource
+from catalog.models import PROVENANCE, Resource
 from resources.guard import CITY, Guard
 from resources.postgres import Server
 
 Result = TypeVar("Result")
 Columns = Mapping[str, str]  # column -> DuckDB type, in order
 
-POOL: Columns = {
-    "_record_key": "VARCHAR",
-    "_delivery_id": "VARCHAR",
-    "_row": "BIGINT",
-    "_as_of": "DATE",
-    "_copies": "INTEGER",
-    "_raw": "MAP(VARCHAR, VARCHAR)",
-    "_hash": "UBIGINT",
-}
 QUARANTINE: Columns = {
     "delivery_id": "VARCHAR",
     "resource": "VARCHAR",
@@ -122,7 +113,7 @@ def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
 
 
 def _pool(resource: Resource) -> Columns:
-    return {**{name: column.sql_type for name, column in resource.columns.items()}, **POOL}
+    return {**{name: column.sql_type for name, column in resource.columns.items()}, **PROVENANCE}
 
 
 def quoted(name: str) -> str:
