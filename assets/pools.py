@@ -352,14 +352,14 @@ def _quarantine(con: DuckDBPyConnection, one: _Staged) -> int:
     left_out = []
     if _number(con, "select count(*) from _repeated"):
         left_out.append(
-            f"select {stamp}, _row as row_number, _record_key as record_key, 'duplicate_key' as reason_code, "
+            f"select {stamp}, _row as row_number, null::bigint as line, _record_key as record_key, 'duplicate_key' as reason_code, "
             f"{place} || _row || ': its key stands ' || copies || ' times; the last, record ' || last || ', was taken' "
             f"as reason, {source.content} as content "
             f"from ({source.raw}) join _repeated using (_record_key) where _row <> last"
         )
     if _number(con, "select count(*) from _newer"):
         left_out.append(
-            f"select {stamp}, _row as row_number, _record_key as record_key, 'superseded' as reason_code, "
+            f"select {stamp}, _row as row_number, null::bigint as line, _record_key as record_key, 'superseded' as reason_code, "
             f"{place} || _row || ': the pool holds a later statement of this record' as reason, "
             f"{source.content} as content "
             f"from ({source.raw}) join _newer using (_record_key) left join _repeated r using (_record_key) "
@@ -367,7 +367,7 @@ def _quarantine(con: DuckDBPyConnection, one: _Staged) -> int:
         )
     if one.reading.bad_file:
         left_out.append(
-            f"select {stamp}, row_number, null::varchar as record_key, reason_code, reason, content "
+            f"select {stamp}, row_number, line, null::varchar as record_key, reason_code, reason, content "
             f"from read_parquet({literal(str(one.reading.bad_file))})"
         )
     return sum(_number(con, f"insert into {one.quarantine} by name {query}") for query in left_out)

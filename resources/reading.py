@@ -296,7 +296,7 @@ def _sort_out(work: Work, lines: Iterable[str], delimiter: str, width: int, *, g
             number += 1
             work.bad_rows += 1
             text = json.dumps(seen[0].rstrip("\r\n"), ensure_ascii=False)
-            bad.writerow([number, "quoting", f"{where}: not readable as CSV ({error})", text])
+            bad.writerow([number, line, "quoting", f"{where}: not readable as CSV ({error})", text])
             continue
         if record is None:
             return max(number, 0)
@@ -308,7 +308,7 @@ def _sort_out(work: Work, lines: Iterable[str], delimiter: str, width: int, *, g
         else:
             work.bad_rows += 1
             reason = f"{where}: {len(record)} fields; the header has {width}"
-            bad.writerow([number, "field_count", reason, json.dumps(record, ensure_ascii=False)])
+            bad.writerow([number, line, "field_count", reason, json.dumps(record, ensure_ascii=False)])
 
 
 def _remembering(lines: Iterable[str], seen: list[str]) -> Iterator[str]:
@@ -319,9 +319,9 @@ def _remembering(lines: Iterable[str], seen: list[str]) -> Iterator[str]:
 
 
 def _stage_bad(work: Work, bad: Path) -> None:
-    bad_scan = csv_scan(bad, 4).replace("header = true", "header = false")
+    bad_scan = csv_scan(bad, 5).replace("header = true", "header = false")
     work.con.execute(
-        "copy (select c0::bigint as row_number, c1 as reason_code, c2 as reason, c3 as content "
+        "copy (select c0::bigint as row_number, c1::bigint as line, c2 as reason_code, c3 as reason, c4 as content "
         f"from {bad_scan}) to {literal(work.bad_file)} (format parquet)"
     )
     work.note("field_count", f"records not readable with the header's fields, put in quarantine: {work.bad_rows}")

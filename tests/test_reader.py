@@ -160,16 +160,16 @@ def test_records_with_a_wrong_number_of_fields_are_set_aside(reader: Reader, tmp
     assert rows_of(reading) == [(1, "1", "A\nB"), (4, "4", "D")]
     assert reading.bad_rows == 2
     assert duckdb.sql(f"from '{reading.bad_file}'").fetchall() == [
-        (2, "field_count", "residents.csv: record 2, line 4: 1 fields; the header has 2", '["2"]'),
-        (3, "field_count", "residents.csv: record 3, line 6: 3 fields; the header has 2", '["3", "C", "x"]'),
+        (2, 4, "field_count", "residents.csv: record 2, line 4: 1 fields; the header has 2", '["2"]'),
+        (3, 6, "field_count", "residents.csv: record 3, line 6: 3 fields; the header has 2", '["3", "C", "x"]'),
     ]
 
 
 def test_a_broken_quote_within_one_line_sets_that_record_aside(reader: Reader, tmp_path: Path) -> None:
     reading = reader.read(job(tmp_path, b'id_number,name\n1,A\n2,"B"b\n3,"C"\n'))
     assert rows_of(reading) == [(1, "1", "A"), (3, "3", "C")]
-    ((number, code, reason, content),) = duckdb.sql(f"from '{reading.bad_file}'").fetchall()
-    assert (number, code, content) == (2, "quoting", '"2,\\"B\\"b"')
+    ((number, line, code, reason, content),) = duckdb.sql(f"from '{reading.bad_file}'").fetchall()
+    assert (number, line, code, content) == (2, 3, "quoting", '"2,\\"B\\"b"')
     assert reason.startswith("residents.csv: record 2, line 3: not readable as CSV")
 
 
