@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from catalog.layout import Layout
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -288,8 +290,18 @@ class Resource(Frozen):
     published: date
     columns: dict[Name, Column] = Field(min_length=1)
     ignore: tuple[Text, ...] = ()  # delivered columns known and left out on purpose
+    layout: Layout | None = None  # how its files are laid out; what is not said is detected
     supplies: dict[Name, Sql] = Field(default_factory=dict)  # library attribute -> column or expression
     rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _layout_columns(self) -> Resource:
+        named = [*self.layout.fields, self.layout.geometry] if self.layout else []
+        if unknown := [name for name in named if name and name not in self.columns]:
+            raise ValueError(
+                f"layout speaks of {', '.join(unknown)}; allowed are its columns: {', '.join(self.columns)}"
+            )
+        return self
 
     @property
     def id(self) -> str:
