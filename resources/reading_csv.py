@@ -132,11 +132,7 @@ def _by_record(work: Work, path: Path, table: Table) -> int:
         ):
             try:
                 for record in split(_lines(work, text, table), table.dialect, table.first_line):
-                    if record.fields is not None:
-                        sorting.take(record.line, record.fields)
-                    else:
-                        code = "record_size" if record.problem.startswith("longer") else "quoting"
-                        sorting.broken(record.line, code, record.problem, record.text)
+                    sorting.take_record(record)
             except OpenQuoteError as error:
                 message = f"line {error.line}: not readable as CSV ({error.problem}); close or double the quote"
                 raise work.refuse("quoting", message) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -80,7 +80,7 @@ class Head:
         try:
             for record in islice(split(self.lines[table.first_line - 1 :], table.dialect), SAMPLE):
                 total += 1
-                broken += record.fields is None or len(record.fields) != table.width
+                broken += bool(record.problem) or record.fields is None or len(record.fields) != table.width
         except OpenQuoteError:
             total, broken = total + 1, broken + self.ended
         return broken, total
@@ -107,7 +107,7 @@ def find_table(work: Work, path: Path) -> Table:
         header = work.find_header(head.rows_at(dialect))
         if header and (header.row, header.rows) in {(0, 0), (1, 1)}:
             table = _table(work, head, dialect, header)
-            if _certain(head, table, declared):
+            if "delimiter" in declared or not _blank_after(head, table):
                 _tell(work, head, table)
                 return table
     return _best(work, head, declared) or _refused(work, head, declared)
@@ -120,20 +120,19 @@ def better_table(work: Work, path: Path, table: Table) -> Table:
 
 
 def _best(work: Work, head: Head, declared: dict[str, str]) -> Table | None:
-    """The table with the fewest broken records; with as many, the longer delimiter and the quote that is used more."""
-    found: list[tuple[float, int, int, Table]] = []
+    """The table with the fewest broken records; with as many, the longer delimiter."""
+    found: list[tuple[float, int, Table]] = []
     for dialect in _dialects(work, head, declared):
         header = work.find_header(head.rows_at(dialect))
         if header:
             table = _table(work, head, dialect, header)
             broken, total = head.broken(table)
-            quoted = head.quoted_by(table)
-            if dialect.quote == "'" and "quote" not in declared and USUAL * quoted < total:
+            if dialect.quote == "'" and "quote" not in declared and USUAL * head.quoted_by(table) < total:
                 continue  # here an apostrophe, not a quote
-            found.append((broken / max(total, 1), -len(dialect.delimiter), -quoted, table))
+            found.append((broken / max(total, 1), -len(dialect.delimiter), table))
     if not found:
         return None
-    table = min(found, key=lambda one: one[:3])[3]
+    table = min(found, key=lambda one: one[:2])[2]
     _tell(work, head, table)
     if "delimiter" not in work.layout or "quote" not in work.layout or "header_row" not in work.layout:
         _note(work, table)
@@ -175,16 +174,11 @@ def _with(declared: dict[str, str], delimiter: str, quote: str, escape: str) -> 
     return Dialect(delimiter, quote, escape, declared.get("line_end", ""))
 
 
-def _certain(head: Head, table: Table, declared: dict[str, str]) -> bool:
-    """Whether a plain dialect needs no comparison: no blank after every delimiter, no other quote in use."""
-    if "delimiter" not in declared:
-        line = head.lines[table.header.row - 1] if table.header.row else ""
-        if (count := line.count(table.dialect.delimiter)) and line.count(table.dialect.delimiter + " ") == count:
-            return False
-    if "quote" in declared:
-        return True
-    other = head.quoted_by(replace(table, dialect=replace(table.dialect, quote="'")))
-    return 2 * other < len(head.lines[:SAMPLE]) or head.quoted_by(table) > 0
+def _blank_after(head: Head, table: Table) -> bool:
+    """Whether a blank follows every delimiter of the header: then it may belong to the delimiter."""
+    line = head.lines[table.header.row - 1] if table.header.row else ""
+    count = line.count(table.dialect.delimiter)
+    return count > 0 and line.count(table.dialect.delimiter + " ") == count
 
 
 def _table(work: Work, head: Head, dialect: Dialect, header: Header) -> Table:

@@ -49,7 +49,10 @@ OWN = Dialect(",")
 
 
 class Record(NamedTuple):
-    """One record: the lines it begins and ends in and its fields, or the problem that leaves only its text."""
+    """One record: the lines it begins and ends in and its fields, or the problem that leaves only its text.
+
+    With both, the fields are those of a record in which a quote inside a value is neither doubled nor escaped.
+    """
 
     line: int
     end: int
@@ -68,9 +71,10 @@ class OpenQuoteError(Exception):
 
 
 class _Cut:
-    """A record in the making, fed line by line."""
+    """A record in the making, fed line by line; `kind` to quotes inside a value that no delimiter follows."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, *, kind: bool = False) -> None:
+        self._kind = kind
         self._delimiter = dialect.delimiter
         self._quote = dialect.quote
         self._escape = dialect.escape if dialect.escape != dialect.quote else ""
@@ -137,20 +141,23 @@ class _Cut:
                 at = here + 2 if escaped else here + 1
             elif not self._escape and after == self._quote:
                 self._value.append(self._quote)
+            elif (end := self._end(body, here + 1)) >= 0:
+                self.fields.append("".join(self._value))
+                self._inside = False
+                return end
+            elif self._kind:
+                self._value.append(self._quote)
+                at = here + 1
             else:
-                return self._end(body, here + 1)
+                raise ValueError(f"something stands after a closing {self._quote}")
         self._value.append(body[at:])
         return -1
 
     def _end(self, body: str, at: int) -> int:
-        end = at
-        while self._blank and body.startswith(self._blank, end):
-            end += 1
-        if end < len(body) and not body.startswith(self._delimiter, end):
-            raise ValueError(f"something stands after a closing {self._quote}")
-        self.fields.append("".join(self._value))
-        self._inside = False
-        return end
+        """Where the field ends if a quote before `at` closes it, -1 if it cannot."""
+        while self._blank and body.startswith(self._blank, at):
+            at += 1
+        return at if at >= len(body) or body.startswith(self._delimiter, at) else -1
 
 
 def split(lines: Iterable[str], dialect: Dialect, first_line: int = 1) -> Iterator[Record]:
@@ -176,7 +183,8 @@ def split(lines: Iterable[str], dialect: Dialect, first_line: int = 1) -> Iterat
         except ValueError as error:
             if len(held) > 1:
                 raise OpenQuoteError(began, str(error)) from None
-            yield Record(began, number, None, str(error), body)
+            kind = _Cut(dialect, kind=True)
+            yield Record(began, number, kind.fields if kind.feed(body, "") else None, str(error), body)
             held = []
             continue
         if ended:
@@ -209,6 +217,7 @@ class Sorting:
         self._good_rows, self._bad_rows = (
             own_writer(file, columns) for file, columns in zip(self._files, (width + 1, BAD_COLUMNS), strict=True)
         )
+        self._assumed = 0
         self.total = 0
 
     def __enter__(self) -> Self:
@@ -219,6 +228,15 @@ class Sorting:
     ) -> None:
         for file in self._files:
             file.close()
+
+    def take_record(self, record: Record) -> None:
+        """A record of a text: a quote inside a value is taken as part of it where the number of fields is right."""
+        if record.fields is not None and (not record.problem or len(record.fields) == self._width):
+            self._assumed += bool(record.problem)
+            self.take(record.line, record.fields)
+        else:
+            code = "record_size" if record.problem.startswith("longer") else "quoting"
+            self.broken(record.line, code, record.problem, record.text)
 
     def take(self, line: int, fields: Sequence[str]) -> None:
         """A record: staged when it has the header's number of fields and is not the header again."""
@@ -252,6 +270,11 @@ class Sorting:
         if self.total and self.total == work.bad_rows:
             raise work.refuse(
                 "field_count", f"none of its {self.total} records is readable with the header's {self._width} fields"
+            )
+        if self._assumed:
+            work.note(
+                "quotes_assumed",
+                f"{self._assumed} records hold a quote inside a value that is not doubled; it was read as part of it",
             )
         picked = ", ".join(f"c{at + 1} as {quoted(column)}" for column, at in places.items())
         if work.bad_rows:
