@@ -29,7 +29,7 @@ SLOW: tuple[Kind | None, ...] = (None, "xlsx", "xls", "geojson", "shapefile")
 SLOWNESS = 10  # packed files and those formats take so many times longer a byte
 UNPACKED_FLOOR = 100_000_000
 LAST_WORDS = 10_000  # bytes
-OUT_OF_MEMORY = (b"memory allocation of", b"bad_alloc", b"MemoryError")  # what a dying child says
+OUT_OF_MEMORY = (b"memory allocation of", b"allocate memory", b"bad_alloc", b"MemoryError")  # what a dying child says
 
 
 class ReaderError(Exception):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from resources.reading import Header, Work
+from resources.reading import EMPTY, Header, Work
 from resources.reading_records import Dialect, OpenQuoteError, Record, split
 from resources.reading_text import BOM
 
@@ -229,6 +229,8 @@ def _refused(work: Work, head: Head, declared: dict[str, str]) -> Table:
     row = work.layout.get("header_row", 1)
     headers = [head.rows_at(_with(declared, one, '"', '"'))(row, 1) for one in _delimiters(work, DELIMITERS)]
     known = [rows[0] for rows in headers if rows]
+    if not any(line.strip() for line in head.lines):
+        raise work.refuse("empty", f"holds blank lines alone; {EMPTY}")
     if not known:
         raise work.refuse("header", f"line {row}: no header that can be read; a quote may be left open")
     work.places(max(known, key=lambda names: sum(1 for at in work.matched(names).values() if at)))

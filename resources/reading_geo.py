@@ -21,6 +21,7 @@ from resources.reading_json import refuse_deep, stage_lines, write_lines
 from resources.reading_text import as_utf8
 
 GEOMETRY = "geometry"
+UNDECODED = "Could not decode"  # what pyshp says of text in another encoding
 DEPTH = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
 # What pyshp raises on damaged bytes.
 DAMAGED = (shapefile.ShapefileException, struct.error, ValueError, LookupError, TypeError, ArithmeticError, EOFError)
@@ -45,19 +46,27 @@ def read_geojson(work: Work, path: Path) -> int:
 def read_shapefile(work: Work, path: Path) -> int:
     """The features of a Shapefile whose parts lie beside one another."""
     encoding = work.layout.get("encoding") or _code_page(path)
-    try:
-        return stage_lines(_with_geometry(work), write_lines(work, _shapes(work, path, encoding or "utf-8")))
-    except UnicodeDecodeError:
-        if encoding:
-            raise work.refuse("encoding", f"the .dbf is not in {encoding}, as its layout or .cpg says") from None
-    except DAMAGED:
-        raise work.refuse("unreadable", "not readable as a Shapefile; deliver it again") from None
-    try:
-        lines = write_lines(work, _shapes(work, path, "gb18030"))
-    except UnicodeDecodeError:
-        raise work.refuse("encoding", "the .dbf is neither UTF-8 nor GB18030; deliver it with its .cpg") from None
-    work.note("encoding", "read as GB18030, because it is not UTF-8 and there is no .cpg")
+    lines = _in_encoding(work, path, encoding or "utf-8")
+    if lines is None and encoding:
+        raise work.refuse("encoding", f"the .dbf is not in {encoding}, as its layout or .cpg says")
+    if lines is None:
+        lines = _in_encoding(work, path, "gb18030")
+        if lines is None:
+            raise work.refuse("encoding", "the .dbf is neither UTF-8 nor GB18030; deliver it with its .cpg")
+        work.note("encoding", "read as GB18030, because it is not UTF-8 and there is no .cpg")
     return stage_lines(_with_geometry(work), lines)
+
+
+def _in_encoding(work: Work, path: Path, encoding: str) -> Path | None:
+    """The features as lines, None when their text is not in that encoding."""
+    try:
+        return write_lines(work, _shapes(work, path, encoding))
+    except UnicodeDecodeError:
+        return None
+    except DAMAGED as error:
+        if isinstance(error, shapefile.dbfFileException) and UNDECODED in str(error):
+            return None
+        raise work.refuse("unreadable", "not readable as a Shapefile; deliver it again") from None
 
 
 def _with_geometry(work: Work) -> Work:

@@ -7,6 +7,7 @@ fault a failure is; formats are in `resources.reading` and `resources.reading_fo
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import resource
@@ -52,11 +53,10 @@ def answer_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str,
     try:
         return read_job(con, job)
     except (MemoryError, duckdb.OutOfMemoryException):
-        limit = f"{job['limits']['memory_mb']} MB"
-        message = f"{job['name']}: needs more than {limit} of memory, the limit of a file; split it"
-        reason = {"code": "memory", "message": message}
-        return {"refused": True, "reasons": [reason], "spent": True}
+        return _starved(job)
     except (OSError, duckdb.IOException) as error:
+        if getattr(error, "errno", None) == errno.ENOMEM:
+            return _starved(job)
         return {"fault": f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'input or output failed'}"}
     except (duckdb.Error, UnicodeError, csv.Error) as error:
         reason = {
@@ -64,6 +64,12 @@ def answer_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str,
             "message": f"{job['name']}: not readable as {job['kind'] or 'what it holds'} ({type(error).__name__})",
         }
         return {"refused": True, "reasons": [reason]}
+
+
+def _starved(job: dict[str, Any]) -> dict[str, Any]:
+    limit = f"{job['limits']['memory_mb']} MB"
+    message = f"{job['name']}: needs more than {limit} of memory, the limit of a file; split it"
+    return {"refused": True, "reasons": [{"code": "memory", "message": message}], "spent": True}
 
 
 def limit_time(seconds: float) -> None:

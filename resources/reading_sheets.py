@@ -28,7 +28,7 @@ UNREADABLE = "not readable as a workbook; open it, save it as .xlsx and deliver 
 def read_sheet(work: Work, path: Path) -> int:
     """One sheet of a workbook; blank rows are no records."""
     try:
-        with CalamineWorkbook.from_path(str(path)) as book:
+        with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:  # by content, not by name
             sheet, header = _chosen(work, book)
             return _stage(work, sheet, header)
     except (CalamineError, zipfile.BadZipFile):

@@ -2,84 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import hashlib
-import io
-import itertools
-import json
 import math
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
-import xlsxwriter
+from files import HEADER, as_csv, as_json, as_jsonl, as_parquet, as_xlsx, job, refusal, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.layout import Kind
-from resources.landed import Packing
-from resources.reader import Job, Limits, Reader, ReaderError, Reading
-
-COLUMNS = {"id_number": ("id_number", "证件号码"), "name": ("name", "姓名")}
-folders = itertools.count()
+from resources.reader import Limits, Reader, ReaderError
 
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[Reader]:
     with Reader() as one:
         yield one
-
-
-def job(tmp_path: Path, content: bytes, kind: Kind = "csv", *, packing: Packing = "", **more: Any) -> Job:
-    folder = tmp_path / f"job{next(folders)}"
-    folder.mkdir()
-    path = folder / f"residents.{kind}"
-    path.write_bytes(content)
-    given = {"columns": COLUMNS, "ignore": (), "sha256": hashlib.sha256(content).hexdigest(), "name": path.name} | more
-    return Job(path=path, kind=kind, packing=packing, folder=folder, **given)
-
-
-def rows_of(reading: Reading) -> list[tuple[Any, ...]]:
-    assert not reading.refused, reading.reasons
-    return duckdb.sql(f"from '{reading.rows_file}'").fetchall()
-
-
-def refusal(reading: Reading) -> tuple[str, str]:
-    assert reading.refused
-    assert reading.rows_file is None
-    last = reading.reasons[-1]
-    return last.code, last.message
-
-
-def as_csv(header: list[str], rows: list[tuple[str | None, ...]]) -> bytes:
-    out = io.StringIO(newline="")
-    csv.writer(out).writerows([header, *rows])
-    return out.getvalue().encode()
-
-
-def as_xlsx(header: list[str], rows: list[tuple[Any, ...]]) -> bytes:
-    out = io.BytesIO()
-    plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(out, {"in_memory": True, "remove_timezone": True, **plain}) as book:
-        sheet, day = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd"})
-        for y, row in enumerate([header, *rows]):
-            for x, value in enumerate(row):
-                if hasattr(value, "year"):
-                    sheet.write_datetime(y, x, value, day)
-                elif value is not None:
-                    sheet.write(y, x, value)
-    return out.getvalue()
-
-
-def as_parquet(tmp_path: Path, query: str) -> bytes:
-    path = tmp_path / f"table{next(folders)}.parquet"
-    duckdb.execute(f"copy ({query}) to '{path}' (format parquet)")
-    return path.read_bytes()
 
 
 TEXTS = st.one_of(
@@ -98,22 +42,14 @@ def test_a_table_reads_alike_in_every_format(
     rows = [
         (key, None if text is None or not text.strip(" \t\n\r\u3000\u00a0\u2028\x85") else text) for key, text in rows
     ]
-    header = ["id_number", "name"]
-    objects = [dict(zip(header, row, strict=True)) for row in rows]
-    lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects).encode()
-    values = ", ".join(
-        "(" + ", ".join("null" if v is None else "'" + v.replace("'", "''") + "'" for v in row) + ")" for row in rows
-    )
-    contents: dict[Kind, bytes] = {
-        "csv": as_csv(header, rows),
-        "json": json.dumps(objects).encode(),
-        "jsonl": lines,
-        "parquet": as_parquet(
-            tmp_path,
-            f"select id_number::varchar as id_number, name::varchar as name from (values {values}) t(id_number, name)",
-        ),
-        "xlsx": as_xlsx(header, rows),
+    written = {
+        "csv": as_csv,
+        "json": as_json,
+        "jsonl": as_jsonl,
+        "parquet": as_parquet,
+        "xlsx": as_xlsx,
     }
+    contents: dict[Kind, bytes] = {kind: write(HEADER, rows) for kind, write in written.items()}
     for kind, content in contents.items():
         assert rows_of(reader.read(job(tmp_path, content, kind))) == rows, kind
         packed = reader.read(job(tmp_path, gzip.compress(content), kind, packing="gz"))
@@ -131,7 +67,8 @@ def test_typed_cells_become_the_text_a_clerk_would_type(reader: Reader, tmp_path
         "select 341523199001011000::bigint as a, 0.3::decimal(9,1) as b, 5.0::double as c, "
         "timestamp '2020-01-05 00:00:00' as d, true as e"
     )
-    table = as_parquet(tmp_path, query)
+    duckdb.execute(f"copy ({query}) to '{tmp_path}/typed.parquet' (format parquet)")
+    table = (tmp_path / "typed.parquet").read_bytes()
     assert rows_of(reader.read(job(tmp_path, table, "parquet", columns=columns))) == expected
 
 
@@ -291,7 +228,16 @@ def test_a_reader_that_dies_or_hangs_harms_only_its_file(tmp_path: Path) -> None
         reader.read(job(tmp_path, good))
         child = reader._child
         assert child is not None
-        os.kill(child.pid, 9)
+        os.kill(child.pid, signal.SIGSTOP)
+        code, message = refusal(reader.read(job(tmp_path, good, limits=Limits(seconds=1))))
+        assert (code, message) == (
+            "reader_timeout",
+            "residents.csv: not read within 1 s, the limit of a file; it is damaged or too large",
+        )
+        assert rows_of(reader.read(job(tmp_path, good))) == [("1", "A")]
+        child = reader._child
+        assert child is not None
+        os.kill(child.pid, signal.SIGKILL)
         assert refusal(reader.read(job(tmp_path, good)))[0] == "reader_crashed"
         assert rows_of(reader.read(job(tmp_path, good))) == [("1", "A")]
 
