@@ -57,19 +57,23 @@ def answer_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str,
     except (OSError, duckdb.IOException) as error:
         if getattr(error, "errno", None) == errno.ENOMEM:
             return _starved(job)
+        if getattr(error, "errno", None) == errno.EINVAL:  # a damaged directory points before the file's beginning
+            return _unreadable(job, error)
         return {"fault": f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'input or output failed'}"}
     except (duckdb.Error, UnicodeError, csv.Error) as error:
-        reason = {
-            "code": "unreadable",
-            "message": f"{job['name']}: not readable as {job['kind'] or 'what it holds'} ({type(error).__name__})",
-        }
-        return {"refused": True, "reasons": [reason]}
+        return _unreadable(job, error)
 
 
 def _starved(job: dict[str, Any]) -> dict[str, Any]:
     limit = f"{job['limits']['memory_mb']} MB"
     message = f"{job['name']}: needs more than {limit} of memory, the limit of a file; split it"
     return {"refused": True, "reasons": [{"code": "memory", "message": message}], "spent": True}
+
+
+def _unreadable(job: dict[str, Any], error: Exception) -> dict[str, Any]:
+    kind = job["kind"] or job["packing"]
+    message = f"{job['name']}: not readable as {kind} ({type(error).__name__}); deliver it again"
+    return {"refused": True, "reasons": [{"code": "unreadable", "message": message}]}
 
 
 def limit_time(seconds: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,17 @@ PARQUET_MAGIC = b"PAR1"
 ENCRYPTED = 0x1
 MEMBERS = 10_000  # entries of a zip that are looked at
 NOISE = ("__MACOSX/", ".")  # what archivers add by themselves
+# What zipfile raises on damaged bytes.
+DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+)
 SHAPE_PARTS = ("shp", "dbf", "shx", "prj", "cpg")
 
 
@@ -98,7 +110,7 @@ def _is_workbook(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.startswith("xl/") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except DAMAGED_ZIP:
         return False
 
 
@@ -128,7 +140,7 @@ def _unzipped(work: Work, path: Path, kind: Kind | None) -> tuple[Path, Kind | N
             return work.folder / "unpacked", kind or kind_of(members[0].filename)
     except EOFError:
         raise work.refuse("truncated", "the zip archive is cut off before its end; deliver it again") from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, ValueError):
+    except DAMAGED_ZIP:
         raise work.refuse("unreadable", "not readable as zip; deliver it again") from None
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from resources.reading import EMPTY, HEADER_ROWS, SEARCHED_ROWS, Header, Work, typed_text
+from resources.reading_packed import DAMAGED_ZIP
 from resources.reading_records import Sorting
 from resources.reading_text import CHUNK
 
@@ -133,7 +134,7 @@ def _refuse_large(work: Work, path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(part.file_size for part in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except DAMAGED_ZIP:
         raise work.refuse("unreadable", UNREADABLE) from None
     if size > limit:
         raise work.refuse("too_large", f"unpacks to {size} bytes; the limit is {limit}")

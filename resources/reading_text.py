@@ -14,6 +14,7 @@ from resources.reading import Work
 
 CHUNK = 8_000_000
 HEAD = 4096
+TRANSCODED = "utf8.txt"
 BOM = codecs.BOM_UTF8
 MIXED_SHARE = 0.02  # of the lines with Chinese: so many may by chance be right UTF-8 in a file of GB18030
 CHINESE = 3  # characters of a line from which on chance does not make it right UTF-8
@@ -59,7 +60,8 @@ def as_utf8(work: Work, path: Path) -> Path:
     Raises:
         RefusedError: it is neither, or both; the message names line and byte.
     """
-    text = readable(work, path)
+    if path == work.folder / TRANSCODED or (text := readable(work, path)) != path:
+        return work.folder / TRANSCODED
     try:
         for _ in decoded(text, "utf-8"):
             pass
@@ -109,7 +111,7 @@ def _chinese_utf8(line: bytes) -> bool:
 
 
 def _transcoded(work: Work, path: Path, encoding: str) -> Path:
-    target = work.folder / "utf8.txt"
+    target = work.folder / TRANSCODED
     with target.open("w", encoding="utf-8", newline="") as out:
         for number, piece in enumerate(decoded(path, encoding)):
             out.write(piece if number else piece.removeprefix("\ufeff"))

@@ -135,4 +135,3 @@ def test_a_damaged_file_is_settled_and_harms_no_other(tmp_path: Path, name: str)
 def test_two_thousand_damaged_files_are_settled_and_harm_no_other(tmp_path: Path, name: str) -> None:
     found = damage(name, 2000, tmp_path, seed=2)
     assert found.total() == 2000
-    print(name, dict(found))
