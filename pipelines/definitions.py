@@ -14,35 +14,13 @@ import dagster as dg
 from assets.graph import PASS, build_assets
 from assets.passing import Pass
 from catalog import Catalog, load_catalog
+from pipelines.installation import RUN_LOCK, open_city
 from pipelines.jobs import build_department_jobs, build_jobs, build_schedules
 from pipelines.policy import apply_policy
 from pipelines.sensors import landing_sensor
 from pipelines.settings import Settings
-from quality_checks import macros
 from resources import clock
-from resources.city import City
 from resources.home import Home
-
-RUN_LOCK = "pipeline"
-
-
-@contextmanager
-def open_city(settings: Settings, catalog: Catalog, *, read_only: bool = False) -> Iterator[City]:
-    """The installation's city, ready for work: server up, lake attached, macros known."""
-    url = settings.postgres_url.get_secret_value() if settings.postgres_url else None
-    with City.open(
-        settings.home,
-        catalog,
-        postgres_url=url,
-        prelude=macros.SQL,
-        memory_limit=settings.memory_limit,
-        threads=settings.threads,
-        limits=settings.limits,
-        read_only=read_only,
-    ) as city:
-        if not read_only:
-            city.lake.apply_catalog()
-        yield city
 
 
 def pass_resource(

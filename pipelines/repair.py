@@ -15,10 +15,11 @@ from duckdb import DuckDBPyConnection
 from assets import passes, pools
 from assets.graph import pool_key
 from catalog import load_catalog
-from pipelines.city_run import Watcher, make_pass
-from pipelines.definitions import RUN_LOCK, open_city
+from pipelines.city_run import make_pass
+from pipelines.installation import RUN_LOCK, open_city
 from pipelines.instance import open_instance
 from pipelines.settings import Settings
+from pipelines.watcher import Watcher
 from resources import ledger, verify
 from resources.city import City
 
