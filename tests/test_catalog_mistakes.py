@@ -84,7 +84,7 @@ PLANTED = {
     ),
     "layout that speaks of no column": (
         (RESIDENTS, "cycle: daily", "cycle: daily\nlayout: {geometry: place}"),
-        (RESIDENTS, "the file", "", "layout speaks of place; allowed are its columns: id_number, name"),
+        (RESIDENTS, "layout.geometry", "'place'", f"must be one of: {COLUMNS}"),
     ),
     "not shared without legal basis": (
         (RESIDENTS, "sharing: {attribute: unconditional}", "sharing: {attribute: none}"),
