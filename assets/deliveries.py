@@ -21,8 +21,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError
 
 from assets.landing import PATIENCE, Arrival, settled
+from catalog.frozen import Frozen
 from catalog.load import Catalog
-from catalog.models import Frozen
 from resources import clock
 from resources.city import City
 from resources.reader import Reason

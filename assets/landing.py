@@ -122,12 +122,12 @@ def _arrivals(folder: Path, place: tuple[str, ...]) -> Iterator[Arrival]:
             if len(place) != 1 or name != "feedback":
                 yield from _arrivals(Path(entry.path), (*place, name))
         elif not (name.startswith(".") or name.endswith((".part", MANIFEST))):
-            beside = next((c for c in _manifest_names(name) if c in named), None)
+            beside = next((c for c in manifest_names(name) if c in named), None)
             ordinary = stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
             yield Arrival(Path(entry.path), place, folder / beside if beside else None, ordinary)
 
 
-def _manifest_names(name: str) -> Sequence[str]:
+def manifest_names(name: str) -> Sequence[str]:
     """`a.csv.gz` may be described by `a.csv.gz.manifest.json`, `a.csv.manifest.json` or `a.manifest.json`."""
     unpacked = name.removesuffix(".gz")
     return [f"{base}{MANIFEST}" for base in (name, unpacked, unpacked.rpartition(".")[0])]

@@ -10,7 +10,10 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from catalog.frozen import Frozen
+from catalog.sources import Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
@@ -31,12 +34,6 @@ PROVENANCE: dict[str, str] = {
 
 # What every code list has in the lake; a file may lack the last three.
 CODE_COLUMNS = ("code", "zh", "en", "valid_from", "valid_to", "successor")
-
-
-class Frozen(BaseModel):
-    """A value that rejects unknown keys and cannot change after it was read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 class Title(Frozen):
@@ -286,6 +283,7 @@ class Resource(Frozen):
     sharing: Sharing
     opening: Opening
     published: date
+    source: Source | None = None  # where it is fetched from; none: it is delivered into landing
     columns: dict[Name, Column] = Field(min_length=1)
     ignore: tuple[Text, ...] = ()  # delivered columns known and left out on purpose
     supplies: dict[Name, Sql] = Field(default_factory=dict)  # library attribute -> column or expression
