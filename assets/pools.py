@@ -25,6 +25,7 @@ from assets.conform import Source
 from assets.landing import kind_of
 from catalog.models import Resource
 from resources.city import City
+from resources.failures import PermanentError
 from resources.home import scratch
 from resources.lake import literal, quoted
 from resources.reader import Job, Reader, Reading, Reason
@@ -51,7 +52,7 @@ SETTLE = """
 """
 
 
-class LostRecordsError(Exception):
+class LostRecordsError(PermanentError):
     """Records delivered are not records pooled plus records in quarantine: an error of ours; nothing was committed."""
 
 

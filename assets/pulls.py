@@ -122,7 +122,7 @@ class _Pull:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def remember(self, name: str, version: str, *, outcome: str = "pulled", **known: object) -> None:
+    def remember(self, name: str, version: str, known: dict[str, object], outcome: str = "pulled") -> None:
         row: dict[str, object] = dict.fromkeys(
             ("watermark", "bytes", "rows", "sha256", "delivery_file", "transient"),
         )
@@ -151,7 +151,7 @@ def _pull(city: City, resource: Resource, vault: Vault, *, again: bool) -> Pulle
                         _pull_files(work, resource.source)
         except (TransientError, PermanentError, OSError) as error:
             done.failure, done.transient = f"{resource.id}: {error}", isinstance(error, TransientError)
-            work.remember(done.source, "", outcome="failed", message=done.failure, transient=done.transient)
+            work.remember(done.source, "", {"message": done.failure, "transient": done.transient}, "failed")
     return done
 
 
@@ -161,20 +161,20 @@ def _pull_files(work: _Pull, source: FileSource) -> None:
     versions = {(name, version) for name, version, _ in rows if version} | work.brought
     contents = {name: sha256 for name, _, sha256 in rows}
     work.done.waiting.clear()
-    with reach(source, work.vault) as store:
-        began = time.monotonic()
-        listed = [file for file in store.listed() if not file.name.endswith(MANIFEST)]
-        fresh = [file for file in listed if (file.path, file.version) not in versions]
-        for file in sorted(fresh, key=lambda f: (f.modified is not None, f.modified, f.path)):
-            copy = work.place / f".{file.name}"  # a name landing leaves alone, with the format's ending
-            try:
-                store.copy(file, copy)
-                if not _settled(store, file, copy, began):
-                    work.done.waiting.append(file.name)
-                elif file.version or _digest(copy) != contents.get(file.path):
-                    _take(work, store, file, copy)
-            finally:
-                copy.unlink(missing_ok=True)
+    store = reach(source, work.vault)
+    began = time.monotonic()
+    listed = [file for file in store.listed() if not file.name.endswith(MANIFEST)]
+    fresh = [file for file in listed if (file.path, file.version) not in versions]
+    for file in sorted(fresh, key=lambda f: (f.modified is not None, f.modified, f.path)):
+        copy = work.place / f".{file.name}"  # a name landing leaves alone, with the format's ending
+        try:
+            store.copy(file, copy)
+            if not _settled(store, file, copy, began):
+                work.done.waiting.append(file.name)
+            elif file.version or _digest(copy) != contents.get(file.path):
+                _take(work, store, file, copy)
+        finally:
+            copy.unlink(missing_ok=True)
 
 
 def _settled(store: Store, file: RemoteFile, copy: Path, began: float) -> bool:
@@ -196,7 +196,7 @@ def _take(work: _Pull, store: Store, file: RemoteFile, copy: Path) -> None:
     if file.modified:
         os.utime(copy, (file.modified.timestamp(), file.modified.timestamp()))
     name = _land(copy, file.name, digest, stated or json.dumps({"sha256": digest}).encode())
-    work.remember(file.path, file.version, bytes=size, sha256=digest, delivery_file=name)
+    work.remember(file.path, file.version, {"bytes": size, "sha256": digest, "delivery_file": name})
     work.brought.add((file.path, file.version))
     work.landed(name, size)
 
@@ -219,8 +219,8 @@ def _pull_table(work: _Pull, source: TableSource) -> None:
         landed = _land(copy, name, digest, json.dumps(stated).encode())
     finally:
         copy.unlink(missing_ok=True)
-    reached = {"watermark": fetched.watermark, "rows": fetched.rows}
-    work.remember(place, fetched.edge, bytes=size, sha256=digest, delivery_file=landed, **reached)
+    known = {"bytes": size, "sha256": digest, "delivery_file": landed, "rows": fetched.rows}
+    work.remember(place, fetched.edge, known | {"watermark": fetched.watermark})
     work.landed(landed, size)
 
 
@@ -233,11 +233,9 @@ def _anything_new(fetched: Fetched, source: TableSource, since: str | None, edge
     if source.watermark is None:
         return True
     if since is not None and not fetched.marked:
-        now = fetched.watermark or "nothing"
-        raise PermanentError(
-            f"{address(source)}: {source.watermark} went back from {since} to {now}: the table was restored or replaced; "
-            "pull it anew with shuyuan pull --again"
-        )
+        went = f"{source.watermark} went back from {since} to {fetched.watermark or 'nothing'}"
+        advice = "the table was restored or replaced; pull it anew with shuyuan pull --again"
+        raise PermanentError(f"{address(source)}: {went}: {advice}")
     return fetched.rows > 0 and (fetched.watermark, fetched.edge) != (since, edge)
 
 

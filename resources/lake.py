@@ -19,6 +19,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import PROVENANCE, Resource
+from resources.failures import PermanentError
 from resources.guard import CITY, Guard
 from resources.postgres import Server
 
@@ -77,7 +78,7 @@ SCORES: Columns = {
 }
 
 
-class LakeSchemaError(Exception):
+class LakeSchemaError(PermanentError):
     """A table, or a query for it, has columns the lake cannot take."""
 
 

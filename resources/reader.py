@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from resources.failures import PermanentError
+
 Kind = Literal["csv", "json", "jsonl", "parquet", "xlsx"]
 
 BASE_SECONDS = 60.0
@@ -28,7 +30,7 @@ UNPACKED_RATIO = 100  # a table of text packs 3 to 30 times; 9 MB of a known bom
 UNPACKED_FLOOR = 100_000_000
 
 
-class ReaderError(Exception):
+class ReaderError(PermanentError):
     """The reading failed for a reason that is not the file's: disk full, file gone. Nothing was decided about it."""
 
 

@@ -199,11 +199,11 @@ DATABASE: tuple[tuple[re.Pattern[str], Callable[[Any], Meaning]], ...] = tuple(
         (r"could not translate host name|Unknown server host|Unknown MySQL server host", _fixed(UNKNOWN_HOST)),
         (r"starting up|正在启动|shutting down|正在关闭|in recovery", _fixed(Meaning("is starting or stopping", True))),
         (r"too many (clients|connections)|remaining connection slots", _fixed(Meaning("has no free connection", True))),
+        (r"permission denied|权限不够|denied to user|Access denied", _fixed(DENIED)),
+        (r"does not exist|doesn't exist|不存在|Unknown (column|database|table)", _fixed(MISSING)),
         (r"refused|Can't connect|could not connect|connection to server|No such file or directory", _fixed(NETWORK)),
         (r"server closed the connection|gone away|Lost connection|Connection reset", _fixed(NETWORK)),
         (r"timeout|timed out|deadlock|lock wait", _fixed(SILENT)),
-        (r"permission denied|权限不够|denied to user|Access denied", _fixed(DENIED)),
-        (r"does not exist|doesn't exist|不存在|Unknown (column|database|table)", _fixed(MISSING)),
     )
 )
 

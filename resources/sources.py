@@ -8,8 +8,6 @@ known_hosts, no AWS profile), what is known of a remote file, and copying one. W
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -114,9 +112,8 @@ def address(source: Source) -> str:
     return source.url.partition("?")[0] if isinstance(source, HttpSource) else source.url
 
 
-@contextmanager
-def reach(source: FileSource, vault: Vault) -> Iterator[Store]:
-    """Log in to the place and leave it at the end.
+def reach(source: FileSource, vault: Vault) -> Store:
+    """Log in to the place. It is left when the store is collected: the file systems have no other way.
 
     Raises:
         TransientError, PermanentError: it cannot be entered; says where, why and what is allowed.
@@ -129,11 +126,7 @@ def reach(source: FileSource, vault: Vault) -> Iterator[Store]:
             files = _s3(source, vault)
         else:
             files = _http(source, vault)
-    try:
-        yield Store(source, files, place)
-    finally:
-        if isinstance(source, SftpSource):
-            files._finalizer()  # sshfs has no public way to log out
+    return Store(source, files, place)
 
 
 def _sftp(source: SftpSource, vault: Vault) -> Any:
@@ -204,7 +197,8 @@ def _http(source: HttpSource, vault: Vault) -> Any:
     }
     given = source.credentials
     if given and given.password:
-        client["auth"] = aiohttp.BasicAuth(source.user or "", vault.reveal(given.password), "utf-8")
+        word = aiohttp.encode_basic_auth(source.user or "", vault.reveal(given.password), "utf-8")
+        client["headers"] = {"Authorization": word}
     elif given and given.token:
         client["headers"] = {"Authorization": f"Bearer {vault.reveal(given.token)}"}
     trust: dict[str, Any] = {}
