@@ -13,7 +13,8 @@ import stat
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -106,6 +107,25 @@ def settled(landing: Path, patience: float = PATIENCE) -> tuple[list[Arrival], i
             found = [arrival for arrival in arrivals if arrival.path not in waiting]
             return sorted(found, key=lambda a: (a.state()[1], a.path)), len(waiting)
         time.sleep(LOOK)
+
+
+def look(landing: Path, before: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """One look that does not wait: complete files, and all files, each with its state, by path below landing.
+
+    `before` is what the look before this one saw, a few seconds ago or more. A file is complete by the rules of
+    `settled`; what nobody has touched for a minute is, too.
+    """
+    complete, every = {}, {}
+    with suppress(FileNotFoundError):  # a run took a file away meanwhile, or there is no landing folder yet
+        for arrival in _arrivals(landing, ()):
+            path = f"{'/'.join(arrival.place)}/{arrival.shown}"
+            try:
+                every[path] = ":".join(map(str, arrival.state()))
+                if not _undecided(arrival) or (before.get(path) == every[path] and arrival.complete()):
+                    complete[path] = every[path]
+            except FileNotFoundError:
+                continue
+    return complete, every
 
 
 def _undecided(arrival: Arrival) -> bool:

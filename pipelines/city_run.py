@@ -5,7 +5,7 @@ A day that was left half way is made again first; nothing new means nothing is w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -13,13 +13,17 @@ from datetime import date
 import dagster as dg
 
 from assets import deliveries, feedback, passes, pulls
-from assets.graph import LAST_STEP, PASS, pool_key
+from assets.graph import LAST_STEP
+from assets.graph_pools import PASS, pool_key
 from assets.passing import Figures, Pass
 from catalog import Catalog, load_catalog
-from pipelines.definitions import RUN_LOCK, build_defs, open_city
+from pipelines.definitions import build_defs
 from pipelines.failures import RunFailedError
+from pipelines.installation import RUN_LOCK, open_city
 from pipelines.instance import DRIVER, open_instance, sweep
 from pipelines.settings import Settings
+from pipelines.watcher import Watcher
+from quality_checks import runner
 from resources import clock
 from resources.city import City
 
@@ -60,15 +64,6 @@ class RunSummary:
         return total
 
 
-@dataclass(frozen=True)
-class Watcher:
-    """Who looks on: told the plan of each day, then each step as it begins."""
-
-    plan: Callable[[date, int], None] = lambda _day, _steps: None
-    step: Callable[[str], None] = lambda _step: None
-    note: Callable[[str], None] = lambda _text: None
-
-
 def run_city(
     settings: Settings,
     *,
@@ -98,6 +93,7 @@ def run_city(
         summary.registered, summary.rejected = found.registered, found.rejected
         days = _due(city, as_of, departments)
         if days:
+            runner.prepare()
             with open_instance(settings) as instance:
                 summary.swept_runs = sweep(instance)
                 for day in days:

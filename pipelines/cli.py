@@ -188,7 +188,7 @@ def findings_export(path: Annotated[Path, typer.Argument(help="ends in .parquet,
     """Write all findings to a file; it may hold personal data and is readable by its owner alone."""
     from assets.exports import export_findings
     from pipelines.console import err
-    from pipelines.definitions import open_city
+    from pipelines.installation import open_city
     from pipelines.settings import Settings
 
     settings = Settings()
@@ -207,7 +207,7 @@ def sql(
     Tables: base.*, thematic.*, quality.*, <department>.<resource>, shuyuan.ops.*, shuyuan.ledger.*, codes.*.
     """
     from pipelines.console import emit_table
-    from pipelines.definitions import open_city
+    from pipelines.installation import open_city
     from pipelines.settings import Settings
     from resources import query as asking
 

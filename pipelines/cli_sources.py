@@ -32,7 +32,7 @@ def pull(
     from assets import pulls
     from catalog import load_catalog
     from pipelines.console import emit_json, emit_table
-    from pipelines.definitions import open_city
+    from pipelines.installation import open_city
     from pipelines.settings import Settings
 
     settings = Settings()

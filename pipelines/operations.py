@@ -17,7 +17,7 @@ from pathlib import Path
 from assets import passes
 from assets.landing import settled
 from catalog import Catalog, load_catalog
-from pipelines.definitions import RUN_LOCK, open_city
+from pipelines.installation import RUN_LOCK, open_city
 from pipelines.instance import prepare_home
 from pipelines.settings import Settings
 from quality_checks import working_days
