@@ -1,7 +1,5 @@
 """Pulls as Dagster runs them: one job and one schedule per department that has sources."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import dagster as dg
