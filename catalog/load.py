@@ -313,8 +313,8 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
     _check_rules(reader, catalog, file, resource.rules, resource.columns)
     for column in resource.key:
         reader.known(file, "key", column, resource.columns)
-        if column in resource.columns and not resource.columns[column].required:
-            reader.report(file, f"columns.{column}.required", False, "must be true: it is part of the key")
+    if not any(resource.columns[column].required for column in resource.key if column in resource.columns):
+        reader.report(file, "key", list(resource.key), "at least one of its columns must have required: true")
     for name in resource.columns:
         if name.startswith("_"):
             reader.report(file, f"columns.{name}", name, "must not begin with _ (kept for provenance)")
