@@ -46,6 +46,12 @@ REACHED = """
 LAST = """
     select department || '.' || resource, max(pulled_at) from ops.pulls where outcome = 'pulled' group by 1
 """
+FAILING = """
+    select message from (
+        select distinct on (department, resource) outcome, message from ops.pulls
+        order by department, resource, pull_id desc
+    ) last where outcome = 'failed' order by 1
+"""
 INSERT = """
     insert into ops.pulls (department, resource, name, version, watermark, bytes, rows, sha256, delivery_file, outcome,
                            transient, message, pulled_at)
@@ -91,6 +97,13 @@ def due(city: City, today: date) -> list[Resource]:
         cursor.execute(LAST)
         last = {name: when.astimezone(clock.ZONE).date() for name, when in cursor.fetchall()}
     return [one for one in sourced if last.get(one.id, date.min) < period(one.cycle, today)]
+
+
+def failing(city: City) -> list[str]:
+    """Why each source failed whose last pull did."""
+    with city.server.session() as cursor:
+        cursor.execute(FAILING)
+        return [message for (message,) in cursor.fetchall()]
 
 
 def period(cycle: Cycle, day: date) -> date:

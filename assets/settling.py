@@ -13,6 +13,8 @@ from inspect import isgeneratorfunction
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import dagster as dg
+import duckdb
+import psycopg2
 
 from assets.passing import Pass
 from resources.failures import PermanentError, TransientError
@@ -67,7 +69,14 @@ def settle(context: dg.AssetExecutionContext | dg.OpExecutionContext, error: Exc
 def may_retry(context: dg.AssetExecutionContext | dg.OpExecutionContext, error: Exception) -> bool:
     """Whether the failure may pass, attempts are left, and the run can open the city anew."""
     current: Pass = context.resources.city_pass
-    return isinstance(error, TransientError) and current.reopen is not None and context.retry_number < RETRIES
+    return current.reopen is not None and context.retry_number < RETRIES and _transient(error, current)
+
+
+def _transient(error: Exception, current: Pass) -> bool:
+    """By its class; an error of a driver is when PostgreSQL went away under it."""
+    if isinstance(error, duckdb.Error | psycopg2.Error):
+        return not current.city.server.answers()
+    return isinstance(error, TransientError)
 
 
 def reason_of(error: Exception) -> str:

@@ -13,7 +13,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets.landing import look
 
-SECONDS = 10  # between two ticks: a file is whole at its second look, so a run begins within 30 s
+SECONDS = 5  # between two ticks: a file is whole at its second look, so a run begins within 30 s, on a busy machine too
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """What Dagster makes of a pass that goes wrong: one department stops no other, only what may heal is tried again."""
 
+import os
+import signal
 import subprocess
 import sys
 from datetime import date
@@ -10,12 +12,13 @@ import pytest
 from conftest import SMALL_CATALOGUE
 from source_servers import web_server
 
-from assets import deliveries, passes, settling
+from assets import deliveries, passes, pools, settling
 from assets.passing import Pass
 from catalog import load_catalog
 from pipelines.city_run import run_city
 from pipelines.definitions import build_defs
 from pipelines.settings import Settings
+from resources.city import City
 from resources.failures import PermanentError, TransientError
 
 MARRIAGES = "id_number,name,marital_status,registered_on\n"
@@ -227,6 +230,25 @@ def test_a_permanent_failure_is_made_once(monkeypatch, error):
 def test_a_run_that_cannot_open_the_city_anew_tries_nothing_again(monkeypatch):
     tries = Tries(monkeypatch, TransientError("network"), reopens=False)
     assert (tries.success, tries.made) == (False, 1)
+
+
+def test_a_run_whose_postgresql_is_killed_goes_on_when_it_is_up_again(small_city, settings, monkeypatch):
+    monkeypatch.setattr(settling, "WAIT_SECONDS", 0)
+    marriages(small_city, 2, "341502199003071235,张三,20,2026-10-01")
+    real, killed = pools.load, []
+
+    def load(city, *given: object, **named: object):
+        if not killed:
+            killed.append(int((city.home.postgres / "data" / "postmaster.pid").read_text().splitlines()[0]))
+            os.kill(killed[0], signal.SIGKILL)
+        return real(city, *given, **named)
+
+    monkeypatch.setattr(pools, "load", load)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = build_defs(settings).resolve_job_def("department_civil_affairs").execute_in_process(instance=instance)
+    assert result.success
+    with City.open(settings.home, small_city.catalog) as city:
+        assert names(city, "civil_affairs.marriage_registration") == ["张三"]
 
 
 @pytest.fixture
