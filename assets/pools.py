@@ -22,13 +22,13 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from assets.conform import Source
-from assets.landing import kind_of
 from catalog.models import Resource
 from resources.city import City
 from resources.failures import PermanentError
 from resources.home import scratch
 from resources.lake import literal, quoted
-from resources.reader import Job, Reader, Reading, Reason
+from resources.landed import kind_of, packing_of
+from resources.reader import Job, Limits, Reader, Reading, Reason
 
 BATCH_ROWS = 500_000  # records of one lake transaction, unless a single delivery holds more
 
@@ -164,7 +164,7 @@ def load(
             if only is None or one.resource.name in only
         ]
         batch = _Batch()
-        with _read_ahead(deliveries, folder) as readings:
+        with _read_ahead(deliveries, folder, city.limits) as readings:
             for one in readings:
                 if not batch.takes(one):
                     results += _settle(city, cursor, department, batch, author)
@@ -186,7 +186,7 @@ def rebuild(city: City, resource: Resource, *, author: str, quarantine: bool = F
     ):
         taken = _deliveries(city, cursor, resource.department, TAKEN, (resource.department, resource.name))
         last_full = max((i for i, one in enumerate(taken) if one.mode == "full" and not quarantine), default=0)
-        with _read_ahead(taken[last_full:], folder) as readings:
+        with _read_ahead(taken[last_full:], folder, city.limits) as readings:
             staged = list(readings)
 
         def work(con: DuckDBPyConnection) -> list[PoolResult]:
@@ -222,14 +222,14 @@ def _reader() -> Reader:
 
 
 @contextmanager
-def _read_ahead(deliveries: Sequence[_Delivery], folder: Path) -> Iterator[Iterator[_Staged]]:
+def _read_ahead(deliveries: Sequence[_Delivery], folder: Path, limits: Limits) -> Iterator[Iterator[_Staged]]:
     """Readings in the order given, the next one under way while the caller works on the last."""
     reader = _reader()
 
     def read(one: _Delivery) -> _Staged:
         place = folder / one.delivery_id
         place.mkdir()
-        return _Staged(one, reader.read(_job(one, place)), place)
+        return _Staged(one, reader.read(_job(one, place, limits)), place)
 
     ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
     try:
@@ -238,18 +238,19 @@ def _read_ahead(deliveries: Sequence[_Delivery], folder: Path) -> Iterator[Itera
         ahead.shutdown(cancel_futures=True)
 
 
-def _job(one: _Delivery, folder: Path) -> Job:
-    kind = kind_of(one.path.name)
-    assert kind is not None  # noqa: S101  # else it was rejected at registration
+def _job(one: _Delivery, folder: Path, limits: Limits) -> Job:
+    layout = one.resource.layout
     return Job(
         path=one.path,
         name=one.file_name,
-        kind=kind,
-        packed=one.path.suffix == ".gz",
+        kind=(layout.kind if layout else None) or kind_of(one.path.name),
+        packing=packing_of(one.path.name),
         columns={name: (name, column.title) for name, column in one.resource.columns.items()},
         ignore=one.resource.ignore,
         folder=folder,
         sha256=one.sha256,
+        layout=layout.model_dump(exclude_none=True) if layout else {},
+        limits=limits,
     )
 
 
@@ -353,14 +354,16 @@ def _quarantine(con: DuckDBPyConnection, one: _Staged) -> int:
     left_out = []
     if _number(con, "select count(*) from _repeated"):
         left_out.append(
-            f"select {stamp}, _row as row_number, _record_key as record_key, 'duplicate_key' as reason_code, "
+            f"select {stamp}, _row as row_number, null::bigint as line, _record_key as record_key, "
+            f"'duplicate_key' as reason_code, "
             f"{place} || _row || ': its key stands ' || copies || ' times; the last, record ' || last || ', was taken' "
             f"as reason, {source.content} as content "
             f"from ({source.raw}) join _repeated using (_record_key) where _row <> last"
         )
     if _number(con, "select count(*) from _newer"):
         left_out.append(
-            f"select {stamp}, _row as row_number, _record_key as record_key, 'superseded' as reason_code, "
+            f"select {stamp}, _row as row_number, null::bigint as line, _record_key as record_key, "
+            f"'superseded' as reason_code, "
             f"{place} || _row || ': the pool holds a later statement of this record' as reason, "
             f"{source.content} as content "
             f"from ({source.raw}) join _newer using (_record_key) left join _repeated r using (_record_key) "
@@ -368,7 +371,7 @@ def _quarantine(con: DuckDBPyConnection, one: _Staged) -> int:
         )
     if one.reading.bad_file:
         left_out.append(
-            f"select {stamp}, row_number, null::varchar as record_key, reason_code, reason, content "
+            f"select {stamp}, row_number, line, null::varchar as record_key, reason_code, reason, content "
             f"from read_parquet({literal(str(one.reading.bad_file))})"
         )
     return sum(_number(con, f"insert into {one.quarantine} by name {query}") for query in left_out)

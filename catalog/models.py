@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from catalog.frozen import Frozen
+from catalog.layout import Layout
 from catalog.sources import Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
@@ -286,8 +287,18 @@ class Resource(Frozen):
     source: Source | None = None  # where it is fetched from; none: it is delivered into landing
     columns: dict[Name, Column] = Field(min_length=1)
     ignore: tuple[Text, ...] = ()  # delivered columns known and left out on purpose
+    layout: Layout | None = None  # how its files are laid out; what is not said is detected
     supplies: dict[Name, Sql] = Field(default_factory=dict)  # library attribute -> column or expression
     rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _layout_columns(self) -> Resource:
+        named = [*self.layout.fields, self.layout.geometry] if self.layout else []
+        if unknown := [name for name in named if name and name not in self.columns]:
+            raise ValueError(
+                f"layout speaks of {', '.join(unknown)}; allowed are its columns: {', '.join(self.columns)}"
+            )
+        return self
 
     @property
     def id(self) -> str:

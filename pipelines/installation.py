@@ -24,6 +24,7 @@ def open_city(settings: Settings, catalog: Catalog, *, read_only: bool = False) 
         prelude=macros.SQL,
         memory_limit=settings.memory_limit,
         threads=settings.threads,
+        limits=settings.limits,
         read_only=read_only,
     ) as city:
         if not read_only:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from resources.reader import Limits
 from resources.secrets import Vault
 
 
@@ -17,7 +18,8 @@ class Settings(BaseSettings):
 
     `home` holds landing files, lake, archive, outbox and reports; `catalog` the YAML; `postgres_url` an external
     server (`postgresql+psycopg2://…`), by default one is embedded under the home; `secrets` files with the secrets of
-    departments' sources, by default `secrets` below the home.
+    departments' sources, by default `secrets` below the home. `file_*` is what reading one delivered file may take:
+    seconds (and more for each megabyte), memory, times its size when it is unpacked.
     """
 
     model_config = SettingsConfigDict(env_prefix="SHUYUAN_", frozen=True, extra="ignore")
@@ -28,6 +30,14 @@ class Settings(BaseSettings):
     secrets: Path | None = None
     memory_limit: str = Field(default="3GB", pattern=r"^\d+(\.\d+)?(MB|GB)$")
     threads: int | None = Field(default=None, ge=1)
+    file_seconds: float = Field(default=Limits.seconds, gt=0)
+    file_memory_mb: int = Field(default=Limits.memory_mb, ge=512)
+    file_unpacked_ratio: int = Field(default=Limits.unpacked_ratio, ge=1)
+
+    @property
+    def limits(self) -> Limits:
+        """What reading one delivered file may take."""
+        return Limits(self.file_seconds, self.file_memory_mb, self.file_unpacked_ratio)
 
     def model_post_init(self, _context: Any) -> None:
         object.__setattr__(self, "home", self.home.absolute())

@@ -30,6 +30,7 @@ QUARANTINE: Columns = {
     "delivery_id": "VARCHAR",
     "resource": "VARCHAR",
     "row_number": "BIGINT",
+    "line": "BIGINT",
     "record_key": "VARCHAR",
     "reason_code": "VARCHAR",
     "reason": "VARCHAR",
