@@ -120,7 +120,8 @@ def _tell(summary: RunSummary) -> None:
         ("deliveries", f"{total.deliveries:,} taken in, {summary.rejected + total.rejected:,} rejected"),
         (
             "rows in",
-            f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined",
+            f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined"
+            + (f" + {total.rows_removed:,} removed" if total.rows_removed else ""),
         ),
         ("findings", f"{total.findings_new:,} new, {total.findings_open:,} open"),
         ("orders", f"{total.orders_opened:,} opened, {total.orders_closed:,} closed, {total.orders_open:,} open"),

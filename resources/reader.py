@@ -45,7 +45,8 @@ class Job:
     """One file to read.
 
     `name` is the file's name as its sender knows it, `columns` maps each declared column to the headers it may have,
-    `ignore` names delivered columns left out on purpose, `folder` is a fresh folder for everything the child writes.
+    `optional` names those that may be missing, `ignore` delivered columns left out on purpose, `folder` is a fresh
+    folder for everything the child writes.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Job:
     ignore: tuple[str, ...]
     folder: Path
     sha256: str
+    optional: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:

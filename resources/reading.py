@@ -51,6 +51,7 @@ class Work:
     ignore: list[str]
     folder: Path
     unpacked_limit: int
+    optional: list[str] = field(default_factory=list)
     reasons: list[dict[str, str]] = field(default_factory=list)
     bad_rows: int = 0
     numbered: bool = False
@@ -85,6 +86,7 @@ class Work:
         """
         names = [text.strip(BLANK) for text in header]
         found = {column: [i for i, n in enumerate(names) if n in wanted] for column, wanted in self.columns.items()}
+        found = {column: at for column, at in found.items() if at or column not in self.optional}
         if missing := [column for column, at in found.items() if not at]:
             # Where hardly a declared name stands, the first line is a record: its values belong in no message.
             a_record = 2 * len(missing) > len(found)

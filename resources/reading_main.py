@@ -24,7 +24,7 @@ from resources.reading_formats import FORMATS
 def read_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str, Any]:
     """One job's answer; everything it writes is in its folder."""
     folder = Path(job["folder"])
-    work = Work(con, job["name"], job["columns"], job["ignore"], folder, job["unpacked_limit"])
+    work = Work(con, job["name"], job["columns"], job["ignore"], folder, job["unpacked_limit"], job["optional"])
     try:
         path = unpack(work, Path(job["path"])) if job["packed"] else Path(job["path"])
         if not path.stat().st_size:
