@@ -14,7 +14,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-from assets.spellings import converted, plain, tried
+from assets.spellings import converted, parted, plain, reckoned, tried
 from catalog.models import Column, ColumnType, Resource
 from quality_checks.macros import BLANK, is_missing
 from resources.lake import literal, quoted
@@ -88,19 +88,22 @@ class Source:
         kinds = [(i, column) for i, (_, column) in columns if column.logical_type is not ColumnType.text]
         cast = "".join(f", {tried(column, f'k{i}')} as t{i}" for i, column in kinds)
         own = "".join(f", {plain(column, f't{i}', f'k{i}')} as p{i}" for i, column in kinds)
+        units = [(i, column) for i, column in kinds if column.unit]
+        parts = "".join(f", case when p{i} is null then {parted(c, f'k{i}')} end as m{i}" for i, c in units)
+        numbers = "".join(f", {reckoned(c, f'm{i}')} as x{i}" for i, c in units)
         values = ", ".join(f"{self._value(i, column)} as {quoted(name)}" for i, (name, column) in columns)
         names = ", ".join(map(quoted, self.resource.columns))
         return (
             f"select {names}, _record_key, {literal(self.delivery_id)} as _delivery_id, _row, "
             f"date '{self.as_of}' as _as_of, _raw, hash({names}, _raw::varchar) as _hash "
             f"from (select *, {self._kept} as _raw from (select *, {values} from "
-            f"(select *{own} from (select *{cast} from ({self.raw})))))"
+            f"(select *{numbers} from (select *{parts} from (select *{own} from (select *{cast} from ({self.raw})))))))"
         )
 
     def _value(self, number: int, column: Column) -> str:
         if column.logical_type is ColumnType.text:
             return f"k{number}"
-        return f"coalesce(p{number}, {converted(column, f'k{number}', spreadsheet=self.spreadsheet)})"
+        return f"coalesce(p{number}, {converted(column, f'k{number}', f'x{number}', spreadsheet=self.spreadsheet)})"
 
     @property
     def _kept(self) -> str:

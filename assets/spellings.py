@@ -68,9 +68,12 @@ def plain(column: Column, tried_value: str, raw: str) -> str:
     return f"case when {tried_value}::varchar = {raw} then {tried_value} end"
 
 
-def converted(column: Column, raw: str, *, spreadsheet: bool) -> str:
-    """SQL for the value of a text in any other accepted spelling; `spreadsheet`: day numbers may stand for dates."""
-    text = f"trim(translate({raw}, {literal(WIDE)}, {literal(NARROW)}), {BLANK})"
+def converted(column: Column, raw: str, number: str, *, spreadsheet: bool) -> str:
+    """SQL for the value of a text in any other accepted spelling; `spreadsheet`: day numbers may stand for dates.
+
+    `number` is what `reckoned` made of it where a unit is declared: it is taken when the column can hold it exactly.
+    """
+    text = _narrow(raw)
     match column.logical_type:
         case ColumnType.text:
             return raw
@@ -79,9 +82,15 @@ def converted(column: Column, raw: str, *, spreadsheet: bool) -> str:
         case ColumnType.date | ColumnType.timestamp:
             return _moment(column, text, excel=spreadsheet or column.excel_dates)
         case _ if column.unit:
-            return _measured(column, text, column.unit)
+            scale = column.scale if column.logical_type is ColumnType.decimal else 0
+            return f"case when round({number}, {scale}) = {number} then try_cast({number} as {column.sql_type}) end"
         case _:
             return f"try_cast(replace({_only(text, _number(column))}, ',', '') as {column.sql_type})"
+
+
+def _narrow(raw: str) -> str:
+    """Full-width digits and signs as plain ones, without outer blanks."""
+    return f"trim(translate({raw}, {literal(WIDE)}, {literal(NARROW)}), {BLANK})"
 
 
 def _only(text: str, pattern: str) -> str:
@@ -110,21 +119,22 @@ def _number(column: Column) -> str:
     return rf"[+-]?(?:{WHOLE}(?:\.\d{{0,{column.scale}}}0*)?|\.\d{{1,{max(column.scale, 1)}}}0*)"
 
 
-def _measured(column: Column, text: str, unit: str) -> str:
-    """The number in the column's unit, whether the text names its unit or not; NULL when the column cannot hold it."""
-    many, base = unit_parts(unit)
+def parted(column: Column, raw: str) -> str:
+    """SQL for a number and the unit written with it, as a struct of texts; a step before `reckoned`."""
+    _, base = unit_parts(column.unit or "")
     before = "|".join(sorted(filter(None, MULTIPLES), key=len, reverse=True))
-    pattern = literal(rf"^([+-]?(?:{WHOLE}(?:\.\d{{0,8}}0*)?|\.\d{{1,8}}0*)) ?({before})?({re.escape(base)})?$")
-    number, prefix, named = (f"regexp_extract({text}, {pattern}, {group})" for group in (1, 2, 3))
-    bare = unit_parts(column.delivered_unit or unit)[0]
+    pattern = rf"^([+-]?(?:{WHOLE}(?:\.\d{{0,8}}0*)?|\.\d{{1,8}}0*)) ?({before})?({re.escape(base)})?$"
+    return f"regexp_extract({_narrow(raw)}, {literal(pattern)}, ['number', 'multiple', 'unit'])"
+
+
+def reckoned(column: Column, parts: str) -> str:
+    """SQL for the number of `parted` in the column's own unit, exact; a step before `converted`."""
+    many, _ = unit_parts(column.unit or "")
+    bare, _ = unit_parts(column.delivered_unit or column.unit or "")
     factors = " ".join(f"when {literal(word)} then {_share(times, many)}" for word, times in MULTIPLES.items() if word)
-    factor = (
-        f"case {prefix} {factors} else case when {named} = '' then {_share(bare, many)} else {_share(1, many)} end end"
-    )
-    value = f"try(try_cast(replace({number}, ',', '') as decimal(26,8)) * {factor})"
-    scale = column.scale if column.logical_type is ColumnType.decimal else 0
-    held = f"case when round(x, {scale}) = x then try_cast(x as {column.sql_type}) end"
-    return f"list_transform([{value}], lambda x: {held})[1]"
+    alone = f"case when {parts}.unit = '' then {_share(bare, many)} else {_share(1, many)} end"
+    number = f"try_cast(replace({parts}.number, ',', '') as decimal(22,8))"  # 14 + 8 digits: no product overflows
+    return f"{number} * case {parts}.multiple {factors} else {alone} end"
 
 
 def _share(times: int, many: int) -> str:
