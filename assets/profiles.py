@@ -27,8 +27,8 @@ class ColumnProfile:
     """One column of one delivery. Counts are records pooled.
 
     `distinct_values` is an estimate, good to some percent. `converted` were written otherwise than their value,
-    `unparsed` were not of their type. `lowest` and `highest` are null for text and for personal columns;
-    `top_lengths` are the commonest of a sample, as {characters: share}.
+    `unparsed` were not of their type. `lowest` and `highest` are null for text and for personal columns. Lengths, in
+    characters, are those of a sample of every n-th record; `top_lengths` are the commonest, as {characters: share}.
     """
 
     column_name: str
@@ -54,27 +54,35 @@ def profile(
     assert row is not None  # noqa: S101  # an aggregate
     rows, values = row[0], row[1:]
     raw = _raw_counts(con, resource, columns, relation)
-    lengths = _top_lengths(con, columns, relation, rows)
+    lengths = _lengths(con, columns, relation, rows)
     found = []
     for number, name in enumerate(columns):
-        there, distinct, lowest, highest, shortest, longest = values[6 * number : 6 * number + 6]
-        converted, unparsed = raw.get(name, (0, 0))
+        there, distinct, lowest, highest = values[4 * number : 4 * number + 4]
+        counted = lengths.get(name) or {}
+        total = sum(counted.values())
+        top = sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:TOP]
         found.append(
             ColumnProfile(
-                name, rows, rows - there, min(distinct, there), converted, unparsed, lowest, highest, shortest, longest,
-                lengths.get(name, {}),
+                name,
+                rows,
+                rows - there,
+                min(distinct, there),
+                *raw.get(name, (0, 0)),
+                lowest,
+                highest,
+                min(counted, default=None),
+                max(counted, default=None),
+                {str(length): round(count / total, 4) for length, count in top},
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 
 def _figures(name: str, column: Column) -> str:
     value = quoted(name)
-    text = column.logical_type is ColumnType.text
-    shown = not text and column.level in OPEN
+    shown = column.logical_type is not ColumnType.text and column.level in OPEN
     ends = f"min({value})::varchar, max({value})::varchar" if shown else "null, null"
-    lengths = f"min(length({value})), max(length({value}))" if text else "null, null"
-    return f"count({value}), approx_count_distinct({value}), {ends}, {lengths}"
+    return f"count({value}), approx_count_distinct({value}), {ends}"
 
 
 def _raw_counts(
@@ -92,22 +100,18 @@ def _raw_counts(
     return {name: (row[2 * n], row[2 * n + 1]) for n, name in enumerate(columns)}
 
 
-def _top_lengths(
+def _lengths(
     con: DuckDBPyConnection, columns: dict[str, Column], relation: str, rows: int
-) -> dict[str, dict[str, float]]:
-    """Per text column the commonest numbers of characters, of every n-th record."""
+) -> dict[str, dict[int, int]]:
+    """Per text column how many records of the sample have how many characters."""
     texts = [name for name, column in columns.items() if column.logical_type is ColumnType.text]
     if not texts or not rows:
         return {}
     step = max(1, rows // SAMPLE)
+    sample = f"from {relation}" if step == 1 else f"from {relation} where _row % {step} = 0"
     counted = ", ".join(f"histogram(length({quoted(name)}))" for name in texts)
-    row: Any = con.execute(f"select {counted} from {relation} where _row % {step} = 0 or {step} = 1").fetchone()
-    found = {}
-    for name, lengths in zip(texts, row, strict=True):
-        total = sum(lengths.values()) if lengths else 0
-        top = sorted((lengths or {}).items(), key=lambda item: (-item[1], item[0]))[:TOP]
-        found[name] = {str(length): round(count / total, 4) for length, count in top}
-    return found
+    row: Any = con.execute(f"select {counted} {sample}").fetchone()
+    return dict(zip(texts, row, strict=True))
 
 
 def as_rows(delivery_id: str, profiles: tuple[ColumnProfile, ...]) -> list[dict[str, Any]]:

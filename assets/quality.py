@@ -17,6 +17,7 @@ from typing import Any
 
 from catalog.models import Resource, Rule, ThematicTable
 from quality_checks import findings, punctuality
+from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.results import RuleResult
 from quality_checks.rules import lookup_rules, pool_rules
 from quality_checks.runner import error_result, validate
@@ -83,6 +84,11 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
     results = [judgement.result for judgement in judged]
     _merge(city, results, as_of, author)
     return results
+
+
+def due_deliveries(city: City, as_of: date) -> list[Due]:
+    """Which deliveries are missing or expected next on `as_of`, the latest first."""
+    return due_calendar(city.catalog.resources.values(), punctuality.read_deliveries(city.con, as_of), as_of)
 
 
 def _check_departments(

@@ -18,6 +18,7 @@ import typer
 
 from catalog import CatalogError, load_catalog
 from pipelines.cli_corrections import feedback_app, orders_app
+from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
 
@@ -37,6 +38,7 @@ catalog_app = typer.Typer(no_args_is_help=True, help="The catalogue: what exists
 findings_app = typer.Typer(no_args_is_help=True, help="Every rule violated by every record.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(findings_app, name="findings")
+app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
 app.add_typer(operations_app)
