@@ -19,7 +19,7 @@ from catalog.models import Column, ColumnType, Resource
 from quality_checks.macros import BLANK, is_missing
 from resources.lake import literal, quoted
 
-CHANGE = "_change"  # the staged column that says insert, update or delete
+CHANGE = "_change"  # in our queries, what a change stream says happened to the record
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Source:
         names = list(self.resource.columns)
         there = set(self.columns)
         texts = [f"{_unless_blank(quoted(name)) if name in there else 'null'} as r{i}" for i, name in enumerate(names)]
-        change = [f"trim({quoted(CHANGE)}, {BLANK}) as {CHANGE}"] if self.mode == "changes" else []
+        told = self.resource.change_column if self.mode == "changes" else None
+        change = [f"trim({quoted(told.column)}, {BLANK}) as {CHANGE}"] if told else []
         number = "_row" if self.numbered else "file_row_number + 1"
         rows = f"select {number} as _row, {', '.join([*texts, *change])} from {self._file}"
         stated = [f"{self._stated(name, i)} as k{i}" for i, name in enumerate(names)]

@@ -21,7 +21,6 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from assets import register
-from assets.conform import CHANGE
 from assets.landing import kind_of
 from assets.pooling import Delivery, PoolResult, Staged, judge, put_all
 from catalog.models import Resource
@@ -178,7 +177,7 @@ def _job(one: Delivery, folder: Path) -> Job:
     ignore = one.resource.ignore
     if told := one.resource.change_column:
         if one.mode == "changes":
-            headers[CHANGE] = (told.column,)
+            headers[told.column] = (told.column,)
         else:
             ignore = (*ignore, told.column)
     return Job(

@@ -96,7 +96,7 @@ class FindingCount:
 
 @dataclass(frozen=True, slots=True)
 class FeedFinding:
-    """One open finding about a feed as a whole: `kind` is late, rows, volume, structure, columns, quarantine or drift."""
+    """One open finding about a feed as a whole: `kind` is late, rows, volume, … as in `quality_checks.punctuality`."""
 
     department: str
     resource: str

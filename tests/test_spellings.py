@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # tables of cases
 """Spellings: what each type takes, what it keeps beside the value, what it refuses; never a guess."""
 
 from __future__ import annotations
