@@ -29,7 +29,7 @@ CASES = {
             ("late", "2026-11-09", "2026-11-09", 2), ("late", "2026-11-10", "2026-11-10", 1),
         ],
     ),
-    "in time, over a weekend": (Cycle.daily, DAILY[:2], date(2026, 11, 4), [("expected", "2026-11-04", "2026-11-04", 0)]),
+    "in time": (Cycle.daily, DAILY[:2], date(2026, 11, 4), [("expected", "2026-11-04", "2026-11-04", 0)]),
     "a day late is no gap": (
         Cycle.weekly, [date(2026, 11, 2), date(2026, 11, 10)], date(2026, 11, 12),
         [("expected", "2026-11-17", "2026-11-17", 0)],

@@ -28,9 +28,18 @@ from catalog.load import load_catalog
 from resources.city import City
 with City.open(Path(sys.argv[1]), load_catalog(Path({str(CATALOGUE)!r}))) as city:
     city.lake.apply_catalog()
-    deliveries.register(city)
-    for name in city.catalog.departments:
-        pools.load(city, name, date(2026, 11, 30), author="test")
+    for wave in (1, 2):
+        for manifest in Path(sys.argv[1]).glob(f"wave{{wave}}/*/*/*.json"):
+            to = city.home.landing.joinpath(*manifest.parts[-3:])
+            to.parent.mkdir(parents=True, exist_ok=True)
+            file = manifest.with_name(manifest.name.removesuffix(".manifest.json"))
+            if file.exists():
+                to.write_text(manifest.read_text())
+                file.rename(to.with_name(file.name))
+            manifest.unlink()
+        deliveries.register(city)
+        for name in city.catalog.departments:
+            pools.load(city, name, date(2026, 11, 30), author="test")
 """
 COLUMNS = {
     "public_security/resident_registration": "id_number,name,sex,birth_date,marital_status,household_size",
@@ -55,11 +64,12 @@ def put_forty(home) -> None:
         ]
         if number % 5 == 0:
             body.append("1,2")
-        folder = home / "landing" / place
+        day = number // 3 % 9
+        folder = home / f"wave{1 + (day % 4 == 1)}" / place  # the second wave comes late
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number}.csv").write_text("\n".join([header, *body, ""]))
         manifest = {
-            "as_of": str(date(2026, 11, 2) + timedelta(days=number // 3 % 9)),
+            "as_of": str(date(2026, 11, 2) + timedelta(days=day)),
             "rows": len(body) + (number % 11 == 7),
         }
         if number % 4:
