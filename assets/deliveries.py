@@ -21,10 +21,12 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, ValidationError
 
 from assets.landing import PATIENCE, Arrival, settled
+from catalog.frozen import Frozen
 from catalog.load import Catalog
-from catalog.models import Frozen, Mode
+from catalog.models import Mode
 from resources import clock
 from resources.city import City
+from resources.landed import ALLOWED
 from resources.reader import Reason
 
 MANIFEST_LIMIT = 64_000  # bytes
@@ -266,9 +268,10 @@ def _misplaced(catalog: Catalog, arrival: Arrival) -> Iterable[Reason]:
         allowed = _some(resource.name for resource in catalog.of_department(place[0]))
         message = f"folder {place[1]} is no resource of {place[0]}; allowed: {allowed}"
         yield _reason(arrival, "unknown_resource", message)
-    if arrival.ordinary and arrival.kind is None:
-        allowed = "csv, xlsx, json, jsonl, parquet, each also .gz"
-        yield _reason(arrival, "extension", f"file name ends in {arrival.path.suffix or 'nothing'}; allowed: {allowed}")
+    declared = catalog.resources.get(".".join(place))
+    known = arrival.kind or arrival.packing == "zip" or (declared and declared.layout and declared.layout.kind)
+    if arrival.ordinary and not known:
+        yield _reason(arrival, "extension", f"file name ends in {arrival.path.suffix or 'nothing'}; allowed: {ALLOWED}")
 
 
 def _read_manifest(arrival: Arrival) -> tuple[Manifest, list[Reason]]:

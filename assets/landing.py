@@ -13,16 +13,16 @@ import stat
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
+from catalog.layout import Kind
 from resources import clock
-from resources.reader import Kind
+from resources.landed import Packing, kind_of, packing_of, suffix_of
 
 MANIFEST = ".manifest.json"
-KINDS: tuple[Kind, ...] = get_args(Kind)
 FRESH = 60.0  # seconds since the last write
 PATIENCE = 10.0  # seconds a fresh and incomplete file is watched
 LOOK = 1.0  # seconds between two looks
@@ -44,18 +44,18 @@ class Arrival:
         return os.fsencode(self.path.name).decode("utf-8", "backslashreplace")
 
     @property
-    def packed(self) -> bool:
-        return self.path.name.lower().endswith(".gz")
+    def packing(self) -> Packing:
+        return packing_of(self.path.name)
 
     @property
     def kind(self) -> Kind | None:
-        """The format its name states, if it is one we read."""
+        """The format its name states, if it is one we read; inside a zip it may be anything."""
         return kind_of(self.path.name)
 
     @property
     def suffix(self) -> str:
-        """What the archived file's name ends in: `.csv.gz`; nothing when the format is unknown."""
-        return f".{self.kind}{'.gz' if self.packed else ''}" if self.kind else ""
+        """What the archived file's name ends in: `.csv.gz`."""
+        return suffix_of(self.path.name)
 
     def state(self) -> tuple[int, int]:
         """What a second look compares: bytes and time of the last write (ns)."""
@@ -66,21 +66,15 @@ class Arrival:
         """Whether the format's end is there."""
         if not self.path.stat().st_size:
             return False
-        if self.kind is None:
-            return True
-        if self.packed:
+        if self.packing == "gz":
             return _gzip_ends(self.path)
-        if self.kind == "xlsx":
+        if self.packing == "zip" or self.kind == "xlsx":
             return zipfile.is_zipfile(self.path)
-        ends = {"parquet": (b"PAR1",), "json": (b"]", b"}")}.get(self.kind, (b"\n", b"\r"))
+        if self.kind is None or self.kind == "xls":
+            return True
+        ends = {"parquet": (b"PAR1",), "json": (b"]", b"}"), "geojson": (b"}",)}.get(self.kind, (b"\n", b"\r"))
         end = _last_bytes(self.path, 64)
-        return (end.rstrip() if self.kind == "json" else end).endswith(ends)
-
-
-def kind_of(name: str) -> Kind | None:
-    """The format a file name states, `.gz` aside."""
-    ending = name.lower().removesuffix(".gz").rpartition(".")[2]
-    return next((kind for kind in KINDS if kind == ending), None)
+        return (end.rstrip() if self.kind in {"json", "geojson"} else end).rstrip(b"\x00").endswith(ends)
 
 
 def settled(landing: Path, patience: float = PATIENCE) -> tuple[list[Arrival], int]:
@@ -108,6 +102,25 @@ def settled(landing: Path, patience: float = PATIENCE) -> tuple[list[Arrival], i
         time.sleep(LOOK)
 
 
+def look(landing: Path, before: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """One look that does not wait: complete files, and all files, each with its state, by path below landing.
+
+    `before` is what the look before this one saw, a few seconds ago or more. A file is complete by the rules of
+    `settled`; what nobody has touched for a minute is, too.
+    """
+    complete, every = {}, {}
+    with suppress(FileNotFoundError):  # a run took a file away meanwhile, or there is no landing folder yet
+        for arrival in _arrivals(landing, ()):
+            path = f"{'/'.join(arrival.place)}/{arrival.shown}"
+            try:
+                every[path] = ":".join(map(str, arrival.state()))
+                if not _undecided(arrival) or (before.get(path) == every[path] and arrival.complete()):
+                    complete[path] = every[path]
+            except FileNotFoundError:
+                continue
+    return complete, every
+
+
 def _undecided(arrival: Arrival) -> bool:
     age = clock.now().timestamp() - arrival.state()[1] / 1e9
     return arrival.manifest is None and arrival.ordinary and age < FRESH
@@ -122,14 +135,14 @@ def _arrivals(folder: Path, place: tuple[str, ...]) -> Iterator[Arrival]:
             if len(place) != 1 or name != "feedback":
                 yield from _arrivals(Path(entry.path), (*place, name))
         elif not (name.startswith(".") or name.endswith((".part", MANIFEST))):
-            beside = next((c for c in _manifest_names(name) if c in named), None)
+            beside = next((c for c in manifest_names(name) if c in named), None)
             ordinary = stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
             yield Arrival(Path(entry.path), place, folder / beside if beside else None, ordinary)
 
 
-def _manifest_names(name: str) -> Sequence[str]:
+def manifest_names(name: str) -> Sequence[str]:
     """`a.csv.gz` may be described by `a.csv.gz.manifest.json`, `a.csv.manifest.json` or `a.manifest.json`."""
-    unpacked = name.removesuffix(".gz")
+    unpacked = name.removesuffix(".gz").removesuffix(".zip")
     return [f"{base}{MANIFEST}" for base in (name, unpacked, unpacked.rpartition(".")[0])]
 
 

@@ -49,3 +49,6 @@ class Pass:
     author: str
     progress: Callable[[str], None] = _silent
     figures: Figures = field(default_factory=Figures)
+    failures: list[str] = field(default_factory=list)  # departments that could not be loaded, and why
+    whole: bool = True  # whether the libraries and what follows are part of it
+    reopen: Callable[[], None] | None = None  # opens the city anew, after PostgreSQL died

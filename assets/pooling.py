@@ -21,13 +21,14 @@ from duckdb import DuckDBPyConnection
 from assets.conform import CHANGE, Source
 from assets.profiles import ColumnProfile, profile
 from catalog.models import Resource
+from resources.failures import PermanentError
 from resources.lake import literal, quoted
 from resources.reader import Reading, Reason
 
 State = Literal["pooled", "superseded", "rejected"]
 
 
-class LostRecordsError(Exception):
+class LostRecordsError(PermanentError):
     """Records delivered are not those pooled, removed and in quarantine: an error of ours; nothing was committed."""
 
 

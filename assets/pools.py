@@ -21,19 +21,20 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from assets import register
-from assets.landing import kind_of
 from assets.pooling import Delivery, PoolResult, Staged, judge, put_all
 from catalog.models import Resource
 from resources.city import City
+from resources.failures import PermanentError
 from resources.home import scratch
 from resources.lake import literal, quoted
-from resources.reader import Job, Reader
+from resources.landed import kind_of, packing_of
+from resources.reader import Job, Limits, Reader
 
 BATCH_ROWS = 500_000  # records of one lake transaction, unless a single delivery holds more
 BESIDE = ("_quarantine", "_removed")  # a department's tables about records that are not in its pools
 
 
-class ReplayError(ValueError):
+class ReplayError(PermanentError, ValueError):
     """A delivery that was taken before cannot be read any more under the present catalogue; the pool is as it was."""
 
 
@@ -71,7 +72,7 @@ def load(
             if only is None or one.resource.name in only
         ]
         batch = _Batch()
-        with _read_ahead(deliveries, folder) as readings:
+        with _read_ahead(deliveries, folder, city.limits) as readings:
             for one in readings:
                 if not batch.takes(one):
                     results += _settle(city, cursor, department, batch, author)
@@ -108,7 +109,7 @@ def rebuild(city: City, resource: Resource, *, author: str, whole: bool = False)
     ):
         taken = register.accepted(city, cursor, resource)
         first = 0 if whole else _last_restart(taken)
-        with _read_ahead(taken[first:], folder) as readings:
+        with _read_ahead(taken[first:], folder, city.limits) as readings:
             staged = list(readings)
         for one in staged:
             if one.reading.refused:
@@ -153,14 +154,14 @@ def _reader() -> Reader:
 
 
 @contextmanager
-def _read_ahead(deliveries: Sequence[Delivery], folder: Path) -> Iterator[Iterator[Staged]]:
+def _read_ahead(deliveries: Sequence[Delivery], folder: Path, limits: Limits) -> Iterator[Iterator[Staged]]:
     """Readings in the order given, the next one under way while the caller works on the last."""
     reader = _reader()
 
     def read(one: Delivery) -> Staged:
         place = folder / one.delivery_id
         place.mkdir()
-        return Staged(one, reader.read(_job(one, place)), place)
+        return Staged(one, reader.read(_job(one, place, limits)), place)
 
     ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
     try:
@@ -169,9 +170,8 @@ def _read_ahead(deliveries: Sequence[Delivery], folder: Path) -> Iterator[Iterat
         ahead.shutdown(cancel_futures=True)
 
 
-def _job(one: Delivery, folder: Path) -> Job:
-    kind = kind_of(one.path.name)
-    assert kind is not None  # noqa: S101  # else it was rejected at registration
+def _job(one: Delivery, folder: Path, limits: Limits) -> Job:
+    layout = one.resource.layout
     columns, optional = one.resource.columns_at(one.as_of)
     headers = {name: (name, column.title, *column.aliases) for name, column in columns.items()}
     ignore = one.resource.ignore
@@ -183,13 +183,15 @@ def _job(one: Delivery, folder: Path) -> Job:
     return Job(
         path=one.path,
         name=one.file_name,
-        kind=kind,
-        packed=one.path.suffix == ".gz",
+        kind=(layout.kind if layout else None) or kind_of(one.path.name),
+        packing=packing_of(one.path.name),
         columns=headers,
         optional=tuple(sorted(optional)),
         ignore=ignore,
         folder=folder,
         sha256=one.sha256,
+        layout=layout.model_dump(exclude_none=True) if layout else {},
+        limits=limits,
     )
 
 

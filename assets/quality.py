@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from catalog.models import Resource, Rule, ThematicTable
 from quality_checks import findings, punctuality
@@ -42,11 +43,12 @@ def check_pool(city: City, resource: Resource, as_of: date, *, author: str) -> l
 
 
 def check_pools(city: City, resources: Sequence[Resource], as_of: date, *, author: str) -> dict[str, list[RuleResult]]:
-    """`check_pool` for several resources, with one commit a department; results by resource id."""
+    """`check_pool` for several resources in one commit; results by resource id."""
     tables = [
         _Table(one.id, partial(pool_suites, city.catalog, one), pool_rules(one, city.catalog)) for one in resources
     ]
-    return _check_departments(city, resources, tables, as_of, author=author)
+    found = _check(city, tables, as_of, author=author)
+    return {resource.id: results for resource, results in zip(resources, found, strict=True)}
 
 
 def check_lookups(city: City, resource: Resource, as_of: date, *, author: str) -> list[RuleResult]:
@@ -57,12 +59,13 @@ def check_lookups(city: City, resource: Resource, as_of: date, *, author: str) -
 def check_all_lookups(
     city: City, resources: Sequence[Resource], as_of: date, *, author: str
 ) -> dict[str, list[RuleResult]]:
-    """`check_lookups` for several resources, with one commit a department; results by resource id."""
+    """`check_lookups` for several resources in one commit; results by resource id."""
     tables = [
         _Table(f"{one.id}.lookups", partial(pool_suites, city.catalog, one), lookup_rules(one, city.catalog))
         for one in resources
     ]
-    return _check_departments(city, resources, tables, as_of, author=author)
+    found = _check(city, tables, as_of, author=author)
+    return {resource.id: results for resource, results in zip(resources, found, strict=True)}
 
 
 def check_thematic(city: City, table: ThematicTable, as_of: date, *, author: str) -> list[RuleResult]:
@@ -91,19 +94,6 @@ def due_deliveries(city: City, as_of: date) -> list[Due]:
     return due_calendar(city.catalog.resources.values(), punctuality.read_deliveries(city.con, as_of), as_of)
 
 
-def _check_departments(
-    city: City, resources: Sequence[Resource], tables: Sequence[_Table], as_of: date, *, author: str
-) -> dict[str, list[RuleResult]]:
-    """Commit by commit, so that a file of findings holds one department and later merges need not open the others."""
-    found: dict[str, list[RuleResult]] = {}
-    by_department = sorted(zip(resources, tables, strict=True), key=lambda pair: pair[0].department)
-    for _, pairs in groupby(by_department, key=lambda pair: pair[0].department):
-        own, theirs = zip(*pairs, strict=True)
-        results = _check(city, theirs, as_of, author=author)
-        found |= {resource.id: result for resource, result in zip(own, results, strict=True)}
-    return found
-
-
 def _check(city: City, tables: Sequence[_Table], as_of: date, *, author: str) -> list[list[RuleResult]]:
     """Evaluate the tables and merge what was found in one commit; results by table."""
     findings.start(city.con)
@@ -118,16 +108,27 @@ def _evaluate(city: City, table: _Table, as_of: date) -> list[RuleResult]:
     """Results of one table's rules; the failing records are added to the violations."""
     if not table.rules:
         return []
-    suites, broken = bind(city.con, table.build, table.rules)
+    suites = table.build(table.rules)
+    broken: dict[str, str] = {}
+    try:
+        results, documents = _run(city, suites)
+    except duckdb.Error:  # SQL outside a verdict does not bind: a lookup, a suggestion
+        findings.take_back(city.con, [rule.id for rule in table.rules])
+        suites, broken = bind(city.con, table.build, table.rules)
+        results, documents = _run(city, suites)
+    results += [_broken(table.build, rule, broken[rule.id]) for rule in table.rules if rule.id in broken]
+    _keep(city.home.validations / str(as_of) / f"{table.title}.json", documents)
+    return results
+
+
+def _run(city: City, suites: Sequence[Suite]) -> tuple[list[RuleResult], list[dict[str, Any]]]:
     results: list[RuleResult] = []
     documents: list[dict[str, Any]] = []
     for suite in suites:
         validation = validate(city.con, suite)
         results += findings.collect(city.con, suite, validation.results)
         documents.append(validation.document)
-    results += [_broken(table.build, rule, broken[rule.id]) for rule in table.rules if rule.id in broken]
-    _keep(city.home.validations / str(as_of) / f"{table.title}.json", documents)
-    return results
+    return results, documents
 
 
 def _broken(build: Build, rule: Rule, message: str) -> RuleResult:

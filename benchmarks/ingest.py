@@ -141,7 +141,7 @@ def put(landing: Path, resource: str, first: int, last: int, name: str = "a.csv"
 
 
 def child(*arguments: object) -> list[str]:
-    """This module as a command."""
+    """The command that runs this module anew."""
     return [sys.executable, "-m", "benchmarks.ingest", *map(str, arguments)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -29,6 +29,7 @@ from catalog.models import (
     Rule,
     ThematicTable,
 )
+from catalog.sources import SECRET_SHOWN, TableSource
 
 Model = TypeVar("Model", bound=BaseModel)
 _TABLE = re.compile(r"\b[a-z]\w*\.[a-z]\w*\b")
@@ -139,8 +140,8 @@ class _Reader:
             return model.model_validate({**data, **given})
         except ValidationError as error:
             for item in error.errors(include_url=False):
-                where = ".".join(str(part) for part in item["loc"]) or "(file)"
-                value = None if item["type"] == "missing" or isinstance(item["input"], dict) else item["input"]
+                where = ".".join(_stated(item["loc"])) or "(file)"
+                value = None if _unshown(item) else item["input"]
                 allowed = item["msg"].removeprefix("Value error, ")
                 if item["type"] == "extra_forbidden":
                     fields = set(_fields_at(model, item["loc"])) - given.keys()
@@ -165,22 +166,40 @@ class _Reader:
             self.report(file, where, value, f"must be one of: {listed or '(none exists)'}")
 
 
-def _fields_at(model: type[BaseModel], where: Iterable[int | str]) -> list[str]:
+def _stated(where: Sequence[int | str]) -> Iterator[str]:
+    """The parts of a place as the file states them: without the tag that pydantic adds below `source`."""
+    for before, part in zip((None, *where), where, strict=False):
+        if before != "source":
+            yield str(part)
+
+
+def _unshown(item: Any) -> bool:
+    """Whether an error's value is not repeated: nothing is there, a whole mapping is, or it may be a secret."""
+    may_be_secret = item["type"] == SECRET_SHOWN or item["loc"] == ("source",) or "credentials" in item["loc"]
+    return item["type"] == "missing" or isinstance(item["input"], dict) or may_be_secret
+
+
+def _fields_at(model: type[BaseModel], where: Sequence[int | str]) -> list[str]:
     """Names of the fields that may stand where the last part of `where` stands."""
-    for part in where:
+    for part, tag in zip(where, (*where[1:], None), strict=True):
         for name, stated in model.model_fields.items():
-            inner = _model_in(stated.annotation)
+            inner = list(_models_in(stated.annotation))
             if part in (name, stated.alias) and inner:
-                model = inner
+                model = next((m for m in inner if tag in _kinds(m)), inner[0])
                 break
     return [stated.alias or name for name, stated in model.model_fields.items()]
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model inside `Model | None`, `tuple[Model, ...]` or `dict[str, Model]`."""
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models inside `Model | None`, `tuple[Model, ...]`, `dict[str, Model]` or `One | Other`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _kinds(model: type[BaseModel]) -> tuple[object, ...]:
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 def load_catalog(root: Path) -> Catalog:
@@ -211,6 +230,7 @@ def load_catalog(root: Path) -> Catalog:
     _check_codes(reader, catalog)
     for resource in resources.values():
         _check_resource(reader, catalog, resource)
+        _check_source(reader, resource)
     for library in libraries.values():
         _check_library(reader, catalog, library)
     for theme in thematic.values():
@@ -293,8 +313,8 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
     _check_rules(reader, catalog, file, resource.rules, resource.columns)
     for column in resource.key:
         reader.known(file, "key", column, resource.columns)
-        if column in resource.columns and not resource.columns[column].required:
-            reader.report(file, f"columns.{column}.required", False, "must be true: it is part of the key")
+    if not any(resource.columns[column].required for column in resource.key if column in resource.columns):
+        reader.report(file, "key", list(resource.key), "at least one of its columns must have required: true")
     for name in resource.columns:
         if name.startswith("_"):
             reader.report(file, f"columns.{name}", name, "must not begin with _ (kept for provenance)")
@@ -345,6 +365,16 @@ def _check_versions(reader: _Reader, file: str, resource: Resource) -> None:
         for name in set(version.adds) & known:
             reader.report(file, f"versions.{number}.adds", name, "was added before; a column comes once")
         known |= set(version.adds)
+
+
+def _check_source(reader: _Reader, resource: Resource) -> None:
+    if not isinstance(resource.source, TableSource):
+        return
+    file = f"departments/{resource.department}/{resource.name}.yaml"
+    for name in resource.source.columns:
+        reader.known(file, "source.columns", name, resource.columns)
+    if resource.source.watermark and resource.mode == "full":
+        reader.report(file, "source.watermark", resource.source.watermark, "needs mode: incremental")
 
 
 def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:

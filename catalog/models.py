@@ -10,7 +10,11 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from catalog.frozen import Frozen
+from catalog.layout import Layout
+from catalog.sources import Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
@@ -31,12 +35,6 @@ PROVENANCE: dict[str, str] = {
 
 # What every code list has in the lake; a file may lack the last three.
 CODE_COLUMNS = ("code", "zh", "en", "valid_from", "valid_to", "successor")
-
-
-class Frozen(BaseModel):
-    """A value that rejects unknown keys and cannot change after it was read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 class Title(Frozen):
@@ -358,10 +356,12 @@ class Resource(Frozen):
     sharing: Sharing
     opening: Opening
     published: date
+    source: Source | None = None  # where it is fetched from; none: it is delivered into landing
     columns: dict[Name, Column] = Field(min_length=1)
     versions: tuple[SchemaVersion, ...] = ()
     missing: tuple[Text, ...] = ()  # spellings of "no value" in every column
     ignore: tuple[Text, ...] = ()  # delivered columns known and left out on purpose
+    layout: Layout | None = None  # how its files are laid out; what is not said is detected
     supplies: dict[Name, Sql] = Field(default_factory=dict)  # library attribute -> column or expression
     rules: tuple[Rule, ...] = ()
 
@@ -369,6 +369,15 @@ class Resource(Frozen):
     def _changes_are_told(self) -> Resource:
         if self.mode == "changes" and self.change_column is None:
             raise ValueError("mode changes needs change_column: the column that says insert, update or delete")
+        return self
+
+    @model_validator(mode="after")
+    def _layout_columns(self) -> Resource:
+        named = [*self.layout.fields, self.layout.geometry] if self.layout else []
+        if unknown := [name for name in named if name and name not in self.columns]:
+            raise ValueError(
+                f"layout speaks of {', '.join(unknown)}; allowed are its columns: {', '.join(self.columns)}"
+            )
         return self
 
     @property

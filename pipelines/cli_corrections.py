@@ -30,7 +30,7 @@ def _city(as_of: str | None) -> Iterator[tuple[City, date]]:
     """The city, and the stated day or the last one it was taken to."""
     from assets import passes
     from catalog import load_catalog
-    from pipelines.definitions import open_city
+    from pipelines.installation import open_city
     from pipelines.settings import Settings
     from resources import clock
 

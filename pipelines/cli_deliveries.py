@@ -27,7 +27,7 @@ def _city(*, writes: bool = False) -> Iterator[City]:
     from contextlib import nullcontext
 
     from catalog import load_catalog
-    from pipelines.definitions import RUN_LOCK, open_city
+    from pipelines.installation import RUN_LOCK, open_city
     from pipelines.settings import Settings
 
     settings = Settings()

@@ -18,7 +18,7 @@ def status(as_json: Json = False) -> None:
     from catalog import load_catalog
     from pipelines import operations
     from pipelines.console import emit_json, emit_table
-    from pipelines.definitions import open_city
+    from pipelines.installation import open_city
     from pipelines.settings import Settings
 
     settings = Settings()

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pipelines.city_run import Watcher
+from pipelines.watcher import Watcher
 
 err = Console(stderr=True, highlight=False)
 out = Console(highlight=False)

@@ -41,6 +41,11 @@ def start(con: DuckDBPyConnection) -> None:
     con.execute(f"CREATE OR REPLACE TEMP TABLE {VIOLATIONS} ({columns})")
 
 
+def take_back(con: DuckDBPyConnection, rules: Sequence[str]) -> None:
+    """Remove what an evaluation that ended half way has collected for the rules."""
+    con.execute(f"DELETE FROM {VIOLATIONS} WHERE rule_id IN (SELECT unnest($1::VARCHAR[]))", [list(rules)])
+
+
 def collect(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleResult]) -> list[RuleResult]:
     """Add the failing records of the suite to the violations, in one pass over its relation.
 
@@ -138,7 +143,8 @@ def merge(con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult
             DELETE FROM quality.findings
             WHERE {_within(results)} AND finding_id IN (SELECT finding_id FROM _changed)
         """)
-        con.execute("INSERT INTO quality.findings BY NAME SELECT * FROM _changed")
+        # in this order a later merge of one resource opens only the parts of a file that hold it
+        con.execute("INSERT INTO quality.findings BY NAME SELECT * FROM _changed ORDER BY department, resource")
 
 
 def _put_results(con: DuckDBPyConnection, results: Sequence[RuleResult], as_of: date) -> None:
@@ -151,10 +157,10 @@ def _put_results(con: DuckDBPyConnection, results: Sequence[RuleResult], as_of: 
     values = [[getattr(result, field) for result in results] for field in fields]
     con.execute(f"CREATE OR REPLACE TEMP TABLE _results AS SELECT DATE '{as_of}' AS as_of, {columns}", values)
     con.execute("CREATE OR REPLACE TEMP TABLE _evaluated AS SELECT * FROM _results WHERE state = 'ok'")
-    con.execute(f"""
-        DELETE FROM quality.results WHERE as_of = DATE '{as_of}' AND {_within(results)}
-            AND (department, resource, rule_id) IN (SELECT (department, resource, rule_id) FROM _results)
-    """)
+    told = f"as_of = DATE '{as_of}' AND {_within(results)}"
+    told += " AND (department, resource, rule_id) IN (SELECT (department, resource, rule_id) FROM _results)"
+    if con.execute(f"SELECT 1 FROM quality.results WHERE {told} LIMIT 1").fetchone():  # cheaper than to delete nothing
+        con.execute(f"DELETE FROM quality.results WHERE {told}")
     con.execute("INSERT INTO quality.results BY NAME SELECT * FROM _results")
 
 

@@ -82,12 +82,12 @@ class Judgement:
 
 
 def read_deliveries(con: DuckDBPyConnection, as_of: date) -> dict[str, list[Delivery]]:
-    """Judged deliveries up to `as_of` by resource id, oldest first."""
+    """Deliveries up to `as_of` by resource id, oldest first; those that could not be loaded yet are `registered`."""
     rows = con.execute(
         """
         SELECT department || '.' || resource, delivery_id, as_of, mode, state, rows_declared, rows_delivered, reasons,
                rows_quarantined
-        FROM shuyuan.ops.deliveries WHERE state IN ('pooled', 'rejected') AND as_of <= $1
+        FROM shuyuan.ops.deliveries WHERE state <> 'superseded' AND as_of <= $1
         ORDER BY as_of, registered_at, delivery_id
         """,
         [as_of],
@@ -117,14 +117,15 @@ def _unparsed(con: DuckDBPyConnection) -> dict[str, dict[str, float]]:
 
 def judge(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> list[Judgement]:
     """The verdicts on a resource; a rule that does not apply to it yet has 0 applicable."""
+    judged = [one for one in deliveries if one.state != "registered"]
     return [
         _late(resource, deliveries, as_of),
-        _rows(resource, deliveries),
-        _volume(resource, deliveries),
-        _structure(resource, deliveries),
-        _columns(resource, deliveries),
-        _quarantine(resource, deliveries),
-        _drift(resource, deliveries),
+        _rows(resource, judged),
+        _volume(resource, judged),
+        _structure(resource, judged),
+        _columns(resource, judged),
+        _quarantine(resource, judged),
+        _drift(resource, judged),
     ]
 
 
@@ -158,7 +159,7 @@ def _outside(rows: int, expected: float, known: int) -> bool:
 
 
 def _late(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> Judgement:
-    last = next((one for one in reversed(deliveries) if one.state == "pooled"), None)
+    last = next((one for one in reversed(deliveries) if one.state != "rejected"), None)  # here, if not loaded yet
     due = due_after(resource.cycle, last.as_of if last else resource.published)
     late = as_of > due
     return _judgement(

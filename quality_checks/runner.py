@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ from catalog.models import Rule, Severity
 from quality_checks.results import RuleResult
 from quality_checks.suites import Suite
 
+_once = threading.Lock()
 CHECKED = "checked_rows"  # temporary view of the suite's relation
 _SEVERITIES = {Severity.block: "critical", Severity.error: "warning", Severity.warn: "info", Severity.info: "info"}
 
@@ -56,8 +58,18 @@ def error_result(rule: Rule, department: str, resource: str, message: str) -> Ru
     )
 
 
-@cache
+def prepare() -> None:
+    """Import Great Expectations beside what the caller does next, so that the first suite need not wait for it."""
+    threading.Thread(target=_gx, name="great_expectations", daemon=True).start()
+
+
 def _gx() -> Any:
+    with _once:
+        return _context()
+
+
+@cache
+def _context() -> Any:
     """Great Expectations' context, made once a process: no analytics, no progress bars, nothing on disk."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # noqa: TID251  # GX reads it while it is imported
     import great_expectations

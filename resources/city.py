@@ -22,6 +22,7 @@ from resources.guard import Guard
 from resources.home import Home, scratch
 from resources.lake import Lake, literal, quoted
 from resources.postgres import Server
+from resources.reader import Limits
 
 Result = TypeVar("Result")
 EXTENSIONS = {"ducklake": "duckdb_extension_ducklake", "postgres_scanner": "duckdb_extension_postgres_scanner"}
@@ -36,6 +37,7 @@ class City:
     server: Server
     lake: Lake
     con: DuckDBPyConnection
+    limits: Limits  # of one delivered file
     _closing: ExitStack
 
     @classmethod
@@ -49,6 +51,7 @@ class City:
         memory_limit: str = "3GB",
         threads: int | None = None,
         read_only: bool = False,
+        limits: Limits | None = None,
     ) -> City:
         """Open the city at `home`, creating what is missing and settling what a killed process left behind.
 
@@ -75,7 +78,7 @@ class City:
             _load_codes(con, catalog)
             if prelude:
                 con.execute(prelude)
-            return cls(folders, catalog, server, lake, con, stack.pop_all())
+            return cls(folders, catalog, server, lake, con, limits or Limits(), stack.pop_all())
 
     def __repr__(self) -> str:
         return f"City({str(self.home.root)!r})"

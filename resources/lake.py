@@ -19,6 +19,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import PROVENANCE, Resource
+from resources.failures import PermanentError
 from resources.guard import CITY, Guard
 from resources.postgres import Server
 
@@ -29,6 +30,7 @@ QUARANTINE: Columns = {
     "delivery_id": "VARCHAR",
     "resource": "VARCHAR",
     "row_number": "BIGINT",
+    "line": "BIGINT",
     "record_key": "VARCHAR",
     "reason_code": "VARCHAR",
     "reason": "VARCHAR",
@@ -86,7 +88,7 @@ SCORES: Columns = {
 }
 
 
-class LakeSchemaError(Exception):
+class LakeSchemaError(PermanentError):
     """A table, or a query for it, has columns the lake cannot take."""
 
 

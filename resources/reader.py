@@ -8,6 +8,7 @@ imports, in the child alone. What the records mean (types, keys, modes) is `asse
 from __future__ import annotations
 
 import json
+import os
 import select
 import signal
 import subprocess
@@ -15,20 +16,24 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import IO, Any
 
-Kind = Literal["csv", "json", "jsonl", "parquet", "xlsx"]
+from catalog.layout import Kind
+from resources.failures import PermanentError
+from resources.landed import Packing
 
-BASE_SECONDS = 60.0
 BYTES_PER_SECOND = 2_000_000  # of packed file; 119 MB of CSV take 0.5 s when the machine is idle
-UNPACKED_RATIO = 100  # a table of text packs 3 to 30 times; 9 MB of a known bomb unpack to 3.1 GB
+SLOW: tuple[Kind | None, ...] = (None, "xlsx", "xls", "geojson", "shapefile")
+SLOWNESS = 10  # packed files and those formats take so many times longer a byte
 UNPACKED_FLOOR = 100_000_000
+LAST_WORDS = 10_000  # bytes
+OUT_OF_MEMORY = (b"memory allocation of", b"allocate memory", b"bad_alloc", b"MemoryError")  # what a dying child says
 
 
-class ReaderError(Exception):
+class ReaderError(PermanentError):
     """The reading failed for a reason that is not the file's: disk full, file gone. Nothing was decided about it."""
 
 
@@ -41,32 +46,47 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What one file may take: seconds (and more for each byte), memory, and how many times its size it may unpack to.
+
+    A table of text packs 3 to 30 times; 9 MB of a known bomb unpack to 3.1 GB.
+    """
+
+    seconds: float = 50.0
+    memory_mb: int = 1024
+    unpacked_ratio: int = 100
+
+
+@dataclass(frozen=True)
 class Job:
     """One file to read.
 
     `name` is the file's name as its sender knows it, `columns` maps each declared column to the headers it may have,
-    `optional` names those that may be missing, `ignore` delivered columns left out on purpose, `folder` is a fresh
-    folder for everything the child writes.
+    `optional` names those that may be missing, `ignore` delivered columns left out on purpose, `layout` is what the
+    catalogue says of the file's form (`catalog.layout`), `folder` a fresh folder for everything the child writes.
+    Without `kind`, what is inside a zip says it.
     """
 
     path: Path
     name: str
-    kind: Kind
-    packed: bool  # gzip around it
+    kind: Kind | None
+    packing: Packing
     columns: Mapping[str, tuple[str, ...]]
     ignore: tuple[str, ...]
     folder: Path
     sha256: str
     optional: tuple[str, ...] = ()
+    layout: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = Limits()
 
     @property
     def seconds(self) -> float:
-        factor = 10 if self.packed or self.kind == "xlsx" else 1
-        return BASE_SECONDS + factor * self.path.stat().st_size / BYTES_PER_SECOND
+        factor = SLOWNESS if self.packing or self.kind in SLOW else 1
+        return self.limits.seconds + factor * self.path.stat().st_size / BYTES_PER_SECOND
 
     @property
     def unpacked_limit(self) -> int:
-        return max(UNPACKED_FLOOR, UNPACKED_RATIO * self.path.stat().st_size)
+        return max(UNPACKED_FLOOR, self.limits.unpacked_ratio * self.path.stat().st_size)
 
 
 @dataclass(frozen=True)
@@ -90,10 +110,11 @@ class Reading:
 class Reader:
     """A child process kept for many files. One file at a time; calls from several threads wait for each other."""
 
-    def __init__(self, *, threads: int = 2, memory_mb: int = 4096, seconds: float | None = None) -> None:
-        self._settings = {"threads": threads, "memory_mb": memory_mb}
-        self._seconds = seconds
+    def __init__(self, *, threads: int = 2) -> None:
+        self._threads = threads
+        self._memory_mb = 0
         self._child: subprocess.Popen[bytes] | None = None
+        self._said: IO[bytes] | None = None
         self._turn = threading.Lock()
 
     def __enter__(self) -> Reader:
@@ -120,14 +141,17 @@ class Reader:
         return _reading(answer)
 
     def close(self) -> None:
-        if self._child is not None:
+        if self._child is not None and self._said is not None:
             _end(self._child)
+            self._said.close()
             self._child = None
 
     def _ask(self, job: Job) -> dict[str, Any]:
-        limit = self._seconds or job.seconds
+        limit = job.seconds
+        if self._memory_mb != job.limits.memory_mb:
+            self.close()
         request = asdict(job) | {"seconds": limit, "unpacked_limit": job.unpacked_limit}
-        child = self._child or self._start()
+        child = self._child or self._start(job.limits.memory_mb)
         assert child.stdin is not None  # noqa: S101  # both are pipes
         try:
             child.stdin.write(json.dumps(request, default=str).encode() + b"\n")
@@ -138,11 +162,16 @@ class Reader:
         if line is None:
             self.close()
             return _refusal(
-                "reader_timeout", f"{job.name}: not read within {limit:.0f} s; the file is damaged or too large"
+                "reader_timeout",
+                f"{job.name}: not read within {limit:.0f} s, the limit of a file; it is damaged or too large",
             )
         if not line.endswith(b"\n"):
             code = child.wait()
+            starved = self._starved()
             self.close()
+            if starved:
+                limit_mb = f"{job.limits.memory_mb} MB of memory, the limit of a file"
+                return _refusal("memory", f"{job.name}: needs more than {limit_mb}; split it")
             return _refusal(
                 "reader_crashed", f"{job.name}: reading it ended the reader ({_how(code)}); the file is damaged"
             )
@@ -151,14 +180,24 @@ class Reader:
             self.close()
         return answer
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _starved(self) -> bool:
+        """Whether the child died of its memory limit, by what it said last; nothing of that is kept or shown."""
+        assert self._said is not None  # noqa: S101  # opened with the child
+        self._said.seek(max(0, self._said.seek(0, 2) - LAST_WORDS))
+        said = self._said.read()
+        return any(words in said for words in OUT_OF_MEMORY)
+
+    def _start(self, memory_mb: int) -> subprocess.Popen[bytes]:
         """A child of its own session: Ctrl-C reaches the parent alone, and the end of stdin ends the child."""
+        self._memory_mb = memory_mb
+        self._said = os.fdopen(os.memfd_create("reader"), "w+b")  # a traceback carries values: never on a disk
+        settings = {"threads": self._threads, "memory_mb": memory_mb}
         self._child = subprocess.Popen(  # noqa: S603  # our own module, no value from outside
-            [sys.executable, "-m", "resources.reading_main", json.dumps(self._settings)],
+            [sys.executable, "-m", "resources.reading_main", json.dumps(settings)],
             cwd=Path(__file__).parents[1],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # a traceback would carry values of the file
+            stderr=self._said,
             start_new_session=True,
         )
         return self._child

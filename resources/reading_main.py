@@ -7,6 +7,7 @@ fault a failure is; formats are in `resources.reading` and `resources.reading_fo
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import resource
@@ -17,24 +18,22 @@ from typing import Any
 
 import duckdb
 
-from resources.reading import RefusedError, Work, unpack
+from resources.reading import EMPTY, RefusedError, Work
 from resources.reading_formats import FORMATS
+from resources.reading_packed import unpacked
 
 
 def read_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str, Any]:
     """One job's answer; everything it writes is in its folder."""
     folder = Path(job["folder"])
-    work = Work(con, job["name"], job["columns"], job["ignore"], folder, job["unpacked_limit"], job["optional"])
+    work = Work(
+        con, job["name"], job["columns"], job["ignore"], job["layout"], folder, job["unpacked_limit"], job["optional"]
+    )
     try:
-        path = unpack(work, Path(job["path"])) if job["packed"] else Path(job["path"])
-        if not path.stat().st_size:
-            raise work.refuse("empty", "holds no byte; a delivery needs a header and at least one record")
-        rows = FORMATS[job["kind"]](work, path)
+        path, kind = unpacked(work, Path(job["path"]), job["packing"], job["kind"])
+        rows = FORMATS[kind](work, path)
         if not rows:
-            raise work.refuse(
-                "empty",
-                "holds a header and no records; zero rows is never a delivery, the pool keeps its last good state",
-            )
+            raise work.refuse("empty", f"holds a header and no records; {EMPTY}")
         with Path(job["path"]).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != job["sha256"]:
                 raise work.refuse("changed", "changed after it was registered; deliver it again")
@@ -56,16 +55,27 @@ def answer_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str,
     try:
         return read_job(con, job)
     except (MemoryError, duckdb.OutOfMemoryException):
-        reason = {"code": "memory", "message": f"{job['name']}: needs more memory than a file may take; split it"}
-        return {"refused": True, "reasons": [reason], "spent": True}
+        return _starved(job)
     except (OSError, duckdb.IOException) as error:
+        if getattr(error, "errno", None) == errno.ENOMEM:
+            return _starved(job)
+        if getattr(error, "errno", None) == errno.EINVAL:  # a damaged directory points before the file's beginning
+            return _unreadable(job, error)
         return {"fault": f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'input or output failed'}"}
     except (duckdb.Error, UnicodeError, csv.Error) as error:
-        reason = {
-            "code": "unreadable",
-            "message": f"{job['name']}: not readable as {job['kind']} ({type(error).__name__})",
-        }
-        return {"refused": True, "reasons": [reason]}
+        return _unreadable(job, error)
+
+
+def _starved(job: dict[str, Any]) -> dict[str, Any]:
+    limit = f"{job['limits']['memory_mb']} MB"
+    message = f"{job['name']}: needs more than {limit} of memory, the limit of a file; split it"
+    return {"refused": True, "reasons": [{"code": "memory", "message": message}], "spent": True}
+
+
+def _unreadable(job: dict[str, Any], error: Exception) -> dict[str, Any]:
+    kind = job["kind"] or job["packing"]
+    message = f"{job['name']}: not readable as {kind} ({type(error).__name__}); deliver it again"
+    return {"refused": True, "reasons": [{"code": "unreadable", "message": message}]}
 
 
 def limit_time(seconds: float) -> None:

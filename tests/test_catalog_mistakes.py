@@ -82,6 +82,10 @@ PLANTED = {
         (RESIDENTS, "key: [id_number]", "key: [id_number, sex, village]"),
         (RESIDENTS, "key", "'village'", f"must be one of: {COLUMNS}"),
     ),
+    "key that may be all blank": (
+        (RESIDENTS, "identifier: person_id, required: true", "identifier: person_id"),
+        (RESIDENTS, "key", "['id_number']", "at least one of its columns must have required: true"),
+    ),
     "supplies an attribute the library lacks": (
         (RESIDENTS, "marital_status: marital_status", "marriage: marital_status"),
         (RESIDENTS, "supplies", "'marriage'", "must be one of: birth_date, marital_status, name, sex"),

@@ -2,82 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import hashlib
-import io
-import itertools
-import json
 import math
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
-import xlsxwriter
+from files import HEADER, as_csv, as_json, as_jsonl, as_parquet, as_xlsx, job, refusal, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.reader import Job, Kind, Reader, ReaderError, Reading
-
-COLUMNS = {"id_number": ("id_number", "证件号码"), "name": ("name", "姓名")}
-folders = itertools.count()
+from catalog.layout import Kind
+from resources.reader import Limits, Reader, ReaderError
 
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[Reader]:
     with Reader() as one:
         yield one
-
-
-def job(tmp_path: Path, content: bytes, kind: Kind = "csv", *, packed: bool = False, **more: Any) -> Job:
-    folder = tmp_path / f"job{next(folders)}"
-    folder.mkdir()
-    path = folder / f"residents.{kind}"
-    path.write_bytes(content)
-    given = {"columns": COLUMNS, "ignore": (), "sha256": hashlib.sha256(content).hexdigest(), "name": path.name} | more
-    return Job(path=path, kind=kind, packed=packed, folder=folder, **given)
-
-
-def rows_of(reading: Reading) -> list[tuple[Any, ...]]:
-    assert not reading.refused, reading.reasons
-    return duckdb.sql(f"from '{reading.rows_file}'").fetchall()
-
-
-def refusal(reading: Reading) -> tuple[str, str]:
-    assert reading.refused
-    assert reading.rows_file is None
-    last = reading.reasons[-1]
-    return last.code, last.message
-
-
-def as_csv(header: list[str], rows: list[tuple[str | None, ...]]) -> bytes:
-    out = io.StringIO(newline="")
-    csv.writer(out).writerows([header, *rows])
-    return out.getvalue().encode()
-
-
-def as_xlsx(header: list[str], rows: list[tuple[Any, ...]]) -> bytes:
-    out = io.BytesIO()
-    plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(out, {"in_memory": True, "remove_timezone": True, **plain}) as book:
-        sheet, day = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd"})
-        for y, row in enumerate([header, *rows]):
-            for x, value in enumerate(row):
-                if hasattr(value, "year"):
-                    sheet.write_datetime(y, x, value, day)
-                elif value is not None:
-                    sheet.write(y, x, value)
-    return out.getvalue()
-
-
-def as_parquet(tmp_path: Path, query: str) -> bytes:
-    path = tmp_path / f"table{next(folders)}.parquet"
-    duckdb.execute(f"copy ({query}) to '{path}' (format parquet)")
-    return path.read_bytes()
 
 
 TEXTS = st.one_of(
@@ -96,25 +42,17 @@ def test_a_table_reads_alike_in_every_format(
     rows = [
         (key, None if text is None or not text.strip(" \t\n\r\u3000\u00a0\u2028\x85") else text) for key, text in rows
     ]
-    header = ["id_number", "name"]
-    objects = [dict(zip(header, row, strict=True)) for row in rows]
-    lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects).encode()
-    values = ", ".join(
-        "(" + ", ".join("null" if v is None else "'" + v.replace("'", "''") + "'" for v in row) + ")" for row in rows
-    )
-    contents: dict[Kind, bytes] = {
-        "csv": as_csv(header, rows),
-        "json": json.dumps(objects).encode(),
-        "jsonl": lines,
-        "parquet": as_parquet(
-            tmp_path,
-            f"select id_number::varchar as id_number, name::varchar as name from (values {values}) t(id_number, name)",
-        ),
-        "xlsx": as_xlsx(header, rows),
+    written = {
+        "csv": as_csv,
+        "json": as_json,
+        "jsonl": as_jsonl,
+        "parquet": as_parquet,
+        "xlsx": as_xlsx,
     }
+    contents: dict[Kind, bytes] = {kind: write(HEADER, rows) for kind, write in written.items()}
     for kind, content in contents.items():
         assert rows_of(reader.read(job(tmp_path, content, kind))) == rows, kind
-        packed = reader.read(job(tmp_path, gzip.compress(content), kind, packed=True))
+        packed = reader.read(job(tmp_path, gzip.compress(content), kind, packing="gz"))
         assert rows_of(packed) == rows, f"{kind}.gz"
 
 
@@ -129,7 +67,8 @@ def test_typed_cells_become_the_text_a_clerk_would_type(reader: Reader, tmp_path
         "select 341523199001011000::bigint as a, 0.3::decimal(9,1) as b, 5.0::double as c, "
         "timestamp '2020-01-05 00:00:00' as d, true as e"
     )
-    table = as_parquet(tmp_path, query)
+    duckdb.execute(f"copy ({query}) to '{tmp_path}/typed.parquet' (format parquet)")
+    table = (tmp_path / "typed.parquet").read_bytes()
     assert rows_of(reader.read(job(tmp_path, table, "parquet", columns=columns))) == expected
 
 
@@ -160,17 +99,17 @@ def test_records_with_a_wrong_number_of_fields_are_set_aside(reader: Reader, tmp
     assert rows_of(reading) == [(1, "1", "A\nB"), (4, "4", "D")]
     assert reading.bad_rows == 2
     assert duckdb.sql(f"from '{reading.bad_file}'").fetchall() == [
-        (2, "field_count", "residents.csv: record 2, line 4: 1 fields; the header has 2", '["2"]'),
-        (3, "field_count", "residents.csv: record 3, line 6: 3 fields; the header has 2", '["3", "C", "x"]'),
+        (2, 4, "field_count", "residents.csv: record 2, line 4: 1 fields; the header has 2", '["2"]'),
+        (3, 6, "field_count", "residents.csv: record 3, line 6: 3 fields; the header has 2", '["3", "C", "x"]'),
     ]
 
 
 def test_a_broken_quote_within_one_line_sets_that_record_aside(reader: Reader, tmp_path: Path) -> None:
     reading = reader.read(job(tmp_path, b'id_number,name\n1,A\n2,"B"b\n3,"C"\n'))
     assert rows_of(reading) == [(1, "1", "A"), (3, "3", "C")]
-    ((number, code, reason, content),) = duckdb.sql(f"from '{reading.bad_file}'").fetchall()
-    assert (number, code, content) == (2, "quoting", '"2,\\"B\\"b"')
-    assert reason.startswith("residents.csv: record 2, line 3: not readable as CSV")
+    ((number, line, code, reason, content),) = duckdb.sql(f"from '{reading.bad_file}'").fetchall()
+    assert (number, line, code, content) == (2, 3, "quoting", '"2,\\"B\\"b"')
+    assert reason.startswith('residents.csv: record 2, line 3: something stands after a closing "')
 
 
 def test_a_record_one_field_too_long_is_set_aside_even_when_its_last_field_is_empty(
@@ -181,6 +120,22 @@ def test_a_record_one_field_too_long_is_set_aside_even_when_its_last_field_is_em
     assert reading.bad_rows == 1
     reading = reader.read(job(tmp_path, b'id_number,name\n1,"A, B"\n3,C\n'))
     assert (rows_of(reading), reading.numbered) == ([("1", "A, B"), ("3", "C")], False)
+
+
+def test_a_line_that_is_no_json_is_set_aside(reader: Reader, tmp_path: Path) -> None:
+    reading = reader.read(
+        job(tmp_path, b'{"id_number":"1","name":"A"}\n\n{"id_n\n{"id_number":3,"name":null}', "jsonl")
+    )
+    assert rows_of(reading) == [(1, "1", "A"), (3, "3", None)]
+    assert duckdb.sql(f"from '{reading.bad_file}'").fetchall() == [
+        (
+            2,
+            3,
+            "unreadable_record",
+            "residents.jsonl: record 2, line 3, character 7: not readable as JSON",
+            '"{\\"id_n"',
+        )
+    ]
 
 
 def test_gb18030_is_read_and_said(reader: Reader, tmp_path: Path) -> None:
@@ -207,7 +162,6 @@ BAD = {
     "missing column": ("csv", b"id_number,nmae\n1,A\n", "missing_column", "header lacks name; found id_number, nmae"),
     "column twice": ("csv", "id_number,name,姓名\n1,A,B\n".encode(), "duplicate_column", "holds name more than once"),
     "latin bytes": ("csv", b"id_number,name\n1,A\xff\xff\n", "encoding", "neither UTF-8 (wrong at line 2, byte 18)"),
-    "utf-16": ("csv", "id_number,name\n1,A\n".encode("utf-16"), "encoding", "UTF-8 or GB18030"),
     "nul": ("csv", b"id_number,name\n1,A\x00\n", "encoding", "line 2, byte 18: a NUL byte"),
     "open quote": ("csv", b'id_number,name\n1,A\n2,"B\n3,C\n', "quoting", "line 3: not readable as CSV"),
     "all ragged": (
@@ -226,10 +180,14 @@ BAD = {
     ),
     "json of numbers": ("json", b"[1, 2]", "unreadable", "record 1 is"),
     "empty json": ("json", b"[]", "empty", "holds no records"),
-    "broken line": ("jsonl", b'{"id_number":"1","name":"A"}\n\n{"id_n', "unreadable", "line 3, character 2: not"),
     "json nul": ("jsonl", b'{"id_number":"1","name":"A\\u0000"}\n', "encoding", "NUL character"),
     "no workbook": ("xlsx", b"PK\x03\x04 not a zip", "unreadable", "save it as .xlsx"),
-    "xls": ("xlsx", b"\xd0\xcf\x11\xe0" + bytes(600), "unreadable", "without password"),
+    "xls": (
+        "xlsx",
+        b"\xd0\xcf\x11\xe0" + bytes(600),
+        "unreadable",
+        "not readable as a workbook; open it, save it as .xlsx",
+    ),
     "no parquet": ("parquet", b"PAR1 nothing PAR1", "unreadable", "not readable as "),
 }
 
@@ -246,40 +204,51 @@ def test_a_bad_file_is_refused_with_a_message_for_its_clerk(reader: Reader, tmp_
 
 def test_a_truncated_gzip_is_refused(reader: Reader, tmp_path: Path) -> None:
     content = gzip.compress(as_csv(["id_number", "name"], [(str(math.sqrt(i)), "A") for i in range(500)]))
-    assert refusal(reader.read(job(tmp_path, content[:-20], packed=True))) == (
+    assert refusal(reader.read(job(tmp_path, content[:-20], packing="gz"))) == (
         "truncated",
         "residents.csv: the gzip file is cut off before its end; deliver it again",
     )
-    assert refusal(reader.read(job(tmp_path, b"no gzip at all", packed=True)))[0] == "unreadable"
-    assert refusal(reader.read(job(tmp_path, gzip.compress(b""), packed=True)))[0] == "empty"
+    assert refusal(reader.read(job(tmp_path, b"no gzip at all", packing="gz")))[0] == "unreadable"
+    assert refusal(reader.read(job(tmp_path, gzip.compress(b""), packing="gz")))[0] == "empty"
 
 
 def test_a_bomb_is_refused_before_it_unpacks(reader: Reader, tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(150_000_000), 1)
-    code, message = refusal(reader.read(job(tmp_path, bomb, packed=True)))
+    code, message = refusal(reader.read(job(tmp_path, bomb, packing="gz")))
     assert code == "too_large"
     assert "unpacks to more than 100000000 bytes" in message
 
 
 def test_a_reader_that_dies_or_hangs_harms_only_its_file(tmp_path: Path) -> None:
     good = b"id_number,name\n1,A\n"
-    with Reader(seconds=0.01) as hasty:
-        code, message = refusal(hasty.read(job(tmp_path, good)))  # the child is not up so soon
-        assert (code, message[:40]) == ("reader_timeout", "residents.csv: not read within 0 s; the "[:40])
+    with Reader() as hasty:
+        code, message = refusal(hasty.read(job(tmp_path, good, limits=Limits(seconds=0.01))))  # the child is not up yet
+        assert (code, message[:40]) == ("reader_timeout", "residents.csv: not read within 0 s, the "[:40])
     with Reader() as reader:
         reader.read(job(tmp_path, good))
         child = reader._child
         assert child is not None
-        os.kill(child.pid, 9)
+        os.kill(child.pid, signal.SIGSTOP)
+        code, message = refusal(reader.read(job(tmp_path, good, limits=Limits(seconds=1))))
+        assert (code, message) == (
+            "reader_timeout",
+            "residents.csv: not read within 1 s, the limit of a file; it is damaged or too large",
+        )
+        assert rows_of(reader.read(job(tmp_path, good))) == [("1", "A")]
+        child = reader._child
+        assert child is not None
+        os.kill(child.pid, signal.SIGKILL)
         assert refusal(reader.read(job(tmp_path, good)))[0] == "reader_crashed"
         assert rows_of(reader.read(job(tmp_path, good))) == [("1", "A")]
 
 
 def test_a_file_that_needs_too_much_memory_is_refused_and_the_next_is_read(tmp_path: Path) -> None:
-    wide = json.dumps([{"id_number": str(i), "name": "x" * 5000} for i in range(50_000)]).encode()
-    with Reader(memory_mb=600) as reader:
-        found, _ = refusal(reader.read(job(tmp_path, wide, "json")))
-        assert found in {"memory", "reader_crashed"}
+    wide = as_xlsx(["id_number", "name"], [(str(i), f"{i}" * 50) for i in range(90_000)])
+    with Reader() as reader:
+        assert refusal(reader.read(job(tmp_path, wide, "xlsx", limits=Limits(memory_mb=320)))) == (
+            "memory",
+            "residents.xlsx: needs more than 320 MB of memory, the limit of a file; split it",
+        )
         assert rows_of(reader.read(job(tmp_path, b"id_number,name\n1,A\n"))) == [("1", "A")]
 
 

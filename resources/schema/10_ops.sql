@@ -95,3 +95,25 @@ create table if not exists ops.profiles (
     primary key (delivery_id, position)
 );
 comment on table ops.profiles is 'One row per delivery and column: what was pooled, in counts';
+create table if not exists ops.pulls (
+    pull_id bigint generated always as identity primary key,
+    department text not null,
+    resource text not null,
+    name text not null,
+    version text not null,
+    watermark text,
+    bytes bigint,
+    rows bigint,
+    sha256 text,
+    delivery_file text,
+    outcome text not null check (outcome in ('pulled', 'failed')),
+    transient boolean,
+    message text not null default '',
+    pulled_at timestamptz not null default now()
+);
+create index if not exists pulls_by_resource on ops.pulls (department, resource, pulled_at);
+comment on table ops.pulls is 'One row per version of a remote file or pull of a table that came to landing, and per failed pull';
+comment on column ops.pulls.name is 'Path of the remote file, or the table; of a failed pull the place';
+comment on column ops.pulls.version is 'What the server says changes with the file (etag, or time and size); of a table a digest of the rows at the watermark';
+comment on column ops.pulls.watermark is 'How far the table was read; the next pull begins there';
+comment on column ops.pulls.delivery_file is 'Name in landing; ops.deliveries knows it as file_name';

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from catalog import load_catalog
-from pipelines.definitions import open_city
+from pipelines.installation import open_city
 from pipelines.settings import Settings
 from resources.city import City
 
