@@ -113,7 +113,7 @@ REJECTED: dict[str, tuple[str, str | bytes, dict[str, object], str, str]] = {
     "missing": ("a.csv", "id_number,name\n1,A\n", {}, "missing_column", "a.csv: header lacks sex, birth_date, marital"),
     "encoding": ("a.csv", b"id_number\n\xff\xff\n", {}, "encoding", "a.csv: neither UTF-8 (wrong at line 2, byte 10)"),
     "gzip": ("a.csv.gz", gzip.compress(GOOD.encode())[:-5], {}, "truncated", "a.csv.gz: the gzip file is cut off"),
-    "xlsx": ("a.xlsx", b"PK\x03\x04 rubbish", {}, "unreadable", "a.xlsx: not readable as an XLSX workbook"),
+    "xlsx": ("a.xlsx", b"PK\x03\x04 rubbish", {}, "unreadable", "a.xlsx: not readable as a workbook"),
     "rows": ("a.csv", GOOD, {"rows": 7}, "declared_rows", "a.csv: manifest: rows = 7, the file holds 1 records"),
 }
 
