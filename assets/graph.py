@@ -24,6 +24,7 @@ from assets import (
 )
 from assets.graph_pools import PASS, not_loaded, pool_key, table_of
 from assets.passing import Pass
+from assets.pooling import PoolResult
 from assets.settling import may_retry, settled
 from catalog import Catalog, Column, Department, Resource, Rule, ThematicTable
 from quality_checks import rules, scorecards
@@ -187,13 +188,14 @@ def _pools(catalog: Catalog, department: Department, resources: Sequence[Resourc
     return pool
 
 
-def _count_deliveries(current: Pass, loaded: Sequence[pools.PoolResult]) -> None:
+def _count_deliveries(current: Pass, loaded: Sequence[PoolResult]) -> None:
     figures = current.figures
     figures.deliveries += len(loaded)
     figures.rejected += sum(one.rejected for one in loaded)
-    figures.rows_delivered += sum(one.rows_delivered for one in loaded if not one.rejected)
+    figures.rows_delivered += sum(one.rows_delivered for one in loaded if one.state == "pooled")
     figures.rows_pooled += sum(one.rows_pooled for one in loaded)
     figures.rows_quarantined += sum(one.rows_quarantined for one in loaded)
+    figures.rows_removed += sum(one.rows_removed for one in loaded)
 
 
 def _base(catalog: Catalog) -> dg.AssetsDefinition:

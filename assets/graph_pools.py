@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from assets import passes, pools
+from assets import passes
 from assets.passing import Pass
+from assets.pooling import PoolResult
 from assets.settling import reason_of
 from catalog import Resource
 
+COUNTS = ("delivered", "pooled", "quarantined", "removed")
 PASS = "city_pass"  # noqa: S105  # the key of a Dagster resource
 
 
@@ -49,7 +51,7 @@ def not_loaded(
         )
 
 
-def table_of(loaded: Sequence[pools.PoolResult]) -> dg.TableMetadataValue:
+def table_of(loaded: Sequence[PoolResult]) -> dg.TableMetadataValue:
     """Deliveries with verdict, counts and reasons, as Dagster's page of the pool shows them."""
     return dg.MetadataValue.table(
         [
@@ -58,10 +60,11 @@ def table_of(loaded: Sequence[pools.PoolResult]) -> dg.TableMetadataValue:
                     "delivery": one.delivery_id,
                     "as_of": str(one.as_of),
                     "mode": one.mode,
-                    "verdict": "rejected" if one.rejected else "pooled",
+                    "verdict": one.state,
                     "delivered": one.rows_delivered,
                     "pooled": one.rows_pooled,
                     "quarantined": one.rows_quarantined,
+                    "removed": one.rows_removed,
                     "reasons": "; ".join(reason["message"] for reason in one.reasons),
                 }
             )
@@ -69,8 +72,8 @@ def table_of(loaded: Sequence[pools.PoolResult]) -> dg.TableMetadataValue:
         ],
         schema=dg.TableSchema(
             [
-                dg.TableColumn(name, "int" if name in ("delivered", "pooled", "quarantined") else "string")
-                for name in ("delivery", "as_of", "mode", "verdict", "delivered", "pooled", "quarantined", "reasons")
+                dg.TableColumn(name, "int" if name in COUNTS else "string")
+                for name in ("delivery", "as_of", "mode", "verdict", *COUNTS, "reasons")
             ]
         ),
     )

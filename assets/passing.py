@@ -18,6 +18,7 @@ class Figures:
     rows_delivered: int = 0
     rows_pooled: int = 0
     rows_quarantined: int = 0
+    rows_removed: int = 0
     rule_errors: int = 0
     contracts_broken: int = 0
     findings_open: int = 0

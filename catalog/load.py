@@ -318,6 +318,8 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
     for name in resource.columns:
         if name.startswith("_"):
             reader.report(file, f"columns.{name}", name, "must not begin with _ (kept for provenance)")
+    _check_headers(reader, file, resource)
+    _check_versions(reader, file, resource)
     for ignored in set(resource.ignore) & set(resource.columns):
         reader.report(file, "ignore", ignored, "must not be one of the columns")
     if resource.describes:
@@ -330,6 +332,39 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
             reader.known(file, "supplies", attribute, library.attributes if library else ())
     elif resource.supplies:
         reader.report(file, "supplies", sorted(resource.supplies), "needs `describes`: the library and its key column")
+
+
+def _check_headers(reader: _Reader, file: str, resource: Resource) -> None:
+    """No header may mean two columns."""
+    change = {resource.change_column.column} if resource.change_column else set()
+    times = Counter(change)
+    for name, column in resource.columns.items():
+        times.update({name, column.title, *column.aliases})
+    for name, column in resource.columns.items():
+        for alias in column.aliases:
+            if times[alias] > 1 or alias in resource.ignore:
+                reader.report(file, f"columns.{name}.aliases", alias, "must be a header of this column alone")
+    for header in change:
+        if times[header] > 1:
+            reader.report(file, "change_column.column", header, "must not be a header of a column")
+
+
+def _check_versions(reader: _Reader, file: str, resource: Resource) -> None:
+    """Each version after the one before; columns come and go once, and never those of the key."""
+    known: set[str] = set()
+    last = None
+    for number, version in enumerate(resource.versions, 2):
+        if last and version.from_ <= last:
+            reader.report(file, "versions.from", str(version.from_), f"must be later than {last}: the oldest first")
+        last = version.from_
+        for kind, names in (("adds", version.adds), ("drops", version.drops), ("optional", version.optional)):
+            for name in names:
+                reader.known(file, f"versions.{number}.{kind}", name, resource.columns)
+                if name in resource.key:
+                    reader.report(file, f"versions.{number}.{kind}", name, "must not be part of the key")
+        for name in set(version.adds) & known:
+            reader.report(file, f"versions.{number}.adds", name, "was added before; a column comes once")
+        known |= set(version.adds)
 
 
 def _check_source(reader: _Reader, resource: Resource) -> None:

@@ -18,6 +18,7 @@ import typer
 
 from catalog import CatalogError, load_catalog
 from pipelines.cli_corrections import feedback_app, orders_app
+from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
 from pipelines.cli_sources import app as sources_app
@@ -38,6 +39,7 @@ catalog_app = typer.Typer(no_args_is_help=True, help="The catalogue: what exists
 findings_app = typer.Typer(no_args_is_help=True, help="Every rule violated by every record.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(findings_app, name="findings")
+app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
 app.add_typer(operations_app)
@@ -132,7 +134,8 @@ def _tell(summary: RunSummary) -> None:
         ("deliveries", f"{total.deliveries:,} taken in, {summary.rejected + total.rejected:,} rejected"),
         (
             "rows in",
-            f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined",
+            f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined"
+            + (f" + {total.rows_removed:,} removed" if total.rows_removed else ""),
         ),
         ("findings", f"{total.findings_new:,} new, {total.findings_open:,} open"),
         ("orders", f"{total.orders_opened:,} opened, {total.orders_closed:,} closed, {total.orders_open:,} open"),

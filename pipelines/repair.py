@@ -51,8 +51,8 @@ def _refill(settings: Settings, city: City, emptied: tuple[str, ...]) -> None:
     for name in sorted(emptied):
         department, _, table = name.partition(".")
         for resource in city.catalog.resources.values():
-            if resource.department == department and table in (resource.name, "_quarantine"):
-                pools.rebuild(city, resource, author=AUTHOR, quarantine=table == "_quarantine")
+            if resource.department == department and table in (resource.name, *pools.BESIDE):
+                pools.rebuild(city, resource, author=AUTHOR, whole=table in pools.BESIDE)
     day = passes.last_finished(city)
     if not emptied or day is None:
         return

@@ -36,6 +36,15 @@ QUARANTINE: Columns = {
     "reason": "VARCHAR",
     "content": "VARCHAR",
 }
+REMOVED: Columns = {
+    "delivery_id": "VARCHAR",
+    "resource": "VARCHAR",
+    "row_number": "BIGINT",
+    "record_key": "VARCHAR",
+    "as_of": "DATE",
+    "known": "BOOLEAN",
+    "content": "VARCHAR",
+}
 FINDINGS: Columns = {
     "finding_id": "VARCHAR",
     "rule_id": "VARCHAR",
@@ -96,7 +105,7 @@ def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
     """The tables of one lake catalog (`city` or a department) by schema and name."""
     if target != CITY:
         pools = {("main", resource.name): _pool(resource) for resource in catalog.of_department(target)}
-        return {**pools, ("main", "_quarantine"): QUARANTINE}
+        return {**pools, ("main", "_quarantine"): QUARANTINE, ("main", "_removed"): REMOVED}
     found: dict[tuple[str, str], Columns] = {}
     for library in catalog.libraries.values():
         columns = {library.key: "VARCHAR"}

@@ -62,9 +62,9 @@ class Job:
     """One file to read.
 
     `name` is the file's name as its sender knows it, `columns` maps each declared column to the headers it may have,
-    `ignore` names delivered columns left out on purpose, `layout` is what the catalogue says of the file's form
-    (`catalog.layout`), `folder` a fresh folder for everything the child writes. Without `kind`, what is inside a zip
-    says it.
+    `optional` names those that may be missing, `ignore` delivered columns left out on purpose, `layout` is what the
+    catalogue says of the file's form (`catalog.layout`), `folder` a fresh folder for everything the child writes.
+    Without `kind`, what is inside a zip says it.
     """
 
     path: Path
@@ -75,6 +75,7 @@ class Job:
     ignore: tuple[str, ...]
     folder: Path
     sha256: str
+    optional: tuple[str, ...] = ()
     layout: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
 
