@@ -1,36 +1,34 @@
 """From the raw text a department wrote to the typed columns of a pool, as SQL over a staging file.
 
-Holds which spellings of a value each logical type accepts, what a record's key is, and the query that a load inserts.
-Nothing is repaired: a value that is not plainly of its type becomes NULL and stays readable in `_raw`. A type or an
-accepted spelling is added in `typed`. What happens to the rows is `assets.pools`.
+Holds what a record's key is and the queries a load inserts from. Nothing is repaired: a text in another spelling than
+the value's own is converted and stays readable in `_raw`, and so does one that is not of its type, whose value is
+NULL. Text columns keep their text as delivered, outer blanks too, because rules judge it. Spellings are
+`assets.spellings`; what happens to the rows is `assets.pooling`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
+from assets.spellings import converted, parted, plain, reckoned, tried
 from catalog.models import Column, ColumnType, Resource
+from quality_checks.macros import BLANK, is_missing
 from resources.lake import literal, quoted
 
-BLANK = "' \t\r\n\u3000\u00a0'"
-BLANKS = r"[\s\x{3000}\x{a0}]*"
-DATE = r"\d{4}-\d{1,2}-\d{1,2}|\d{4}/\d{1,2}/\d{1,2}|\d{8}|\d{4}年\d{1,2}月\d{1,2}日"
-DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%Y年%m月%d日")
-MOMENT = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?|\d{14}"
-MOMENT_FORMATS = (
-    *(f"%Y{d}%m{d}%d{t}%H:%M{s}" for d in "-/" for t in " T" for s in (":%S", ":%S.%f", "")),
-    "%Y%m%d%H%M%S",
-)
-TRUE = "true|t|yes|y|1|是"
-FALSE = "false|f|no|n|0|否"
+CHANGE = "_change"  # in our queries, what a change stream says happened to the record
 
 
 @dataclass(frozen=True)
 class Source:
-    """A staging file and what its rows are stamped with."""
+    """A staging file and what its rows are stamped with.
+
+    `columns` are those the file holds; the resource's others are NULL. `day_number` counts the resource's deliveries of
+    one as-of date. `spreadsheet`: the file was one, so day numbers may stand for dates.
+    """
 
     resource: Resource
     rows_file: Path
@@ -38,43 +36,100 @@ class Source:
     delivery_id: str
     as_of: date
     mode: str
+    columns: Collection[str]
+    day_number: int = 1
+    spreadsheet: bool = False
 
     @property
     def raw(self) -> str:
-        """Query: every record as raw text r0, r1, … (NULL where blank) with `_row` and `_record_key`."""
-        texts = ", ".join(f"{_unless_blank(quoted(name))} as r{i}" for i, name in enumerate(self.resource.columns))
+        """Query: every record as raw text r0, r1, … (NULL where blank), its values k0, k1, … (NULL also where it says
+        that it is missing), `_row`, `_record_key` and in a change stream `_change`.
+        """
+        names = list(self.resource.columns)
+        there = set(self.columns)
+        texts = [f"{_unless_blank(quoted(name)) if name in there else 'null'} as r{i}" for i, name in enumerate(names)]
+        told = self.resource.change_column if self.mode == "changes" else None
+        change = [f"trim({quoted(told.column)}, {BLANK}) as {CHANGE}"] if told else []
         number = "_row" if self.numbered else "file_row_number + 1"
-        file = f"read_parquet({literal(str(self.rows_file))}, file_row_number = true)"
-        return f"select *, {self._key} as _record_key from (select {number} as _row, {texts} from {file})"
+        rows = f"select {number} as _row, {', '.join([*texts, *change])} from {self._file}"
+        stated = [f"{self._stated(name, i)} as k{i}" for i, name in enumerate(names)]
+        return f"select *, {self._key} as _record_key from (select *, {', '.join(stated)} from ({rows}))"
 
     @property
+    def keys(self) -> str:
+        """Query: `_row`, `_record_key` (and `_change`) alone; columns that are no part of the key are not read."""
+        change = f", {CHANGE}" if self.mode == "changes" else ""
+        return f"select _row, _record_key{change} from ({self.raw})"
+
+    @property
+    def _file(self) -> str:
+        return f"read_parquet({literal(str(self.rows_file))}, file_row_number = true)"
+
+    def _stated(self, name: str, number: int) -> str:
+        spellings = self.resource.missing_in(name)
+        return f"case when not {is_missing(f'r{number}', spellings)} then r{number} end" if spellings else f"r{number}"
+
+    @cached_property
     def _key(self) -> str:
         """The key columns' raw text; the record number when all are blank, so that a finding can name the record.
 
-        In an incremental pool the number alone would make keyless records of different days overwrite each other.
+        In an incremental pool the number alone would make keyless records of different deliveries overwrite each other.
         """
-        parts = [f"r{list(self.resource.columns).index(name)}" for name in self.resource.key]
-        day = "" if self.mode == "full" else f"@{self.as_of:%Y%m%d}"
+        parts = [f"k{list(self.resource.columns).index(name)}" for name in self.resource.key]
+        more = f".{self.day_number}" if self.day_number > 1 else ""
+        day = "" if self.mode == "full" else f"@{self.as_of:%Y%m%d}{more}"
         joined = " || '|' || ".join(f"coalesce({part}, '')" for part in parts)
-        return f"case when coalesce({', '.join(parts)}, null) is null then '#' || _row || '{day}' else {joined} end"
+        nothing = "null::varchar" if self.mode == "changes" else f"'#' || _row || '{day}'"
+        return f"case when coalesce({', '.join(parts)}, null) is null then {nothing} else {joined} end"
 
     @property
     def typed(self) -> str:
         """Query: the columns of the pool in its order, without `_copies`."""
-        columns = list(self.resource.columns.items())
-        values = ", ".join(f"{typed(column, f'r{i}')} as {quoted(name)}" for i, (name, column) in enumerate(columns))
-        names = ", ".join(quoted(name) for name, _ in columns)
+        columns = list(enumerate(self.resource.columns.items()))
+        kinds = [(i, column) for i, (_, column) in columns if column.logical_type is not ColumnType.text]
+        cast = "".join(f", {tried(column, f'k{i}')} as t{i}" for i, column in kinds)
+        own = "".join(f", {plain(column, f't{i}', f'k{i}')} as p{i}" for i, column in kinds)
+        units = [(i, column) for i, column in kinds if column.unit]
+        parts = "".join(f", case when p{i} is null then {parted(c, f'k{i}')} end as m{i}" for i, c in units)
+        numbers = "".join(f", {reckoned(c, f'm{i}')} as x{i}" for i, c in units)
+        values = ", ".join(f"{self._value(i, column)} as {quoted(name)}" for i, (name, column) in columns)
+        names = ", ".join(map(quoted, self.resource.columns))
         return (
             f"select {names}, _record_key, {literal(self.delivery_id)} as _delivery_id, _row, "
             f"date '{self.as_of}' as _as_of, _raw, hash({names}, _raw::varchar) as _hash "
-            f"from (select *, {_unparsed(columns)} as _raw from (select *, {values} from ({self.raw})))"
+            f"from (select *, {self._kept} as _raw from (select *, {values} from "
+            f"(select *{numbers} from (select *{parts} from (select *{own} from (select *{cast} from ({self.raw})))))))"
         )
+
+    def _value(self, number: int, column: Column) -> str:
+        if column.logical_type is ColumnType.text:
+            return f"k{number}"
+        return f"coalesce(p{number}, {converted(column, f'k{number}', f'x{number}', spreadsheet=self.spreadsheet)})"
+
+    @property
+    def _kept(self) -> str:
+        """SQL for the map of texts that are not their value's own, NULL when all are."""
+        kept = []
+        for i, (name, column) in enumerate(self.resource.columns.items()):
+            if column.logical_type is not ColumnType.text:
+                kept.append((f"p{i} is null and r{i} is not null", i, name))
+            elif self.resource.missing_in(name):
+                kept.append((f"k{i} is null and r{i} is not null", i, name))
+        if not kept:
+            return "null::map(varchar, varchar)"
+        entries = ", ".join(
+            f"case when {other} then {{'key': {literal(name)}, 'value': r{i}}} end" for other, i, name in kept
+        )
+        anything = " or ".join(f"({other})" for other, _, _ in kept)
+        return f"case when {anything} then map_from_entries(list_filter([{entries}], lambda e: e is not null)) end"
 
     @property
     def content(self) -> str:
         """Expression over `raw`: the record as JSON text."""
-        fields = ", ".join(f"{literal(name)}: r{i}" for i, name in enumerate(self.resource.columns))
-        return f"to_json({{{fields}}})::varchar"
+        told = self.resource.change_column if self.mode == "changes" else None
+        change = [f"{literal(told.column)}: {CHANGE}"] if told else []
+        fields = [f"{literal(name)}: r{i}" for i, name in enumerate(self.resource.columns)]
+        return f"to_json({{{', '.join([*change, *fields])}}})::varchar"
 
 
 def _unless_blank(text: str) -> str:
@@ -83,50 +138,3 @@ def _unless_blank(text: str) -> str:
     """
     surely = f"({text} >= '!' and {text} < '\u00a0') or {text} >= '\u3001'"
     return f"case when {surely} then {text} when trim({text}, {BLANK}) <> '' then {text} end"
-
-
-def typed(column: Column, raw: str) -> str:
-    """SQL for the typed value of a raw text, NULL when the text is not one of the accepted spellings."""
-    match column.logical_type:
-        case ColumnType.text:
-            return raw
-        case ColumnType.integer:
-            return _parsed(raw, r"[+-]?\d+", "try_cast({} as bigint)")
-        case ColumnType.decimal:
-            digits = f"[+-]?(?:\\d+(?:\\.\\d{{0,{column.scale}}}0*)?|\\.\\d{{1,{max(column.scale, 1)}}}0*)"
-            return _parsed(raw, digits, f"try_cast({{}} as {column.sql_type})")
-        case ColumnType.date:
-            return _parsed(raw, DATE, f"try_strptime({{}}, {list(DATE_FORMATS)})::date")
-        case ColumnType.timestamp:
-            return _parsed(raw, f"{DATE}|{MOMENT}", f"try_strptime({{}}, {[*DATE_FORMATS, *MOMENT_FORMATS]})")
-        case ColumnType.boolean:
-            return f"case when {_like(raw, TRUE)} then true when {_like(raw, FALSE)} then false end"
-
-
-def _parsed(raw: str, pattern: str, value: str) -> str:
-    """The pattern guards the cast, which alone is too kind: DuckDB rounds '1.5' to 2 and reads 'infinity' as a date.
-
-    Blanks around a value are looked for only where the plain text does not match. Each text stands once in `value`:
-    what stands twice in a query is computed for every record.
-    """
-    plain = f"case when regexp_full_match({raw}, {literal(pattern)}) then {value.format(raw)} end"
-    inside = f"regexp_extract({raw}, {literal(f'^{BLANKS}({pattern}){BLANKS}$')}, 1)"
-    return f"coalesce({plain}, {value.format(inside)})"
-
-
-def _like(raw: str, words: str) -> str:
-    return f"regexp_full_match({raw}, {literal(f'(?i){BLANKS}(?:{words}){BLANKS}')})"
-
-
-def _unparsed(columns: Sequence[tuple[str, Column]]) -> str:
-    """SQL for the map of texts that did not parse, NULL when all did."""
-    kept = [(i, name) for i, (name, column) in enumerate(columns) if column.logical_type is not ColumnType.text]
-    if not kept:
-        return "null::map(varchar, varchar)"
-    failed = [f"{quoted(name)} is null and r{i} is not null" for i, name in kept]
-    entries = ", ".join(
-        f"case when {wrong} then {{'key': {literal(name)}, 'value': r{i}}} end"
-        for wrong, (i, name) in zip(failed, kept, strict=True)
-    )
-    anything = " or ".join(f"({wrong})" for wrong in failed)
-    return f"case when {anything} then map_from_entries(list_filter([{entries}], lambda e: e is not null)) end"

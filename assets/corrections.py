@@ -17,7 +17,7 @@ from catalog.load import Catalog
 from catalog.models import Resource, Rule
 from quality_checks.comparison import agreement_rules
 from quality_checks.corrections import CORRECTED, SETTLED, ItemEvent, ItemState, decision_sql, transitions_sql
-from quality_checks.rules import all_rules, looks_around
+from quality_checks.rules import all_rules, looks_around, stated
 from quality_checks.working_days import add_workdays
 from resources import ledger
 from resources.city import City
@@ -215,7 +215,7 @@ def _records_sql(resource: Resource, columns: list[str], rules: list[Rule]) -> s
 def _silenced(resource: Resource, rule: Rule) -> str:
     """Whether the rule says nothing of a record because a field it reads is blank, as SQL over the pool."""
     read = sorted(set(re.findall(r"\w+", rule.that)) & resource.columns.keys())
-    blank = " OR ".join(f"({quoted(column)} IS NULL AND _raw[{literal(column)}] IS NULL)" for column in read)
+    blank = " OR ".join(f"NOT ({stated(resource, column)})" for column in read)
     return f"(({rule.when}) AND ({rule.that}) IS NULL AND ({blank or 'false'}))"
 
 

@@ -13,16 +13,17 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError
 
 from assets.landing import PATIENCE, Arrival, settled
+from catalog.frozen import Frozen
 from catalog.load import Catalog
-from catalog.models import Frozen
+from catalog.models import Mode
 from resources import clock
 from resources.city import City
 from resources.landed import ALLOWED
@@ -34,21 +35,27 @@ NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_]+")
 
 INSERT = """
     insert into ops.deliveries (delivery_id, department, resource, file_name, archive_path, sha256, bytes, as_of, mode,
-                                rows_declared, state, reasons, registered_at)
+                                rows_declared, source, state, reasons, registered_at)
     values (%(delivery_id)s, %(department)s, %(resource)s, %(file_name)s, %(archive_path)s, %(sha256)s, %(bytes)s,
-            %(as_of)s, %(mode)s, %(rows_declared)s, %(state)s, %(reasons)s, %(registered_at)s)
+            %(as_of)s, %(mode)s, %(rows_declared)s, %(source)s, %(state)s, %(reasons)s, %(registered_at)s)
     on conflict (delivery_id) do update
-    set (department, resource, file_name, archive_path, sha256, bytes, as_of, mode, rows_declared, state, reasons,
-         registered_at, rows_delivered, rows_pooled, rows_quarantined, pass_as_of)
+    set (department, resource, file_name, archive_path, sha256, bytes, as_of, mode, rows_declared, source, state,
+         reasons, registered_at, rows_delivered, rows_pooled, rows_quarantined, rows_removed, pass_as_of, settled_at,
+         settled_by)
       = (excluded.department, excluded.resource, excluded.file_name, excluded.archive_path, excluded.sha256,
-         excluded.bytes, excluded.as_of, excluded.mode, excluded.rows_declared, excluded.state, excluded.reasons,
-         excluded.registered_at, null, null, null, null)
-    where deliveries.state = 'rejected'
+         excluded.bytes, excluded.as_of, excluded.mode, excluded.rows_declared, excluded.source, excluded.state,
+         excluded.reasons, excluded.registered_at, null, null, null, null, null, null, null)
+    where deliveries.state = 'rejected' and not deliveries.reasons @> '[{"code": "taken_back"}]'
     returning state
 """
 NOTE = """
     update ops.deliveries set reasons = reasons || %(note)s::jsonb
     where delivery_id = %(delivery_id)s and not reasons @> %(note)s::jsonb
+"""
+TAKEN_BACK = """
+    select delivery_id from ops.deliveries
+    where department = %s and resource = %s and sha256 = %s and delivery_id <> %s
+      and reasons @> '[{"code": "taken_back"}]' limit 1
 """
 DUE = """
     with last as (select max(as_of) as as_of from ops.passes where state = 'finished')
@@ -82,7 +89,8 @@ class Manifest(Frozen):
     as_of: date | None = None
     rows: Annotated[int, Field(ge=0)] | None = None
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$", to_lower=True)] | None = None
-    mode: Literal["full", "incremental"] | None = None
+    mode: Mode | None = None
+    source: Annotated[str, StringConstraints(max_length=200)] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,7 @@ class Delivery:
     rows_declared: int | None
     reasons: tuple[Reason, ...]
     as_of_stated: bool
+    source: str
 
     @property
     def delivery_id(self) -> str:
@@ -143,6 +152,7 @@ def due_passes(city: City, departments: Sequence[str] = ()) -> list[date]:
 def _take(city: City, cursor: Any, delivery: Delivery, arrival: Arrival) -> str:
     """Archive, register, remove from landing; each step may have been done by a run that was killed."""
     target = None
+    delivery = _refuse_taken_back(cursor, delivery, arrival)
     if arrival.ordinary:
         target = city.home.archive / delivery.archive_name
         _link(arrival.path, target)
@@ -157,6 +167,7 @@ def _take(city: City, cursor: Any, delivery: Delivery, arrival: Arrival) -> str:
         "as_of": delivery.as_of,
         "mode": delivery.mode,
         "rows_declared": delivery.rows_declared,
+        "source": delivery.source,
         "state": "rejected" if delivery.reasons else "registered",
         "reasons": _as_json(delivery.reasons),
         "registered_at": clock.now(),
@@ -177,6 +188,17 @@ def _take(city: City, cursor: Any, delivery: Delivery, arrival: Arrival) -> str:
     if arrival.manifest:
         arrival.manifest.unlink()
     return str(outcome)
+
+
+def _refuse_taken_back(cursor: Any, delivery: Delivery, arrival: Arrival) -> Delivery:
+    """The delivery, with a reason to reject it when its content was taken back by hand for another date."""
+    cursor.execute(TAKEN_BACK, (delivery.department, delivery.resource, delivery.sha256, delivery.delivery_id))
+    if found := cursor.fetchone():
+        message = (
+            f"the same content was taken back by hand as {found[0]}; `shuyuan deliveries replay` takes it after all"
+        )
+        return replace(delivery, reasons=(*delivery.reasons, _reason(arrival, "taken_back_before", message)))
+    return delivery
 
 
 def _as_json(reasons: Iterable[Reason]) -> str:
@@ -206,6 +228,9 @@ def examine(catalog: Catalog, arrival: Arrival) -> Delivery:
     manifest, wrong = _read_manifest(arrival)
     reasons += wrong
     declared = catalog.resources.get(f"{department}.{resource}")
+    if manifest.mode == "changes" and declared and declared.change_column is None:
+        message = f"manifest: mode = 'changes', but {declared.id} declares no change_column; allowed: full, incremental"
+        reasons.append(_reason(arrival, "mode", message))
     digest, size = _content(arrival)
     stated = manifest.as_of or date_in(arrival.shown)
     if manifest.sha256 and manifest.sha256 != digest:
@@ -225,6 +250,7 @@ def examine(catalog: Catalog, arrival: Arrival) -> Delivery:
         rows_declared=manifest.rows,
         reasons=tuple(reasons),
         as_of_stated=stated is not None,
+        source=manifest.source or "landing",
     )
 
 
@@ -256,8 +282,9 @@ def _read_manifest(arrival: Arrival) -> tuple[Manifest, list[Reason]]:
     try:
         return Manifest.model_validate_json(text), []
     except ValidationError as error:
+        allowed = ", ".join(Manifest.model_fields)
         return Manifest(), [
-            _reason(arrival, "manifest", f"manifest: {_field(item)}: {item['msg']}; allowed: as_of, rows, sha256, mode")
+            _reason(arrival, "manifest", f"manifest: {_field(item)}: {item['msg']}; allowed: {allowed}")
             for item in error.errors(include_url=False)
         ]
 

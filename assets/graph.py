@@ -22,17 +22,16 @@ from assets import (
     reports,
     thematic,
 )
+from assets.graph_pools import PASS, not_loaded, pool_key, table_of
 from assets.passing import Pass
+from assets.pooling import PoolResult
+from assets.settling import may_retry, settled
 from catalog import Catalog, Column, Department, Resource, Rule, ThematicTable
 from quality_checks import rules, scorecards
 from quality_checks.results import RuleResult
+from resources.cluster import ServerError
 
-PASS = "city_pass"  # noqa: S105  # the key of a Dagster resource
-
-
-def pool_key(resource: Resource) -> dg.AssetKey:
-    """Asset key of a resource's pool."""
-    return dg.AssetKey(["pool", resource.department, resource.name])
+LAST_STEP = "reports__site"
 
 
 def build_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -115,6 +114,7 @@ def _note_errors(current: Pass, results: Iterable[RuleResult]) -> None:
 
 def _deliveries() -> dg.AssetsDefinition:
     @dg.asset(key=["ops", "deliveries"], group_name="delivery", required_resource_keys={PASS})
+    @settled
     def register(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         """One row per delivery: what arrived in landing, archived and registered."""
         current = _this(context)
@@ -150,14 +150,21 @@ def _pools(catalog: Catalog, department: Department, resources: Sequence[Resourc
         can_subset=True,
         required_resource_keys={PASS},
     )
+    @settled
     def pool(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         current = _this(context)
         chosen = [by_key[key] for key in by_key if key in context.selected_asset_keys]
         current.progress(f"pools of {department.name}")
-        loaded = pools.load(
-            current.city, department.name, current.as_of, author=current.author, only=[r.name for r in chosen]
-        )
-        checked = quality.check_pools(current.city, chosen, current.as_of, author=current.author)
+        try:
+            loaded = pools.load(
+                current.city, department.name, current.as_of, author=current.author, only=[r.name for r in chosen]
+            )
+            checked = quality.check_pools(current.city, chosen, current.as_of, author=current.author)
+        except Exception as error:
+            if not current.whole or isinstance(error, ServerError) or may_retry(context, error):
+                raise
+            yield from not_loaded(context, department.name, chosen, error)
+            return
         for resource in chosen:
             mine = [one for one in loaded if one.resource == resource.name]
             results = checked[resource.id]
@@ -170,8 +177,7 @@ def _pools(catalog: Catalog, department: Department, resources: Sequence[Resourc
                     "rows_delivered": sum(one.rows_delivered for one in mine),
                     "rows_pooled": sum(one.rows_pooled for one in mine),
                     "rows_quarantined": sum(one.rows_quarantined for one in mine),
-                    "deliveries": dg.MetadataValue.json([one.delivery_id for one in mine]),
-                    "reasons": dg.MetadataValue.json([reason.get("code") for one in mine for reason in one.reasons]),
+                    "deliveries": table_of(mine),
                 },
                 check_results=[
                     _check(dimension, pool_key(resource), _by_dimension(results).get(dimension, []))
@@ -182,13 +188,14 @@ def _pools(catalog: Catalog, department: Department, resources: Sequence[Resourc
     return pool
 
 
-def _count_deliveries(current: Pass, loaded: Sequence[pools.PoolResult]) -> None:
+def _count_deliveries(current: Pass, loaded: Sequence[PoolResult]) -> None:
     figures = current.figures
     figures.deliveries += len(loaded)
     figures.rejected += sum(one.rejected for one in loaded)
-    figures.rows_delivered += sum(one.rows_delivered for one in loaded if not one.rejected)
+    figures.rows_delivered += sum(one.rows_delivered for one in loaded if one.state == "pooled")
     figures.rows_pooled += sum(one.rows_pooled for one in loaded)
     figures.rows_quarantined += sum(one.rows_quarantined for one in loaded)
+    figures.rows_removed += sum(one.rows_removed for one in loaded)
 
 
 def _base(catalog: Catalog) -> dg.AssetsDefinition:
@@ -213,6 +220,7 @@ def _base(catalog: Catalog) -> dg.AssetsDefinition:
         ],
         required_resource_keys={PASS},
     )
+    @settled
     def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         current = _this(context)
         for library in catalog.libraries.values():
@@ -250,6 +258,7 @@ def _correlation(catalog: Catalog) -> dg.AssetsDefinition:
         ],
         required_resource_keys={PASS},
     )
+    @settled
     def correlation(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         current = _this(context)
         checks = []
@@ -306,6 +315,7 @@ def _thematic(catalog: Catalog) -> dg.AssetsDefinition:
         ],
         required_resource_keys={PASS},
     )
+    @settled
     def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         current = _this(context)
         for table in tables:
@@ -362,6 +372,7 @@ def _timeliness(catalog: Catalog) -> dg.AssetsDefinition:
         ],
         required_resource_keys={PASS},
     )
+    @settled
     def timeliness(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         current = _this(context)
         current.progress("timeliness")
@@ -390,6 +401,7 @@ def _ledger(catalog: Catalog) -> dg.AssetsDefinition:
         ],
         required_resource_keys={PASS},
     )
+    @settled
     def ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         """One event per change of a correction item: opened, judged by the new delivery, answered."""
         current = _this(context)
@@ -423,6 +435,7 @@ def _notices() -> dg.AssetsDefinition:
         deps=[["corrections", "ledger"]],
         required_resource_keys={PASS},
     )
+    @settled
     def issue(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         """One notice per department with new orders, in its outbox folder."""
         current = _this(context)
@@ -441,6 +454,7 @@ def _scores() -> dg.AssetsDefinition:
         deps=[["corrections", "ledger"]],
         required_resource_keys={PASS},
     )
+    @settled
     def scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         """One row per scope, name and dimension: rows that met the rules of all rows they apply to."""
         current = _this(context)
@@ -469,6 +483,7 @@ def _publish(catalog: Catalog) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("gate", asset=key) for key in keys.values()],
         required_resource_keys={PASS},
     )
+    @settled
     def products(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         current = _this(context)
         for product in catalog.products.values():
@@ -500,13 +515,16 @@ def _site(catalog: Catalog) -> dg.AssetsDefinition:
         deps=[["quality", "scores"], ["corrections", "notices"], *(["publish", name] for name in catalog.products)],
         required_resource_keys={PASS},
     )
-    def site(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    @settled
+    def site(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         """One page for the city, one per department, one per resource."""
         current = _this(context)
         current.progress("reports")
         index = reports.build(current.city, current.as_of)
         current.figures.report = str(index)
         passes.finish(current.city, current.as_of, current.figures)
-        return dg.MaterializeResult(metadata={"dagster/uri": dg.MetadataValue.path(str(index))})
+        yield dg.MaterializeResult(metadata={"dagster/uri": dg.MetadataValue.path(str(index))})
+        if current.failures:
+            raise dg.Failure(f"made, but not loaded: {'; '.join(current.failures)}", allow_retries=False)
 
     return site

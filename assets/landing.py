@@ -13,7 +13,8 @@ import stat
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,25 @@ def settled(landing: Path, patience: float = PATIENCE) -> tuple[list[Arrival], i
         time.sleep(LOOK)
 
 
+def look(landing: Path, before: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """One look that does not wait: complete files, and all files, each with its state, by path below landing.
+
+    `before` is what the look before this one saw, a few seconds ago or more. A file is complete by the rules of
+    `settled`; what nobody has touched for a minute is, too.
+    """
+    complete, every = {}, {}
+    with suppress(FileNotFoundError):  # a run took a file away meanwhile, or there is no landing folder yet
+        for arrival in _arrivals(landing, ()):
+            path = f"{'/'.join(arrival.place)}/{arrival.shown}"
+            try:
+                every[path] = ":".join(map(str, arrival.state()))
+                if not _undecided(arrival) or (before.get(path) == every[path] and arrival.complete()):
+                    complete[path] = every[path]
+            except FileNotFoundError:
+                continue
+    return complete, every
+
+
 def _undecided(arrival: Arrival) -> bool:
     age = clock.now().timestamp() - arrival.state()[1] / 1e9
     return arrival.manifest is None and arrival.ordinary and age < FRESH
@@ -115,12 +135,12 @@ def _arrivals(folder: Path, place: tuple[str, ...]) -> Iterator[Arrival]:
             if len(place) != 1 or name != "feedback":
                 yield from _arrivals(Path(entry.path), (*place, name))
         elif not (name.startswith(".") or name.endswith((".part", MANIFEST))):
-            beside = next((c for c in _manifest_names(name) if c in named), None)
+            beside = next((c for c in manifest_names(name) if c in named), None)
             ordinary = stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
             yield Arrival(Path(entry.path), place, folder / beside if beside else None, ordinary)
 
 
-def _manifest_names(name: str) -> Sequence[str]:
+def manifest_names(name: str) -> Sequence[str]:
     """`a.csv.gz` may be described by `a.csv.gz.manifest.json`, `a.csv.manifest.json` or `a.manifest.json`."""
     unpacked = name.removesuffix(".gz").removesuffix(".zip")
     return [f"{base}{MANIFEST}" for base in (name, unpacked, unpacked.rpartition(".")[0])]

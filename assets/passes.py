@@ -38,6 +38,24 @@ def start(city: City, as_of: date, departments: Sequence[str] = ()) -> None:
         )
 
 
+def give_back(city: City, as_of: date, department: str) -> None:
+    """Make a department's deliveries of the pass due again, after its load or its checks failed.
+
+    Of each resource the last one is enough: what came before is part of its pool or was overtaken.
+    """
+    with city.server.session() as cursor:
+        cursor.execute(
+            """
+            UPDATE ops.deliveries SET state = 'registered' WHERE delivery_id IN (
+                SELECT DISTINCT ON (resource) delivery_id FROM ops.deliveries
+                WHERE pass_as_of = %s AND department = %s AND state = 'pooled'
+                ORDER BY resource, as_of DESC, registered_at DESC
+            )
+            """,
+            (as_of, department),
+        )
+
+
 def taken_in(city: City, as_of: date) -> list[str]:
     """Resources, as `<department>.<resource>`, with a delivery that belongs to the pass."""
     with city.server.session() as cursor:

@@ -18,6 +18,7 @@ class Figures:
     rows_delivered: int = 0
     rows_pooled: int = 0
     rows_quarantined: int = 0
+    rows_removed: int = 0
     rule_errors: int = 0
     contracts_broken: int = 0
     findings_open: int = 0
@@ -48,3 +49,6 @@ class Pass:
     author: str
     progress: Callable[[str], None] = _silent
     figures: Figures = field(default_factory=Figures)
+    failures: list[str] = field(default_factory=list)  # departments that could not be loaded, and why
+    whole: bool = True  # whether the libraries and what follows are part of it
+    reopen: Callable[[], None] | None = None  # opens the city anew, after PostgreSQL died

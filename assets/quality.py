@@ -18,6 +18,7 @@ import duckdb
 
 from catalog.models import Resource, Rule, ThematicTable
 from quality_checks import findings, punctuality
+from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.results import RuleResult
 from quality_checks.rules import lookup_rules, pool_rules
 from quality_checks.runner import error_result, validate
@@ -86,6 +87,11 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
     results = [judgement.result for judgement in judged]
     _merge(city, results, as_of, author)
     return results
+
+
+def due_deliveries(city: City, as_of: date) -> list[Due]:
+    """Which deliveries are missing or expected next on `as_of`, the latest first."""
+    return due_calendar(city.catalog.resources.values(), punctuality.read_deliveries(city.con, as_of), as_of)
 
 
 def _check(city: City, tables: Sequence[_Table], as_of: date, *, author: str) -> list[list[RuleResult]]:

@@ -16,6 +16,8 @@ from typing import TypeVar
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
+from quality_checks.due_calendar import Due, due_calendar
+from quality_checks.punctuality import read_deliveries
 
 Row = TypeVar("Row")
 
@@ -53,7 +55,9 @@ class Delivery:
     rows_delivered: int | None
     rows_pooled: int | None
     rows_quarantined: int | None
+    rows_removed: int | None
     state: str
+    superseded_by: str | None
     reasons: tuple[Reason, ...]
 
     @property
@@ -92,7 +96,7 @@ class FindingCount:
 
 @dataclass(frozen=True, slots=True)
 class FeedFinding:
-    """One open finding about a feed as a whole: `kind` is late, rows, volume, structure or columns."""
+    """One open finding about a feed as a whole: `kind` is late, rows, volume, … as in `quality_checks.punctuality`."""
 
     department: str
     resource: str
@@ -166,6 +170,7 @@ class Figures:
     resource_passes: list[ResourcePass]
     scores: Mapping[tuple[str, str], Mapping[str, Ratio]]
     quarantine: list[Quarantined]
+    due: list[Due]
 
 
 _PASSES = """
@@ -174,11 +179,11 @@ _PASSES = """
 
 _DELIVERIES = """
     select delivery_id, department, resource, file_name, as_of, mode, rows_declared, rows_delivered, rows_pooled,
-           rows_quarantined, state, reasons
+           rows_quarantined, rows_removed, state, superseded_by, reasons
     from (select *, row_number() over (partition by department, resource
                                        order by as_of desc nulls first, delivery_id desc) as newest
           from (select delivery_id, department, resource, file_name, as_of, mode, rows_declared, rows_delivered,
-                       rows_pooled, rows_quarantined, state, reasons::VARCHAR as reasons
+                       rows_pooled, rows_quarantined, rows_removed, state, superseded_by, reasons::VARCHAR as reasons
                 from shuyuan.ops.deliveries where as_of is null or least(as_of, pass_as_of) <= $as_of))
     where newest <= $history
     order by as_of desc nulls first, department, resource, delivery_id"""
@@ -199,7 +204,7 @@ _FINDINGS = """
 
 _FEEDS = """
     with feeds as (
-        select *, regexp_extract(rule_id, '[.]delivery[.](late|rows|volume|structure|columns)$', 1) as kind
+        select *, regexp_extract(rule_id, '[.]delivery[.]([a-z]+)$', 1) as kind
         from quality.findings where status = 'open'),
     pooled as (
         select department, resource, max(as_of) as last_pooled from shuyuan.ops.deliveries
@@ -253,6 +258,7 @@ def collect(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> Figures:
         resource_passes=read(con, _RESOURCE_PASSES, ResourcePass, {"first": passes[0], "as_of": as_of}),
         scores=_scores(con, as_of),
         quarantine=_quarantine(con, sorted(catalog.departments), passes[0]),
+        due=due_calendar(catalog.resources.values(), read_deliveries(con, as_of), as_of),
     )
 
 

@@ -33,6 +33,7 @@ WORDS = {
     "feed": report_words.FEEDS,
     "cycle": report_words.CYCLES,
     "mode": report_words.MODES,
+    "due": report_words.DUE,
     "sharing": report_words.SHARING,
     "turn": report_words.TURNS,
 }

@@ -231,6 +231,8 @@ class Site:
         return {
             "problems": problems[:LISTED_PROBLEMS],
             "problem_count": len(problems),
+            "due": (due := [one for one in self.figures.due if one.state != "expected"])[:LISTED_PROBLEMS],
+            "due_count": len(due),
             "days_table": self.figures.days,
             "listed": listed,
             "complete": rows == sum(day.deliveries for day in self.figures.days),

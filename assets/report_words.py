@@ -50,6 +50,12 @@ DIMENSIONS = {
 VERDICTS = {
     "registered": Word("已登记", "registered", "已归档，尚未入池", "archived, not yet loaded"),
     "pooled": Word("已入池", "pooled", "已载入部门资源池", "loaded into the department's pool"),
+    "superseded": Word(
+        "已被取代",
+        "superseded",
+        "资源池中的全量批次更新，本批未入池",
+        "older than the full delivery the pool holds; nothing of it stands",
+    ),
     "rejected": Word(
         "退回", "rejected", "整批未采用，资源池保持上一次的状态", "not used at all; the pool keeps its last good state"
     ),
@@ -63,6 +69,10 @@ QUARANTINE = {
     ),
     "superseded": Word(
         "已过时", "superseded", "资源池中已有更新的记录", "the pool holds a later statement of the record"
+    ),
+    "no_key": Word("无主键", "no key", "变更记录缺少主键", "a change does not say whose record it is"),
+    "unknown_change": Word(
+        "变更类型不明", "unknown change", "变更标识不在约定之内", "its letter is none of those agreed"
     ),
     "quoting": Word("引号错误", "quoting", "该行引号不成对", "a quote in the line has no partner"),
     "field_count": Word(
@@ -81,6 +91,15 @@ FEEDS = {
     "columns": Word(
         "目录外数据项", "extra columns", "报送了目录以外的数据项", "columns outside the catalogue were delivered"
     ),
+    "quarantine": Word(
+        "有隔离记录", "quarantined records", "部分记录未能入池", "some records could not enter the pool"
+    ),
+    "drift": Word(
+        "格式漂移",
+        "type drift",
+        "某数据项的多数值不再是规定的类型",
+        "most values of a column stopped being of its type",
+    ),
 }
 CYCLES = {
     "daily": Word("每日", "daily"),
@@ -89,7 +108,15 @@ CYCLES = {
     "quarterly": Word("每季度", "quarterly"),
     "yearly": Word("每年", "yearly"),
 }
-MODES = {"full": Word("全量", "full"), "incremental": Word("增量", "incremental")}
+MODES = {
+    "full": Word("全量", "full"),
+    "incremental": Word("增量", "incremental"),
+    "changes": Word("变更流", "change stream"),
+}
+DUE = {
+    "late": Word("逾期", "late", "应交付而未交付", "due and not there"),
+    "gap": Word("缺批", "gap", "未交付，其后的批次已到", "never came; a later one did"),
+}
 SHARING = {
     "unconditional": Word("无条件共享", "shared without condition"),
     "conditional": Word("有条件共享", "shared on condition"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -29,6 +29,7 @@ from catalog.models import (
     Rule,
     ThematicTable,
 )
+from catalog.sources import SECRET_SHOWN, TableSource
 
 Model = TypeVar("Model", bound=BaseModel)
 _TABLE = re.compile(r"\b[a-z]\w*\.[a-z]\w*\b")
@@ -139,8 +140,8 @@ class _Reader:
             return model.model_validate({**data, **given})
         except ValidationError as error:
             for item in error.errors(include_url=False):
-                where = ".".join(str(part) for part in item["loc"]) or "(file)"
-                value = None if item["type"] == "missing" or isinstance(item["input"], dict) else item["input"]
+                where = ".".join(_stated(item["loc"])) or "(file)"
+                value = None if _unshown(item) else item["input"]
                 allowed = item["msg"].removeprefix("Value error, ")
                 if item["type"] == "extra_forbidden":
                     fields = set(_fields_at(model, item["loc"])) - given.keys()
@@ -165,22 +166,40 @@ class _Reader:
             self.report(file, where, value, f"must be one of: {listed or '(none exists)'}")
 
 
-def _fields_at(model: type[BaseModel], where: Iterable[int | str]) -> list[str]:
+def _stated(where: Sequence[int | str]) -> Iterator[str]:
+    """The parts of a place as the file states them: without the tag that pydantic adds below `source`."""
+    for before, part in zip((None, *where), where, strict=False):
+        if before != "source":
+            yield str(part)
+
+
+def _unshown(item: Any) -> bool:
+    """Whether an error's value is not repeated: nothing is there, a whole mapping is, or it may be a secret."""
+    may_be_secret = item["type"] == SECRET_SHOWN or item["loc"] == ("source",) or "credentials" in item["loc"]
+    return item["type"] == "missing" or isinstance(item["input"], dict) or may_be_secret
+
+
+def _fields_at(model: type[BaseModel], where: Sequence[int | str]) -> list[str]:
     """Names of the fields that may stand where the last part of `where` stands."""
-    for part in where:
+    for part, tag in zip(where, (*where[1:], None), strict=True):
         for name, stated in model.model_fields.items():
-            inner = _model_in(stated.annotation)
+            inner = list(_models_in(stated.annotation))
             if part in (name, stated.alias) and inner:
-                model = inner
+                model = next((m for m in inner if tag in _kinds(m)), inner[0])
                 break
     return [stated.alias or name for name, stated in model.model_fields.items()]
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model inside `Model | None`, `tuple[Model, ...]` or `dict[str, Model]`."""
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models inside `Model | None`, `tuple[Model, ...]`, `dict[str, Model]` or `One | Other`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _kinds(model: type[BaseModel]) -> tuple[object, ...]:
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 def load_catalog(root: Path) -> Catalog:
@@ -211,6 +230,7 @@ def load_catalog(root: Path) -> Catalog:
     _check_codes(reader, catalog)
     for resource in resources.values():
         _check_resource(reader, catalog, resource)
+        _check_source(reader, resource)
     for library in libraries.values():
         _check_library(reader, catalog, library)
     for theme in thematic.values():
@@ -306,6 +326,8 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
     for name in resource.columns:
         if name.startswith("_"):
             reader.report(file, f"columns.{name}", name, "must not begin with _ (kept for provenance)")
+    _check_headers(reader, file, resource)
+    _check_versions(reader, file, resource)
     for ignored in set(resource.ignore) & set(resource.columns):
         reader.report(file, "ignore", ignored, "must not be one of the columns")
     _check_layout(reader, file, resource)
@@ -319,6 +341,49 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
             reader.known(file, "supplies", attribute, library.attributes if library else ())
     elif resource.supplies:
         reader.report(file, "supplies", sorted(resource.supplies), "needs `describes`: the library and its key column")
+
+
+def _check_headers(reader: _Reader, file: str, resource: Resource) -> None:
+    """No header may mean two columns."""
+    change = {resource.change_column.column} if resource.change_column else set()
+    times = Counter(change)
+    for name, column in resource.columns.items():
+        times.update({name, column.title, *column.aliases})
+    for name, column in resource.columns.items():
+        for alias in column.aliases:
+            if times[alias] > 1 or alias in resource.ignore:
+                reader.report(file, f"columns.{name}.aliases", alias, "must be a header of this column alone")
+    for header in change:
+        if times[header] > 1:
+            reader.report(file, "change_column.column", header, "must not be a header of a column")
+
+
+def _check_versions(reader: _Reader, file: str, resource: Resource) -> None:
+    """Each version after the one before; columns come and go once, and never those of the key."""
+    known: set[str] = set()
+    last = None
+    for number, version in enumerate(resource.versions, 2):
+        if last and version.from_ <= last:
+            reader.report(file, "versions.from", str(version.from_), f"must be later than {last}: the oldest first")
+        last = version.from_
+        for kind, names in (("adds", version.adds), ("drops", version.drops), ("optional", version.optional)):
+            for name in names:
+                reader.known(file, f"versions.{number}.{kind}", name, resource.columns)
+                if name in resource.key:
+                    reader.report(file, f"versions.{number}.{kind}", name, "must not be part of the key")
+        for name in set(version.adds) & known:
+            reader.report(file, f"versions.{number}.adds", name, "was added before; a column comes once")
+        known |= set(version.adds)
+
+
+def _check_source(reader: _Reader, resource: Resource) -> None:
+    if not isinstance(resource.source, TableSource):
+        return
+    file = f"departments/{resource.department}/{resource.name}.yaml"
+    for name in resource.source.columns:
+        reader.known(file, "source.columns", name, resource.columns)
+    if resource.source.watermark and resource.mode == "full":
+        reader.report(file, "source.watermark", resource.source.watermark, "needs mode: incremental")
 
 
 def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:

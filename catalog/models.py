@@ -10,9 +10,11 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from catalog.frozen import Frozen
 from catalog.layout import Layout
+from catalog.sources import Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
@@ -33,12 +35,6 @@ PROVENANCE: dict[str, str] = {
 
 # What every code list has in the lake; a file may lack the last three.
 CODE_COLUMNS = ("code", "zh", "en", "valid_from", "valid_to", "successor")
-
-
-class Frozen(BaseModel):
-    """A value that rejects unknown keys and cannot change after it was read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 class Title(Frozen):
@@ -129,10 +125,30 @@ INDICATORS: dict[str, tuple[str, Dimension]] = {
 Indicator = Annotated[str, Field(json_schema_extra={"enum": sorted(INDICATORS)})]
 
 
+# What may stand before a unit, and how many of it that is.
+MULTIPLES: dict[str, int] = {
+    "": 1, "十": 10, "百": 100, "千": 1_000, "万": 10_000, "十万": 100_000, "百万": 1_000_000, "千万": 10_000_000,
+    "亿": 100_000_000,
+}  # fmt: skip
+
+
+def unit_parts(unit: str) -> tuple[int, str]:
+    """How many of which unit: 万元 is 10,000 元."""
+    prefix = max((m for m in MULTIPLES if unit.startswith(m) and len(m) < len(unit)), key=len)
+    return MULTIPLES[prefix], unit.removeprefix(prefix)
+
+
 class Column(Frozen):
-    """One data item 信息项. Exactly one of `type`, `codes`, `identifier` says what its values are."""
+    """One data item 信息项. Exactly one of `type`, `codes`, `identifier` says what its values are.
+
+    `aliases` are headers it was delivered under, beside its name and title; `missing` are spellings of "no value", as
+    those of its resource. `unit` is what the pool's numbers count, `delivered_unit` what a bare number counts when that
+    is another multiple; a number may also be delivered with its unit. `excel_dates` lets the day numbers of a
+    spreadsheet stand for dates in files that are none.
+    """
 
     title: Text
+    aliases: tuple[Text, ...] = ()
     type: ColumnType | None = None
     codes: Name | None = None
     identifier: Identifier | None = None
@@ -140,6 +156,10 @@ class Column(Frozen):
     max_length: int | None = Field(default=None, ge=1, le=100_000)
     scale: int = Field(default=2, ge=0, le=12)  # digits after the point, for decimals
     level: Level = Level.internal
+    missing: tuple[Text, ...] = ()
+    unit: Text | None = None
+    delivered_unit: Text | None = None
+    excel_dates: bool = False
 
     @model_validator(mode="after")
     def _one_kind(self) -> Column:
@@ -147,6 +167,18 @@ class Column(Frozen):
             raise ValueError("state exactly one of type, codes, identifier")
         if self.max_length is not None and self.logical_type is not ColumnType.text:
             raise ValueError("max_length is allowed on text only")
+        if self.excel_dates and self.logical_type not in {ColumnType.date, ColumnType.timestamp}:
+            raise ValueError("excel_dates is allowed on date and timestamp only")
+        return self
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Column:
+        if self.unit and self.logical_type not in {ColumnType.integer, ColumnType.decimal}:
+            raise ValueError("unit is allowed on integer and decimal only")
+        if self.delivered_unit and not self.unit:
+            raise ValueError("delivered_unit needs unit: what the pool's numbers count")
+        if self.unit and self.delivered_unit and unit_parts(self.unit)[1] != unit_parts(self.delivered_unit)[1]:
+            raise ValueError(f"delivered_unit must be a multiple of {unit_parts(self.unit)[1]}, as unit is")
         return self
 
     @property
@@ -272,8 +304,43 @@ class Department(Frozen):
     chief_data_officer: Text
 
 
+class ChangeColumn(Frozen):
+    """The column of a change stream that says what happened to the record, and the letters it uses."""
+
+    column: Text  # header in the delivered file; it is no data item
+    insert: tuple[Text, ...] = ("I",)
+    update: tuple[Text, ...] = ("U",)
+    delete: tuple[Text, ...] = ("D",)
+
+    @model_validator(mode="after")
+    def _letters_differ(self) -> ChangeColumn:
+        letters = [*self.insert, *self.update, *self.delete]
+        if len(set(letters)) != len(letters) or not self.delete:
+            raise ValueError("insert, update, delete: each letter once, and at least one for delete")
+        return self
+
+
+class SchemaVersion(Frozen):
+    """What changed in a resource's columns with deliveries as of `from` and later.
+
+    `adds` and `drops` name columns; one in `optional` may be missing from a file.
+    """
+
+    from_: date = Field(alias="from")
+    adds: tuple[Name, ...] = ()
+    drops: tuple[Name, ...] = ()
+    optional: tuple[Name, ...] = ()
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+Mode = Literal["full", "incremental", "changes"]
+
+
 class Resource(Frozen):
-    """One catalogue entry 信息资源: one table a department owes the city, with a cycle and a schema."""
+    """One catalogue entry 信息资源: one table a department owes the city, with a cycle and a schema.
+
+    `columns` are those of all its schema versions; version 1 is what no entry of `versions` adds.
+    """
 
     department: Name
     name: Name
@@ -282,21 +349,48 @@ class Resource(Frozen):
     code: Annotated[str, StringConstraints(pattern=r"^[1-9]/\d{2}/\d{3}/\d{6}$")]
     format: Literal["file", "spreadsheet", "database", "interface"] = "spreadsheet"
     cycle: Cycle
-    mode: Literal["full", "incremental"]
+    mode: Mode
+    change_column: ChangeColumn | None = None
     key: tuple[Name, ...] = Field(min_length=1)
     describes: Describes | None = None
     sharing: Sharing
     opening: Opening
     published: date
+    source: Source | None = None  # where it is fetched from; none: it is delivered into landing
     columns: dict[Name, Column] = Field(min_length=1)
+    versions: tuple[SchemaVersion, ...] = ()
+    missing: tuple[Text, ...] = ()  # spellings of "no value" in every column
     ignore: tuple[Text, ...] = ()  # delivered columns known and left out on purpose
     layout: Layout | None = None  # how its files are laid out; what is not said is detected
     supplies: dict[Name, Sql] = Field(default_factory=dict)  # library attribute -> column or expression
     rules: tuple[Rule, ...] = ()
 
+    @model_validator(mode="after")
+    def _changes_are_told(self) -> Resource:
+        if self.mode == "changes" and self.change_column is None:
+            raise ValueError("mode changes needs change_column: the column that says insert, update or delete")
+        return self
+
     @property
     def id(self) -> str:
         return f"{self.department}.{self.name}"
+
+    def version_at(self, as_of: date) -> int:
+        """Number of the schema version of a delivery as of that day, from 1."""
+        return 1 + sum(version.from_ <= as_of for version in self.versions)
+
+    def columns_at(self, as_of: date) -> tuple[dict[str, Column], frozenset[str]]:
+        """The columns a delivery as of that day must hold, in order, and those of them that may be missing."""
+        there = set(self.columns).difference(*(version.adds for version in self.versions))
+        optional: set[str] = set()
+        for version in self.versions[: self.version_at(as_of) - 1]:
+            there = (there | set(version.adds)) - set(version.drops)
+            optional |= set(version.optional)
+        return {name: column for name, column in self.columns.items() if name in there}, frozenset(optional & there)
+
+    def missing_in(self, column: str) -> tuple[str, ...]:
+        """Declared spellings of "no value" in a column."""
+        return tuple(dict.fromkeys((*self.missing, *self.columns[column].missing)))
 
     def id_type_of(self, column: str) -> str | None:
         """The column that says which document a person number belongs to: `id_type` for `id_number`, by name."""

@@ -18,8 +18,10 @@ import typer
 
 from catalog import CatalogError, load_catalog
 from pipelines.cli_corrections import feedback_app, orders_app
+from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
+from pipelines.cli_sources import app as sources_app
 
 if TYPE_CHECKING:
     from pipelines.city_run import RunSummary
@@ -37,9 +39,11 @@ catalog_app = typer.Typer(no_args_is_help=True, help="The catalogue: what exists
 findings_app = typer.Typer(no_args_is_help=True, help="Every rule violated by every record.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(findings_app, name="findings")
+app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
 app.add_typer(operations_app)
+app.add_typer(sources_app)
 
 
 @app.command()
@@ -85,25 +89,35 @@ def run(
     department: Annotated[
         list[str] | None, typer.Option("--department", help="only this department's deliveries; may be repeated")
     ] = None,
+    no_pull: Annotated[bool, typer.Option("--no-pull", help="take in what lies in landing only")] = False,
     as_json: Json = False,
 ) -> None:
     """Take in every new delivery, check it, rebuild what depends on it, write orders and reports.
 
     Each business day (as-of date) with new deliveries is one pass, oldest first; a pass that was killed is made again.
     Nothing new: nothing is written. With --as-of the city is taken to that day even if nothing came, so that silence
-    shows as lateness.
+    shows as lateness. What is due from departments' own places is pulled first. A department whose files cannot be
+    loaded keeps its last good state and stops no other; then the exit code is 1.
     """
     from pipelines.city_run import run_city
-    from pipelines.console import emit_json, watching
+    from pipelines.console import emit_json, err, watching
     from pipelines.settings import Settings
 
     settings = Settings()
     with watching() as watcher:
-        summary = run_city(settings, as_of=day_of(as_of), departments=department or (), watcher=watcher)
+        summary = run_city(
+            settings, as_of=day_of(as_of), departments=department or (), pull=not no_pull, watcher=watcher
+        )
     if as_json:
         emit_json(summary.as_json())
     else:
         _tell(summary)
+    for failure in summary.not_pulled:
+        err.print(f"not pulled: {failure}", soft_wrap=True)
+    for failure in summary.not_loaded:
+        err.print(f"[bold]not loaded[/bold]: {failure}", soft_wrap=True)
+    if summary.not_loaded:
+        raise typer.Exit(1)
 
 
 def _tell(summary: RunSummary) -> None:
@@ -120,7 +134,8 @@ def _tell(summary: RunSummary) -> None:
         ("deliveries", f"{total.deliveries:,} taken in, {summary.rejected + total.rejected:,} rejected"),
         (
             "rows in",
-            f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined",
+            f"{total.rows_delivered:,} = {total.rows_pooled:,} pooled + {total.rows_quarantined:,} quarantined"
+            + (f" + {total.rows_removed:,} removed" if total.rows_removed else ""),
         ),
         ("findings", f"{total.findings_new:,} new, {total.findings_open:,} open"),
         ("orders", f"{total.orders_opened:,} opened, {total.orders_closed:,} closed, {total.orders_open:,} open"),
@@ -210,11 +225,8 @@ def sql(
 def main() -> None:
     """Entry point: expected failures end in one clear message and their exit code."""
     from pipelines.failures import RunFailedError
-    from resources.cluster import ServerError
-    from resources.guard import LakeConflictError
-    from resources.lake import LakeSchemaError
+    from resources.failures import PermanentError, TransientError
     from resources.query import QueryRefusedError
-    from resources.reader import ReaderError
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     try:
@@ -225,7 +237,7 @@ def main() -> None:
         raise
     except (QueryRefusedError, ValueError, LookupError, FileNotFoundError) as wrong:
         _end(wrong, 2)
-    except (CatalogError, ServerError, LakeConflictError, LakeSchemaError, ReaderError, RunFailedError) as failure:
+    except (CatalogError, TransientError, PermanentError, RunFailedError) as failure:
         _end(failure, 1)
     except duckdb.Error as failure:
         _end(str(failure).splitlines()[0], 1)

@@ -6,20 +6,25 @@ Nothing is read when this module is imported; `defs` is resolved when Dagster lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import date
 
 import dagster as dg
+import duckdb
+import psycopg2
 
-from assets.graph import PASS, build_assets
+from assets.graph import build_assets
+from assets.graph_pools import PASS
 from assets.passing import Pass
 from catalog import Catalog, load_catalog
 from pipelines.installation import RUN_LOCK, open_city
-from pipelines.jobs import build_department_jobs, build_jobs, build_schedules
+from pipelines.jobs import TIME_ZONE, WHOLE, build_department_jobs, build_jobs, build_schedules
 from pipelines.policy import apply_policy
+from pipelines.pull_jobs import PREFIX, build_pull_jobs, build_pull_schedules
 from pipelines.sensors import landing_sensor
 from pipelines.settings import Settings
 from resources import clock
+from resources.city import City
 from resources.home import Home
 
 
@@ -54,14 +59,29 @@ def build_defs(
 
     @contextmanager
     def own_pass(context: dg.InitResourceContext, as_of: date) -> Iterator[Pass]:
-        with open_city(settings, catalog) as city, city.server.lock(RUN_LOCK):
-            yield Pass(city, as_of, author=context.run.run_id if context.run else "unknown")
+        run = context.run
+        with ExitStack() as opened_now:
+
+            def enter() -> City:
+                city = opened_now.enter_context(open_city(settings, catalog))
+                if run is None or not run.job_name.startswith(PREFIX):  # a pull and a pass do not disturb each other
+                    opened_now.enter_context(city.server.lock(RUN_LOCK))
+                return city
+
+            def reopen() -> None:
+                with suppress(psycopg2.Error, duckdb.Error):  # the old one may be gone with its server
+                    opened_now.pop_all().close()
+                current.city = enter()
+
+            author, whole = (run.run_id, run.job_name == WHOLE) if run else ("unknown", False)
+            current = Pass(enter(), as_of, author=author, whole=whole, reopen=reopen)
+            yield current
 
     departments = build_department_jobs(catalog)
     return dg.Definitions(
         assets=apply_policy(catalog, build_assets(catalog)),
-        jobs=[*build_jobs(), *departments.values()],
-        schedules=build_schedules(),
+        jobs=[*build_jobs(), *departments.values(), *build_pull_jobs(catalog, settings.vault())],
+        schedules=[*build_pull_schedules(catalog, TIME_ZONE), *build_schedules()],
         sensors=[landing_sensor(Home(settings.home).landing, departments)],
         resources={PASS: pass_resource(opened or own_pass)},
         executor=dg.in_process_executor,

@@ -8,17 +8,18 @@ from __future__ import annotations
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.graph import pool_key
+from assets.graph_pools import pool_key
 from catalog import Catalog
 
 TIME_ZONE = "Asia/Shanghai"
+WHOLE = "city"  # the job that is a whole pass
 
 
 def build_jobs() -> list[UnresolvedAssetJobDefinition]:
     """The city's jobs: everything, and the report alone."""
     return [
         dg.define_asset_job(
-            "city",
+            WHOLE,
             dg.AssetSelection.all(),
             executor_def=dg.in_process_executor,
             description="every new delivery through pools, libraries, corrections and products to the reports",
@@ -50,8 +51,12 @@ def build_department_jobs(catalog: Catalog) -> dict[str, UnresolvedAssetJobDefin
 def build_schedules() -> list[dg.ScheduleDefinition]:
     """The city every morning; the report on the first of each month."""
     return [
-        dg.ScheduleDefinition(name="daily", job_name="city", cron_schedule="0 6 * * *", execution_timezone=TIME_ZONE),
         dg.ScheduleDefinition(
-            name="monthly", job_name="reports", cron_schedule="0 7 1 * *", execution_timezone=TIME_ZONE
-        ),
+            name=name,
+            job_name=job,
+            cron_schedule=cron,
+            execution_timezone=TIME_ZONE,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        )
+        for name, job, cron in (("daily", WHOLE, "0 6 * * *"), ("monthly", "reports", "0 7 1 * *"))
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from assets import passes
+from assets import passes, pulls
 from assets.landing import settled
 from catalog import Catalog, load_catalog
 from pipelines.installation import RUN_LOCK, open_city
@@ -64,6 +64,7 @@ def status(city: City) -> dict[str, object]:
         "orders_open": still_open,
         "orders_overdue": overdue,
         "orders_closed": closed,
+        "sources_failing": pulls.failing(city),
         "late_feeds": [f"{department}.{resource} since {day}" for department, resource, day in late],
     }
 

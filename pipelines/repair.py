@@ -13,9 +13,10 @@ from datetime import date
 from duckdb import DuckDBPyConnection
 
 from assets import passes, pools
-from assets.graph import pool_key
+from assets.graph_pools import pool_key
 from catalog import load_catalog
 from pipelines.city_run import make_pass
+from pipelines.failures import RunFailedError
 from pipelines.installation import RUN_LOCK, open_city
 from pipelines.instance import open_instance
 from pipelines.settings import Settings
@@ -50,15 +51,17 @@ def _refill(settings: Settings, city: City, emptied: tuple[str, ...]) -> None:
     for name in sorted(emptied):
         department, _, table = name.partition(".")
         for resource in city.catalog.resources.values():
-            if resource.department == department and table in (resource.name, "_quarantine"):
-                pools.rebuild(city, resource, author=AUTHOR, quarantine=table == "_quarantine")
+            if resource.department == department and table in (resource.name, *pools.BESIDE):
+                pools.rebuild(city, resource, author=AUTHOR, whole=table in pools.BESIDE)
     day = passes.last_finished(city)
     if not emptied or day is None:
         return
     lost_findings = any(name.startswith("quality.") for name in emptied)
     again = [pool_key(resource) for resource in city.catalog.resources.values()] if lost_findings else []
     with open_instance(settings) as instance:
-        make_pass(city, day, again, Watcher(), instance)
+        _, failures = make_pass(city, day, again, Watcher(), instance)
+    if failures:
+        raise RunFailedError("\n".join(failures))
     if "quality.findings" in emptied:
         city.commit(
             "city", lambda con: _history_of_findings(con, day), author=AUTHOR, message="findings from the ledger"

@@ -3,51 +3,77 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from assets.landing import look
 
-def waiting(landing: Path, department: str) -> dict[str, list[str]]:
-    """Complete files of one department by resource, each as name, size and time: what a run would find new.
+SECONDS = 5  # between two ticks: a file is whole at its second look, so a run begins within 30 s, on a busy machine too
 
-    A file counts once its manifest is there; others are taken by the daily run, which can wait and look twice.
+
+@dataclass
+class Seen:
+    """What the sensor remembers between two ticks, in its cursor.
+
+    `files` are the states of the files it saw last, by path below landing; `asked` the digest of the files each
+    department's last run was asked for; `runs` how many. The number makes a run key its own when the very same file
+    comes again later: Dagster never runs the same key twice.
     """
-    found: dict[str, list[str]] = {}
-    for manifest in sorted((landing / department).glob("*/*.manifest.json")):
-        stem = manifest.name.removesuffix(".manifest.json")
-        data = [p for p in manifest.parent.glob(f"{stem}.*") if p != manifest and not p.name.endswith(".part")]
-        found.setdefault(manifest.parent.name, []).extend(
-            f"{p.name}:{stat.st_size}:{stat.st_mtime_ns}" for p in sorted(data) for stat in [p.stat()]
-        )
-    return {resource: files for resource, files in found.items() if files}
+
+    files: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, cursor: str | None) -> Seen:
+        return cls(**json.loads(cursor)) if cursor else cls()
+
+    def written(self) -> str:
+        return json.dumps(self.__dict__)
 
 
 def landing_sensor(landing: Path, jobs: Mapping[str, UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
-    """One run of its department's job for new complete deliveries; the same files never start two runs."""
+    """One run of its department's job for new complete deliveries; the same files never start two runs while they lie
+    there, and start one again when they come again.
+    """
 
     @dg.sensor(
         name="landing",
-        minimum_interval_seconds=15,
+        minimum_interval_seconds=SECONDS,
         jobs=list(jobs.values()),
+        default_status=dg.DefaultSensorStatus.RUNNING,
         description="starts a department's job when its landing folder holds a complete new delivery",
     )
-    def sense() -> Iterator[dg.RunRequest | dg.SkipReason]:
-        started = False
-        for department, job in jobs.items():
-            files = waiting(landing, department)
-            if not files:
-                continue
-            digest = hashlib.sha256("\n".join(f for names in files.values() for f in names).encode()).hexdigest()
-            started = True
-            yield dg.RunRequest(
-                run_key=f"{department}:{digest}",
-                job_name=job.name,
-                tags={"shuyuan/department": department, "shuyuan/files": str(sum(map(len, files.values())))},
-            )
-        if not started:
-            yield dg.SkipReason("no complete delivery is waiting in landing")
+    def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        seen = Seen.read(context.cursor)
+        complete, seen.files = look(landing, seen.files)
+        requests = list(_requests(complete, jobs, seen))
+        reason = None if requests else "no complete new delivery is in landing"
+        return dg.SensorResult(requests or None, skip_reason=reason, cursor=seen.written())
 
     return sense
+
+
+def _requests(
+    complete: Mapping[str, str], jobs: Mapping[str, UnresolvedAssetJobDefinition], seen: Seen
+) -> Iterator[dg.RunRequest]:
+    for department, job in jobs.items():
+        files = sorted(f"{path}:{state}" for path, state in complete.items() if path.startswith(f"{department}/"))
+        if not files:
+            seen.asked.pop(department, None)
+            continue
+        digest = hashlib.sha256("\n".join(files).encode()).hexdigest()
+        if seen.asked.get(department) == digest:
+            continue
+        seen.asked[department] = digest
+        seen.runs[department] = seen.runs.get(department, 0) + 1
+        yield dg.RunRequest(
+            run_key=f"{department}:{seen.runs[department]}:{digest}",
+            job_name=job.name,
+            tags={"shuyuan/department": department, "shuyuan/files": str(len(files))},
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from resources.reader import Limits
+from resources.secrets import Vault
 
 
 class Settings(BaseSettings):
     """`SHUYUAN_*` variables with defaults that work from a clone.
 
     `home` holds landing files, lake, archive, outbox and reports; `catalog` the YAML; `postgres_url` an external
-    server (`postgresql+psycopg2://…`), by default one is embedded under the home. `file_*` is what reading one
-    delivered file may take: seconds (and more for each megabyte), memory, times its size when it is unpacked.
+    server (`postgresql+psycopg2://…`), by default one is embedded under the home; `secrets` files with the secrets of
+    departments' sources, by default `secrets` below the home. `file_*` is what reading one delivered file may take:
+    seconds (and more for each megabyte), memory, times its size when it is unpacked.
     """
 
     model_config = SettingsConfigDict(env_prefix="SHUYUAN_", frozen=True, extra="ignore")
@@ -24,6 +27,7 @@ class Settings(BaseSettings):
     home: Path = Path("data")
     catalog: Path = Path("catalog")
     postgres_url: SecretStr | None = None
+    secrets: Path | None = None
     memory_limit: str = Field(default="3GB", pattern=r"^\d+(\.\d+)?(MB|GB)$")
     threads: int | None = Field(default=None, ge=1)
     file_seconds: float = Field(default=Limits.seconds, gt=0)
@@ -38,3 +42,8 @@ class Settings(BaseSettings):
     def model_post_init(self, _context: Any) -> None:
         object.__setattr__(self, "home", self.home.absolute())
         object.__setattr__(self, "catalog", self.catalog.absolute())
+
+    def vault(self) -> Vault:
+        """Where the secrets are that the catalogue names."""
+        folder = self.secrets or self.home / "secrets"
+        return Vault(os.environ.get, folder.absolute())  # noqa: TID251  # the one place

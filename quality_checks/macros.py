@@ -9,6 +9,8 @@ code), GB 11714-1997 (organisation code inside it), GB/T 36904-2018 (e-certifica
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _HALF = "".join(chr(code) for code in range(0x21, 0x7F))
 _FULL = "".join(chr(code + 0xFEE0) for code in range(0x21, 0x7F))
 _BASE_36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -33,6 +35,15 @@ def quote(text: str) -> str:
 def name(identifier: str) -> str:
     """`identifier` as a quoted SQL name."""
     return '"' + identifier.replace('"', '""') + '"'
+
+
+BLANK = quote(" \t\r\n\u3000\u00a0")  # what a text of nothing may consist of
+
+
+def is_missing(text: str, spellings: Sequence[str]) -> str:
+    """SQL: whether `text` is one of the declared spellings of "no value", outer blanks aside."""
+    longest = max(len(word.encode()) for word in spellings)  # spares most texts the trim
+    return f"(strlen({text}) < {longest + 16} AND trim({text}, {BLANK}) IN ({', '.join(map(quote, spellings))}))"
 
 
 def _weighted(text: str, weights: tuple[int, ...], alphabet: str, first: int = 1) -> str:

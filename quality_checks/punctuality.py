@@ -1,4 +1,4 @@
-"""Rules about deliveries: late (F01), rows (F02), volume (F03), structure (F04), columns (F06).
+"""Rules about deliveries: late (F01), rows (F02), volume (F03), structure (F04), columns (F06), quarantine, drift.
 
 One judgement per resource, rule and pass; its finding's record is the resource itself. A rule about what is inside a
 delivery's records belongs to `quality_checks.rules`.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from statistics import median
 
@@ -31,6 +31,7 @@ MAX_AGE: Mapping[Cycle, tuple[int, int]] = {
 BAND = 0.5  # share of the usual volume by which a full delivery may differ
 FEW = 20  # rows by which any delivery may differ
 HISTORY = 12  # deliveries the usual volume is the median of
+DRIFTED = 0.5  # share of a column's texts that stopped being of its type
 ENOUGH = 3  # deliveries it takes to call growth unusual; a loss is unusual after one
 
 
@@ -45,6 +46,8 @@ class Delivery:
     rows_declared: int | None
     rows_delivered: int | None
     reasons: tuple[str, ...]  # codes
+    rows_quarantined: int | None = None
+    unparsed: Mapping[str, float] = field(default_factory=dict)  # column -> share of its texts that are not of its type
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ ROWS = Kind("rows", "F02", "0202", Severity.block, "实际行数应与声明行�
 VOLUME = Kind("volume", "F03", "0501", Severity.error, "全量交付的行数应在通常范围内")
 STRUCTURE = Kind("structure", "F04", "0103", Severity.block, "交付文件的结构应与目录一致")
 COLUMNS = Kind("columns", "F06", "0104", Severity.warn, "不应交付目录以外的信息项")
+QUARANTINED = Kind("quarantine", "F02", "0202", Severity.warn, "交付的记录应能全部入池")
+DRIFT = Kind("drift", "F04", "0102", Severity.error, "信息项的格式应与上次交付一致")
 
 
 @dataclass(frozen=True)
@@ -77,30 +82,50 @@ class Judgement:
 
 
 def read_deliveries(con: DuckDBPyConnection, as_of: date) -> dict[str, list[Delivery]]:
-    """Judged deliveries up to `as_of` by resource id, oldest first."""
+    """Deliveries up to `as_of` by resource id, oldest first; those that could not be loaded yet are `registered`."""
     rows = con.execute(
         """
-        SELECT department || '.' || resource, delivery_id, as_of, mode, state, rows_declared, rows_delivered, reasons
-        FROM shuyuan.ops.deliveries WHERE state IN ('pooled', 'rejected') AND as_of <= $1
+        SELECT department || '.' || resource, delivery_id, as_of, mode, state, rows_declared, rows_delivered, reasons,
+               rows_quarantined
+        FROM shuyuan.ops.deliveries WHERE state <> 'superseded' AND as_of <= $1
         ORDER BY as_of, registered_at, delivery_id
         """,
         [as_of],
     ).fetchall()
+    shares = _unparsed(con)
     found: dict[str, list[Delivery]] = defaultdict(list)
-    for resource, delivery_id, day, mode, state, declared, delivered, reasons in rows:
+    for resource, delivery_id, day, mode, state, declared, delivered, reasons, left_out in rows:
         codes = tuple(reason["code"] for reason in json.loads(reasons))
-        found[resource].append(Delivery(delivery_id, day, mode, state, declared, delivered, codes))
+        unparsed = shares.get(delivery_id, {})
+        found[resource].append(Delivery(delivery_id, day, mode, state, declared, delivered, codes, left_out, unparsed))
+    return found
+
+
+def _unparsed(con: DuckDBPyConnection) -> dict[str, dict[str, float]]:
+    """By delivery: columns with texts that were not of their type, and which share of all its texts that is."""
+    rows = con.execute(
+        """
+        SELECT delivery_id, column_name, unparsed / (rows - nulls + unparsed) FROM shuyuan.ops.profiles
+        WHERE unparsed > 0
+        """
+    ).fetchall()
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for delivery_id, column, share in rows:
+        found[delivery_id][column] = share
     return found
 
 
 def judge(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> list[Judgement]:
-    """The five verdicts on a resource; a rule that does not apply to it yet has 0 applicable."""
+    """The verdicts on a resource; a rule that does not apply to it yet has 0 applicable."""
+    judged = [one for one in deliveries if one.state != "registered"]
     return [
         _late(resource, deliveries, as_of),
-        _rows(resource, deliveries),
-        _volume(resource, deliveries),
-        _structure(resource, deliveries),
-        _columns(resource, deliveries),
+        _rows(resource, judged),
+        _volume(resource, judged),
+        _structure(resource, judged),
+        _columns(resource, judged),
+        _quarantine(resource, judged),
+        _drift(resource, judged),
     ]
 
 
@@ -134,7 +159,7 @@ def _outside(rows: int, expected: float, known: int) -> bool:
 
 
 def _late(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> Judgement:
-    last = next((one for one in reversed(deliveries) if one.state == "pooled"), None)
+    last = next((one for one in reversed(deliveries) if one.state != "rejected"), None)  # here, if not loaded yet
     due = due_after(resource.cycle, last.as_of if last else resource.published)
     late = as_of > due
     return _judgement(
@@ -203,6 +228,41 @@ def _columns(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
         failed=last is not None and "extra_column" in last.reasons,
         observed="含目录以外的信息项",
         expected="删除该信息项，或申请调整目录",
+    )
+
+
+def _quarantine(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
+    last = next((one for one in reversed(deliveries) if one.state == "pooled"), None)
+    left_out = (last and last.rows_quarantined) or 0
+    return _judgement(
+        resource,
+        QUARANTINED,
+        last,
+        applies=last is not None,
+        failed=left_out > 0,
+        observed=f"{left_out} 行未能入池",
+        expected="更正后重新交付这些记录",
+    )
+
+
+def _drift(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
+    """A column most of whose texts are not of its type any more, though in the delivery before they were."""
+    pooled = [one for one in deliveries if one.state == "pooled"]
+    before, last = pooled[-2] if len(pooled) > 1 else None, pooled[-1] if pooled else None
+    drifted = [
+        name
+        for name, share in sorted(last.unparsed.items() if last and before else ())
+        if share >= DRIFTED and before and before.unparsed.get(name, 0.0) < DRIFTED
+    ]
+    titles = "、".join(resource.columns[name].title if name in resource.columns else name for name in drifted)
+    return _judgement(
+        resource,
+        DRIFT,
+        last,
+        applies=before is not None,
+        failed=bool(drifted),
+        observed=f"多数值不再是规定的类型：{titles}",
+        expected="按上次交付的格式",
     )
 
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from catalog.load import Catalog
 from catalog.models import PERSON_NUMBER_TYPES, Column, ColumnType, Identifier, Resource, Rule, Severity
-from quality_checks.macros import name, quote
+from quality_checks.macros import is_missing, name, quote
 
 SMALL_LIST = 64  # code lists up to this length stand in the rule's text
 
@@ -86,17 +86,23 @@ def _raw(column: str) -> str:
     return f"_raw[{quote(column)}]"
 
 
-def _stated(column_name: str, column: Column) -> str:
-    """That the department wrote something; pools hold NULL for a blank and for a text that did not parse."""
+def stated(resource: Resource, column_name: str) -> str:
+    """That the department wrote a value, as SQL over the pool, which holds NULL for a blank, for a declared spelling of
+    "no value" and for a text that did not parse; `_raw` has the last two.
+    """
     parsed = f"{name(column_name)} IS NOT NULL"
-    return parsed if column.logical_type is ColumnType.text else f"{parsed} OR {_raw(column_name)} IS NOT NULL"
+    if resource.columns[column_name].logical_type is ColumnType.text:
+        return parsed
+    spellings = resource.missing_in(column_name)
+    known = f" AND NOT {is_missing(_raw(column_name), spellings)}" if spellings else ""
+    return f"{parsed} OR {_raw(column_name)} IS NOT NULL{known}"
 
 
 def _required(resource: Resource, column_name: str, column: Column) -> Rule:
     key = _names_entity(resource, column_name)
     return Rule(
         id=f"{resource.id}.{column_name}.required",
-        that=_stated(column_name, column),
+        that=stated(resource, column_name),
         column=column_name,
         zh=f"{column.title}不得为空",
         en=f"{_words(column_name)} is stated",
@@ -111,8 +117,8 @@ def _type(resource: Resource, column_name: str, column: Column) -> Rule:
     zh, en = _TYPES[column.logical_type]
     return Rule(
         id=f"{resource.id}.{column_name}.type",
-        that=f"{_raw(column_name)} IS NULL",
-        when=_stated(column_name, column),
+        that=f"{name(column_name)} IS NOT NULL",
+        when=stated(resource, column_name),
         column=column_name,
         zh=f"{column.title}应为{zh}",
         en=f"{_words(column_name)} is {en}",

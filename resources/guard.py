@@ -25,6 +25,7 @@ import psycopg2
 import stamina
 from duckdb import DuckDBPyConnection
 
+from resources.failures import TransientError
 from resources.home import Home, sync_folder
 from resources.postgres import Server, ServerError
 
@@ -34,7 +35,7 @@ CITY = "city"
 ATTEMPTS = 10
 
 
-class LakeConflictError(Exception):
+class LakeConflictError(TransientError):
     """Somebody else's commit came first; nothing was written and the work may run again."""
 
 

@@ -19,6 +19,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import PROVENANCE, Resource
+from resources.failures import PermanentError
 from resources.guard import CITY, Guard
 from resources.postgres import Server
 
@@ -33,6 +34,15 @@ QUARANTINE: Columns = {
     "record_key": "VARCHAR",
     "reason_code": "VARCHAR",
     "reason": "VARCHAR",
+    "content": "VARCHAR",
+}
+REMOVED: Columns = {
+    "delivery_id": "VARCHAR",
+    "resource": "VARCHAR",
+    "row_number": "BIGINT",
+    "record_key": "VARCHAR",
+    "as_of": "DATE",
+    "known": "BOOLEAN",
     "content": "VARCHAR",
 }
 FINDINGS: Columns = {
@@ -78,7 +88,7 @@ SCORES: Columns = {
 }
 
 
-class LakeSchemaError(Exception):
+class LakeSchemaError(PermanentError):
     """A table, or a query for it, has columns the lake cannot take."""
 
 
@@ -95,7 +105,7 @@ def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
     """The tables of one lake catalog (`city` or a department) by schema and name."""
     if target != CITY:
         pools = {("main", resource.name): _pool(resource) for resource in catalog.of_department(target)}
-        return {**pools, ("main", "_quarantine"): QUARANTINE}
+        return {**pools, ("main", "_quarantine"): QUARANTINE, ("main", "_removed"): REMOVED}
     found: dict[tuple[str, str], Columns] = {}
     for library in catalog.libraries.values():
         columns = {library.key: "VARCHAR"}

@@ -28,10 +28,10 @@ import psycopg2
 from psycopg2 import errorcodes, extensions
 from sqlalchemy.engine import URL, make_url
 
-from resources.cluster import Cluster, ServerError
+from resources.cluster import Cluster, ServerError, ServerRefusedError
 from resources.home import Home, file_lock
 
-__all__ = ["Server", "ServerError"]
+__all__ = ["Server", "ServerError", "ServerRefusedError"]
 
 DATABASES = ("lake", "dagster", "shuyuan")
 ROLES = ("pipeline", "reader", "dashboard_reader")
@@ -62,7 +62,8 @@ class Server:
         """Start or reach the server and prepare it.
 
         Raises:
-            ServerError: it cannot be started or reached, or the URL is not postgresql+psycopg2.
+            ServerError: it cannot be started or reached.
+            ServerRefusedError: the URL is not postgresql+psycopg2, or the cluster has another password.
         """
         self.home = home
         self._passwords = _passwords(home.postgres / "passwords.json")
@@ -73,7 +74,7 @@ class Server:
             self._cluster = Cluster(home.postgres, self._passwords["owner"], self._answers)
             self._users = self._cluster.use()
         elif self._external.drivername not in {"postgresql", "postgresql+psycopg2"}:
-            raise ServerError(f"PostgreSQL URL: {self._external.drivername}://… is not postgresql+psycopg2://…")
+            raise ServerRefusedError(f"PostgreSQL URL: {self._external.drivername}://… is not postgresql+psycopg2://…")
         try:
             self._prepare()
         except psycopg2.Error as error:
@@ -178,7 +179,7 @@ class Server:
         except psycopg2.OperationalError as error:
             if "password authentication failed" in str(error):
                 where = self.home.postgres / "passwords.json"
-                raise ServerError(f"the cluster does not accept the owner's password in {where}") from error
+                raise ServerRefusedError(f"the cluster does not accept the owner's password in {where}") from error
             return None if error.pgcode == errorcodes.CANNOT_CONNECT_NOW else False
         return True
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from catalog.layout import Kind
+from resources.failures import PermanentError
 from resources.landed import Packing
 
 BYTES_PER_SECOND = 2_000_000  # of packed file; 119 MB of CSV take 0.5 s when the machine is idle
@@ -32,7 +33,7 @@ LAST_WORDS = 10_000  # bytes
 OUT_OF_MEMORY = (b"memory allocation of", b"allocate memory", b"bad_alloc", b"MemoryError")  # what a dying child says
 
 
-class ReaderError(Exception):
+class ReaderError(PermanentError):
     """The reading failed for a reason that is not the file's: disk full, file gone. Nothing was decided about it."""
 
 
@@ -61,9 +62,9 @@ class Job:
     """One file to read.
 
     `name` is the file's name as its sender knows it, `columns` maps each declared column to the headers it may have,
-    `ignore` names delivered columns left out on purpose, `layout` is what the catalogue says of the file's form
-    (`catalog.layout`), `folder` a fresh folder for everything the child writes. Without `kind`, what is inside a zip
-    says it.
+    `optional` names those that may be missing, `ignore` delivered columns left out on purpose, `layout` is what the
+    catalogue says of the file's form (`catalog.layout`), `folder` a fresh folder for everything the child writes.
+    Without `kind`, what is inside a zip says it.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class Job:
     ignore: tuple[str, ...]
     folder: Path
     sha256: str
+    optional: tuple[str, ...] = ()
     layout: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
 

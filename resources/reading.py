@@ -56,6 +56,7 @@ class Work:
     layout: dict[str, Any]  # what `catalog.layout.Layout` says of the file, without what it leaves open
     folder: Path
     unpacked_limit: int
+    optional: list[str] = field(default_factory=list)
     reasons: list[dict[str, str]] = field(default_factory=list)
     bad_rows: int = 0
     numbered: bool = False
@@ -84,7 +85,8 @@ class Work:
 
     def matched(self, *headers: Sequence[str]) -> dict[str, list[int]]:
         """Where each declared column stands: by its name to the letter, else by the same name in other case, width
-        or spacing; a column that one header lacks is looked for in the next.
+        or spacing; a column that one header lacks is looked for in the next. One
+        that may be missing, and is, is left out.
         """
         found: dict[str, list[int]] = {column: [] for column in self.columns}
         for header in headers:
@@ -95,7 +97,7 @@ class Work:
                 for column, wanted in self.columns.items():
                     names = dict.fromkeys(plain(name) for name in wanted)
                     found[column] = found[column] or sorted(i for name in names for i in at.get(name, ()))
-        return found
+        return {column: at for column, at in found.items() if at or column not in self.optional}
 
     def places(self, header: Sequence[str], *others: Sequence[str]) -> dict[str, int]:
         """Where each declared column stands in the header, found by name; names the columns that are left out.

@@ -26,7 +26,9 @@ from resources.reading_packed import unpacked
 def read_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str, Any]:
     """One job's answer; everything it writes is in its folder."""
     folder = Path(job["folder"])
-    work = Work(con, job["name"], job["columns"], job["ignore"], job["layout"], folder, job["unpacked_limit"])
+    work = Work(
+        con, job["name"], job["columns"], job["ignore"], job["layout"], folder, job["unpacked_limit"], job["optional"]
+    )
     try:
         path, kind = unpacked(work, Path(job["path"]), job["packing"], job["kind"])
         rows = FORMATS[kind](work, path)

@@ -140,7 +140,7 @@ def _check_rows(city: City, target: str, table: str, *, deep: bool) -> Iterator[
     try:
         if deep:
             city.con.execute(f"SELECT count(hash(t)) FROM {rows} t").fetchall()
-        if target == CITY or table.endswith("._quarantine"):
+        if target == CITY or table.endswith(("._quarantine", "._removed")):
             return
         unknown = city.con.execute(
             f"SELECT DISTINCT _delivery_id FROM {rows}"
@@ -189,8 +189,11 @@ def _scheduled(city: City, target: str) -> set[Path]:
 def _check_register(city: City, *, deep: bool) -> Iterator[Damage]:
     with city.server.session() as cursor:
         cursor.execute(
-            "select delivery_id, department || '.' || resource, archive_path, sha256, state = 'pooled'"
-            " and rows_delivered is distinct from rows_pooled + rows_quarantined from ops.deliveries order by 1"
+            """
+            select delivery_id, department || '.' || resource, archive_path, sha256, state = 'pooled'
+                   and rows_delivered is distinct from rows_pooled + rows_quarantined + coalesce(rows_removed, 0)
+            from ops.deliveries order by 1
+            """
         )
         rows = cursor.fetchall()
     for delivery, table, archived, sha256, unbalanced in rows:

@@ -42,7 +42,7 @@ PLANTED = {
             RESIDENTS,
             "columns.name.requird",
             "",
-            "no such field; allowed: codes, identifier, level, max_length, required, scale, title, type",
+            "no such field; allowed: aliases, codes, delivered_unit, excel_dates, identifier, level, max_length, missing",
         ),
     ),
     "unknown code list": (

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from catalog import load_catalog
 from pipelines.definitions import build_defs
-from pipelines.sensors import landing_sensor, waiting
 from pipelines.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,52 +81,6 @@ def test_loading_the_location_imports_no_great_expectations_and_touches_no_home(
     )
     assert done.stdout.strip() == "[]", done.stderr
     assert not (tmp_path / "home").exists()
-
-
-def deliver(folder: Path, name: str, *, manifest: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.csv").write_text("a\n1\n")
-    if manifest:
-        (folder / f"{name}.manifest.json").write_text(json.dumps({"rows": 1}))
-
-
-def jobs_of(*departments: str) -> dict[str, UnresolvedAssetJobDefinition]:
-    return {name: dg.define_asset_job(f"department_{name}") for name in departments}
-
-
-def test_a_file_without_manifest_starts_no_run(tmp_path):
-    deliver(tmp_path / "tax" / "arrears", "today", manifest=False)
-    assert waiting(tmp_path, "tax") == {}
-
-
-def test_a_complete_delivery_starts_one_run_of_its_department_and_only_once(tmp_path):
-    deliver(tmp_path / "tax" / "arrears", "today", manifest=True)
-    sensor = landing_sensor(tmp_path, jobs_of("civil_affairs", "tax"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        first = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
-        again = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
-    assert [request.job_name for request in first] == ["department_tax"]
-    assert [request.run_key for request in first] == [request.run_key for request in again]
-
-
-def test_a_new_file_makes_a_new_run_key(tmp_path):
-    deliver(tmp_path / "tax" / "arrears", "one", manifest=True)
-    sensor = landing_sensor(tmp_path, jobs_of("tax"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        first = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
-        deliver(tmp_path / "tax" / "arrears", "two", manifest=True)
-        second = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
-    assert first
-    assert second
-    assert first[0].run_key != second[0].run_key
-
-
-def test_an_empty_landing_folder_skips_with_its_reason(tmp_path):
-    sensor = landing_sensor(tmp_path, jobs_of("tax"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
-    assert not tick.run_requests
-    assert "no complete delivery" in (tick.skip_message or "")
 
 
 def test_dg_lists_the_definitions(tmp_path):

@@ -167,7 +167,7 @@ def delivery(day: date, rows: int = 100, **other: Any) -> Delivery:
 
 def failed(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> set[str]:
     judged = punctuality.judge(resource, deliveries, as_of)
-    assert len(judged) == 5
+    assert len(judged) == 7
     assert all(one.result.failed <= one.result.applicable <= 1 for one in judged)
     return {one.kind.name for one in judged if one.result.failed}
 

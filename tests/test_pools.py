@@ -5,25 +5,29 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import random
 import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
-import duckdb
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
-from assets import pools
-from assets.conform import typed
+from assets import delivery_book, pools
 from assets.deliveries import register
+from assets.pooling import PoolResult
 from assets.pools import load
 from catalog.layout import Layout
-from catalog.models import Column, ColumnType
+from catalog.models import ChangeColumn
 from resources.city import City
 
 RESIDENTS = "public_security/resident_registration"
 MARRIAGES = "civil_affairs/marriage_registration"
 HEADER = "id_number,name,sex,birth_date,marital_status,household_size\n"
+MARRIED = "civil_affairs.marriage_registration"
 NOVEMBER = date(2026, 11, 30)
 
 
@@ -35,7 +39,7 @@ def deliver(city: City, place: str, content: str | bytes, *, name: str = "a.csv"
     register(city)
 
 
-def take(city: City, place: str, content: str | bytes, **more: Any) -> pools.PoolResult:
+def take(city: City, place: str, content: str | bytes, **more: Any) -> PoolResult:
     deliver(city, place, content, **more)
     (result,) = load(city, place.partition("/")[0], NOVEMBER, author="test")
     return result
@@ -62,10 +66,23 @@ def test_records_are_typed_and_what_does_not_parse_stays_readable(small_city: Ci
     assert (result.rows_delivered, result.rows_pooled, result.rows_quarantined, result.reasons) == (3, 3, 0, ())
     query = "select * exclude (_hash) from public_security.resident_registration order by _row"
     stamp, unread = [date(2026, 11, 2), 1], {"birth_date": "20200230", "household_size": "many"}
+    otherwise = {"birth_date": "2020年1月5日", "household_size": " 3"}
     assert [list(row) for row in rows(small_city, query)] == [
-        ["1", " 张三 ", "1", date(2020, 1, 5), "10", 3, "1", result.delivery_id, 1, *stamp, None],
+        ["1", " 张三 ", "1", date(2020, 1, 5), "10", 3, "1", result.delivery_id, 1, *stamp, otherwise],
         ["2", "李四", "9", None, None, None, "2", result.delivery_id, 2, *stamp, unread],
-        [None, "王五", "1", date(2020, 1, 7), None, None, "#3", result.delivery_id, 3, *stamp, None],
+        [
+            None,
+            "王五",
+            "1",
+            date(2020, 1, 7),
+            None,
+            None,
+            "#3",
+            result.delivery_id,
+            3,
+            *stamp,
+            {"birth_date": "2020/01/07"},
+        ],
     ]
     assert registered(small_city) == [("pooled", 3, 3, 0, [])]
     assert list(small_city.home.tmp.glob("*/*/rows.parquet")) == []
@@ -99,15 +116,8 @@ REJECTED: dict[str, tuple[str, str | bytes, dict[str, object], str, str]] = {
     "missing": ("a.csv", "id_number,name\n1,A\n", {}, "missing_column", "a.csv: header lacks sex, birth_date, marital"),
     "encoding": ("a.csv", b"id_number\n\xff\xff\n", {}, "encoding", "a.csv: neither UTF-8 (wrong at line 2, byte 10)"),
     "gzip": ("a.csv.gz", gzip.compress(GOOD.encode())[:-5], {}, "truncated", "a.csv.gz: the gzip file is cut off"),
-    "xlsx": ("a.xlsx", b"PK\x03\x04 rubbish", {}, "unreadable", "a.xlsx: not readable as an XLSX workbook"),
+    "xlsx": ("a.xlsx", b"PK\x03\x04 rubbish", {}, "unreadable", "a.xlsx: not readable as a workbook"),
     "rows": ("a.csv", GOOD, {"rows": 7}, "declared_rows", "a.csv: manifest: rows = 7, the file holds 1 records"),
-    "older": (
-        "a.csv",
-        GOOD,
-        {"as_of": "2026-10-30"},
-        "superseded",
-        "a.csv: as_of = 2026-10-30 is older than the pool's",
-    ),
 }
 
 
@@ -136,54 +146,148 @@ def test_wrong_values_and_extra_columns_reject_nothing(small_city: City) -> None
     assert registered(small_city) == [("pooled", 1, 1, 0, list(result.reasons))]
 
 
-Reference = dict[str, tuple[str, date, int]]  # key -> name, as-of, copies
+Arrived = tuple[date, str, list[tuple[str, str, str]]]  # as-of, mode, records: key, letter, name
+LETTERS = {"I": "U", "U": "U", "D": "D"}
 
 
-def reference(pool: Reference, mode: str, as_of: date, records: list[tuple[str, str]]) -> tuple[Reference, int] | None:
-    """What a load must come to, said plainly: the new pool and the records left out, or None when it is rejected."""
-    newest = max((stated for _, stated, _ in pool.values()), default=date.min)
-    if mode == "full" and newest > as_of:
-        return None
-    after: Reference = {} if mode == "full" else dict(pool)
-    keys = [key or f"#{i}{'' if mode == 'full' else f'@{as_of:%Y%m%d}'}" for i, (key, _) in enumerate(records, 1)]
-    taken = 0
-    for key, (_, name) in zip(keys, records, strict=True):
-        if mode == "full" or key not in pool or pool[key][1] <= as_of:
-            after[key] = (name, as_of, keys.count(key))
-    for key in set(keys):
-        taken += mode == "full" or key not in pool or pool[key][1] <= as_of
-    return after, len(records) - taken
+def reference(arrived: Sequence[Arrived]) -> dict[str, tuple[str, date, int]]:
+    """What the pool must be after deliveries in this order of arrival, said plainly: key -> name, as-of, copies.
+
+    They count in the order of their as-of dates; those of one date in the order they came.
+    """
+    pool: dict[str, tuple[str, date, int]] = {}
+    days: Counter[date] = Counter()
+    for as_of, mode, records in sorted(arrived, key=lambda one: one[0]):
+        days[as_of] += 1
+        more = f".{days[as_of]}" if days[as_of] > 1 else ""
+        day = "" if mode == "full" else f"@{as_of:%Y%m%d}{more}"
+        if mode == "full":
+            pool = {}
+        keys = [key or f"#{number}{day}" for number, (key, _, _) in enumerate(records, 1)]
+        for key, (stated, letter, name) in zip(keys, records, strict=True):
+            if mode != "changes":
+                pool[key] = (name, as_of, keys.count(key))
+            elif stated and LETTERS.get(letter) == "U":
+                pool[key] = (name, as_of, 1)
+            elif stated and LETTERS.get(letter) == "D":
+                pool.pop(key, None)
+    return pool
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_any_sequence_of_deliveries_comes_to_what_the_plain_reference_says(small_city: City, seed: int) -> None:
-    dice, pool, verdicts = random.Random(seed), {}, set()
-    for turn in range(14):
-        mode = dice.choice(["full", "incremental", "incremental", "incremental"])
-        as_of = date(2026, 11, dice.randint(1, 3 + turn // 2))
-        records = [(dice.choice(["", *"ABCDEFG"]), f"n{dice.randint(0, 9)}") for _ in range(dice.randint(1, 9))]
-        content = "id_number,name,marital_status,registered_on\n" + "".join(
-            f"{k},{n},10,2020-01-01\n" for k, n in records
+@pytest.fixture
+def changing_city(small_city: City) -> City:
+    """The small city, where marriages may also come as a change stream."""
+    told = ChangeColumn(column="op")
+    marriages = small_city.catalog.resources[MARRIED].model_copy(update={"mode": "changes", "change_column": told})
+    catalog = replace(small_city.catalog, resources={**small_city.catalog.resources, MARRIED: marriages})
+    return replace(small_city, catalog=catalog)
+
+
+def wiped(city: City) -> City:
+    """The city without any delivery."""
+    tables = ("marriage_registration", "_quarantine", "_removed")
+    city.commit(
+        "civil_affairs", lambda con: [con.execute(f"delete from civil_affairs.{t}") for t in tables], author="t"
+    )
+    with city.server.session() as cursor:
+        cursor.execute("delete from ops.deliveries; delete from ops.profiles")
+    return city
+
+
+def send(city: City, number: int, one: Arrived) -> None:
+    as_of, mode, records = one
+    content = "op,id_number,name,marital_status,registered_on\n"
+    content += "".join(f"{letter},{key},{name},10,2020-01-01\n" for key, letter, name in records)
+    deliver(city, MARRIAGES, content, as_of=f"{as_of}", mode=mode, name=f"{number}.csv")
+
+
+def pool_of(city: City) -> dict[str, tuple[str, date, int]]:
+    found = rows(city, "select _record_key, name, _as_of, _copies from civil_affairs.marriage_registration")
+    assert len({key for key, *_ in found}) == len(found)
+    return {key: (name, as_of, copies) for key, name, as_of, copies in found}
+
+
+RECORDS = st.lists(
+    st.tuples(st.sampled_from(["", *"ABCD"]), st.sampled_from("IUDX"), st.sampled_from("pqrs")), min_size=1, max_size=6
+)
+DAYS = st.integers(1, 4).map(lambda day: date(2026, 11, day))
+SEQUENCES = st.lists(
+    st.tuples(DAYS, st.sampled_from(["full", "incremental", "changes", "changes"]), RECORDS, st.booleans()),
+    min_size=2,
+    max_size=6,
+)
+
+
+def sequence_comes_to_the_reference(city: City, sequence: Any, back: int) -> None:
+    """Deliver, load now and then, compare; build anew, compare; take one back, compare."""
+    wiped(city)
+    arrived: list[Arrived] = []
+    for number, (as_of, mode, records, loads) in enumerate(sequence):
+        one = (as_of, mode, [*records, (f"own{number}", "I", "x")])
+        arrived.append(one)
+        send(city, number, one)
+        if loads:
+            load(city, "civil_affairs", NOVEMBER, author="test")
+            assert pool_of(city) == reference(arrived)
+    load(city, "civil_affairs", NOVEMBER, author="test")
+    assert pool_of(city) == reference(arrived)
+    with city.server.session() as cursor:
+        cursor.execute(
+            "select count(*) filter (where state not in ('pooled', 'superseded')), bool_and(state <> 'pooled' or "
+            "rows_delivered = rows_pooled + rows_quarantined + rows_removed) from ops.deliveries"
         )
-        result = take(small_city, MARRIAGES, content + f"unique{turn},x,10,\n", as_of=f"{as_of}", mode=mode)
-        expected = reference(pool, mode, as_of, [*records, (f"unique{turn}", "x")])
-        verdicts.add((mode, result.rejected, result.rows_quarantined > 0))
-        assert result.rejected == (expected is None)
-        if expected:
-            pool, left_out = expected
-            assert result.rows_quarantined == left_out
-            assert result.rows_delivered == result.rows_pooled + result.rows_quarantined == len(records) + 1
-        found = rows(small_city, "select _record_key, name, _as_of, _copies from civil_affairs.marriage_registration")
-        assert {key: rest for key, *rest in found} == {key: list(value) for key, value in pool.items()}
-        assert len(found) == len(pool)
-    assert len(verdicts) >= 4
-    counted = "select delivery_id, count(*) from civil_affairs._quarantine group by 1 order by 1"
-    before = rows(small_city, "from civil_affairs.marriage_registration order by all"), rows(small_city, counted)
-    pools.rebuild(small_city, small_city.catalog.resources["civil_affairs.marriage_registration"], author="test")
-    assert (
-        rows(small_city, "from civil_affairs.marriage_registration order by all"),
-        rows(small_city, counted),
-    ) == before
+        assert cursor.fetchone() == (0, True)
+        cursor.execute(
+            "select delivery_id, rows_pooled, rows_quarantined, rows_removed, reasons, superseded_by, state "
+            "from ops.deliveries order by 1"
+        )
+        before = cursor.fetchall(), everything(city)
+        for whole in (False, True):
+            pools.rebuild(city, city.catalog.resources[MARRIED], author="test", whole=whole)
+            cursor.execute(
+                "select delivery_id, rows_pooled, rows_quarantined, rows_removed, reasons, superseded_by, state "
+                "from ops.deliveries order by 1"
+            )
+            assert (cursor.fetchall(), everything(city)) == before
+        cursor.execute("select delivery_id from ops.deliveries order by registered_at")
+        ids = [row[0] for row in cursor.fetchall()]
+    back %= len(ids)
+    delivery_book.reject(city, ids[back], "by hand", actor="test")
+    without = [one for number, one in enumerate(arrived) if number != back]
+    assert {k: v[::2] for k, v in pool_of(city).items() if k[0] != "#"} == {
+        k: v[::2] for k, v in reference(without).items() if k[0] != "#"
+    }
+    assert len(pool_of(city)) == len(reference(without))
+
+
+def everything(city: City) -> list[list[tuple[Any, ...]]]:
+    tables = ("marriage_registration", "_quarantine", "_removed")
+    return [rows(city, f"from civil_affairs.{table} order by all") for table in tables]
+
+
+SETTINGS: dict[str, Any] = {  # shrinking would replay a city for minutes
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "phases": [Phase.explicit, Phase.reuse, Phase.generate],
+    "print_blob": True,
+}
+
+
+@settings(max_examples=15, **SETTINGS)
+@given(sequence=SEQUENCES, back=st.integers(0, 9))
+def test_any_sequence_of_deliveries_comes_to_what_the_plain_reference_says(
+    changing_city: City, sequence: Any, back: int
+) -> None:
+    sequence_comes_to_the_reference(changing_city, sequence, back)
+
+
+@pytest.mark.soak
+@settings(max_examples=500, **SETTINGS)
+@given(sequence=SEQUENCES, back=st.integers(0, 9))
+def test_five_hundred_sequences_of_deliveries_come_to_what_the_plain_reference_says(
+    changing_city: City, sequence: Any, back: int
+) -> None:
+    sequence_comes_to_the_reference(changing_city, sequence, back)
 
 
 def test_loading_again_after_a_kill_changes_nothing(small_city: City) -> None:
@@ -217,50 +321,6 @@ def test_a_file_made_to_end_the_reader_harms_only_itself(small_city: City) -> No
     assert [one.rejected for one in (first, deep, later)] == [False, True, False]
     assert deep.reasons[0]["message"].startswith("deep.json: not readable as JSON: brackets nested deeper")
     assert rows(small_city, "select _as_of from public_security.resident_registration") == [(date(2026, 11, 3),)]
-
-
-SPELLINGS: dict[ColumnType, tuple[dict[str, str], list[str]]] = {
-    ColumnType.integer: (
-        {"1": "1", "+5": "5", "-3": "-3", "\u3000007\t": "7"},
-        ["1.5", "5.0", "1e3", "1_0", "12345678901234567890", "５", "1 2"],
-    ),
-    ColumnType.decimal: (
-        {"1": "1.00", "1.5": "1.50", "1.5000": "1.50", ".5": "0.50", "-0.01 ": "-0.01"},
-        ["1.555", "1,000", "1e3", "99999999999999999", "."],
-    ),
-    ColumnType.date: (
-        dict.fromkeys(
-            ["2020-01-05", "2020-1-5", "2020/01/05", "20200105", "2020年1月5日", " 2020-01-05 "], "2020-01-05"
-        ),
-        ["2020-02-30", "2020105", "20-01-05", "infinity", "2020-01/05", "2020-01-05x", "0"],
-    ),
-    ColumnType.timestamp: (
-        {
-            "2020-01-05 10:20:30": "2020-01-05 10:20:30",
-            "2020/1/5T1:02": "2020-01-05 01:02:00",
-            "20200105102030": "2020-01-05 10:20:30",
-            "2020-01-05 10:20:30.5": "2020-01-05 10:20:30.5",
-            "2020-01-05": "2020-01-05 00:00:00",
-        },
-        ["2020-01-05 25:00:00", "2020-01-05 10:20:30+08", "10:20"],
-    ),
-    ColumnType.boolean: (
-        {"true": "true", "是": "true", "1": "true", " Y": "true", "否": "false", "0": "false"},
-        ["2", "tru", "真"],
-    ),
-    ColumnType.text: ({" a ": " a ", "0012": "0012"}, []),
-}
-
-
-@pytest.mark.parametrize("kind", SPELLINGS)
-def test_a_type_takes_its_spellings_and_no_others(kind: ColumnType) -> None:
-    taken, refused = SPELLINGS[kind]
-    value = typed(Column(title="值", type=kind), "raw")
-    found = {
-        text: duckdb.execute(f"select ({value})::varchar from (select ? as raw)", [text]).fetchone()
-        for text in (*taken, *refused)
-    }
-    assert found == {**{k: (v,) for k, v in taken.items()}, **dict.fromkeys(refused, (None,))}
 
 
 def packed(content: bytes) -> bytes:

@@ -19,7 +19,7 @@ import yaml
 from catalog.load import Catalog
 from resources.city import City
 from resources.home import Home, scratch
-from resources.postgres import Server, ServerError
+from resources.postgres import Server, ServerError, ServerRefusedError
 
 ROOT = Path(__file__).parents[1]
 DEEP = "/".join(["城市数据" * 5] * 4)  # 240 bytes: no socket path could hold it
@@ -190,7 +190,7 @@ def test_an_error_names_role_and_database_but_no_password(server: Server):
 
 
 def test_a_url_that_is_not_postgresql_is_refused(tmp_path: Path):
-    with pytest.raises(ServerError, match=r"sqlite://… is not postgresql\+psycopg2://…"):
+    with pytest.raises(ServerRefusedError, match=r"sqlite://… is not postgresql\+psycopg2://…"):
         Server(Home.at(tmp_path), "sqlite:///x")
 
 

@@ -101,7 +101,7 @@ def as_text(header: list[str], rows: Rows, dialect: dict[str, str], *, headed: b
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be"]),
     place=st.tuples(st.integers(0, 3), st.booleans()),
 )
-def test_a_declared_dialect_comes_back_equal(  # noqa: PLR0917
+def test_a_declared_dialect_comes_back_equal(
     reader: Reader, folder: Path, table: Table, dialect: dict[str, str], encoding: str, place: tuple[int, bool]
 ) -> None:
     (header, rows), (title, headed) = table, place
@@ -120,7 +120,7 @@ def test_a_declared_dialect_comes_back_equal(  # noqa: PLR0917
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     title=st.integers(0, 3),
 )
-def test_a_detected_dialect_comes_back_equal(  # noqa: PLR0917
+def test_a_detected_dialect_comes_back_equal(
     reader: Reader, folder: Path, table: Table, marks: tuple[str, str], encoding: str, title: int
 ) -> None:
     header, rows = table

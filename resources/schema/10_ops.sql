@@ -19,14 +19,29 @@ create table if not exists ops.deliveries (
     rows_delivered bigint,
     rows_pooled bigint,
     rows_quarantined bigint,
-    state text not null check (state in ('registered', 'pooled', 'rejected')),
+    state text not null,
     reasons jsonb not null default '[]',
     registered_at timestamptz not null default now()
 );
 alter table ops.deliveries add column if not exists pass_as_of date;
+alter table ops.deliveries add column if not exists source text not null default 'landing';
+alter table ops.deliveries add column if not exists rows_removed bigint;
+alter table ops.deliveries add column if not exists schema_version integer;
+alter table ops.deliveries add column if not exists day_number integer;
+alter table ops.deliveries add column if not exists superseded_by text;
+alter table ops.deliveries add column if not exists settled_by text;
+alter table ops.deliveries add column if not exists settled_at timestamptz;
+alter table ops.deliveries drop constraint if exists deliveries_state_check;
+alter table ops.deliveries add constraint deliveries_state_check
+    check (state in ('registered', 'pooled', 'superseded', 'rejected'));
 create index if not exists deliveries_by_resource on ops.deliveries (department, resource, as_of);
 comment on table ops.deliveries is 'One row per delivery: a file that arrived once for one resource';
 comment on column ops.deliveries.pass_as_of is 'Business day of the pass that takes it in';
+comment on column ops.deliveries.source is 'landing, or where a pull took it from';
+comment on column ops.deliveries.rows_removed is 'Changes of a stream that took a record out of the pool';
+comment on column ops.deliveries.day_number is 'Which of its resource''s deliveries of this as-of date it was, from 1';
+comment on column ops.deliveries.superseded_by is 'The full delivery that stands in its place';
+comment on column ops.deliveries.settled_at is 'When it was pooled, superseded or rejected at loading; pools are rebuilt in this order';
 comment on column ops.deliveries.reasons is 'Why it was rejected, or what was noticed: [{"code": …, "message": …}]';
 
 create table if not exists ops.passes (
@@ -44,3 +59,61 @@ create table if not exists ops.applied (
     applied_at timestamptz not null default now()
 );
 comment on table ops.applied is 'One row per lake catalog: hash of the tables it was last brought to';
+
+create table if not exists ops.delivery_actions (
+    delivery_id text not null,
+    action text not null check (action in ('replay', 'reject')),
+    reason text not null default '',
+    actor text not null,
+    recorded_at timestamptz not null default now()
+);
+comment on table ops.delivery_actions is 'One row per thing a person did to a delivery';
+
+create table if not exists ops.rebuilds (
+    department text not null,
+    resource text not null,
+    actor text not null,
+    recorded_at timestamptz not null default now(),
+    primary key (department, resource)
+);
+comment on table ops.rebuilds is 'One row per pool that must be rebuilt from its deliveries before anything is loaded';
+
+create table if not exists ops.profiles (
+    delivery_id text not null,
+    position integer not null,
+    column_name text not null,
+    rows bigint not null,
+    nulls bigint not null,
+    distinct_values bigint not null,
+    converted bigint not null,
+    unparsed bigint not null,
+    lowest text,
+    highest text,
+    shortest bigint,
+    longest bigint,
+    top_lengths jsonb not null,
+    primary key (delivery_id, position)
+);
+comment on table ops.profiles is 'One row per delivery and column: what was pooled, in counts';
+create table if not exists ops.pulls (
+    pull_id bigint generated always as identity primary key,
+    department text not null,
+    resource text not null,
+    name text not null,
+    version text not null,
+    watermark text,
+    bytes bigint,
+    rows bigint,
+    sha256 text,
+    delivery_file text,
+    outcome text not null check (outcome in ('pulled', 'failed')),
+    transient boolean,
+    message text not null default '',
+    pulled_at timestamptz not null default now()
+);
+create index if not exists pulls_by_resource on ops.pulls (department, resource, pulled_at);
+comment on table ops.pulls is 'One row per version of a remote file or pull of a table that came to landing, and per failed pull';
+comment on column ops.pulls.name is 'Path of the remote file, or the table; of a failed pull the place';
+comment on column ops.pulls.version is 'What the server says changes with the file (etag, or time and size); of a table a digest of the rows at the watermark';
+comment on column ops.pulls.watermark is 'How far the table was read; the next pull begins there';
+comment on column ops.pulls.delivery_file is 'Name in landing; ops.deliveries knows it as file_name';

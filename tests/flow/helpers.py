@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What may differ between two runs that did the same: who ran, when by the wall clock, and digests over these.
 VOLATILE = {
     "author", "actor", "run_id", "applied_at",
-    "recorded_at", "registered_at", "started_at", "finished_at", "published_at", "summary",
+    "recorded_at", "registered_at", "settled_at", "settled_by", "started_at", "finished_at", "published_at", "summary",
     "batch_id", "seq", "event_id", "digest", "previous_digest", "events_digest", "archive_path", "version",
 }  # fmt: skip
 
@@ -70,7 +70,7 @@ def with_planted(city: City, home: Path) -> None:
 def contents(city: City) -> dict[str, tuple]:
     """Row count and order-free digest of every table of the lake and of PostgreSQL, without what may differ."""
     lake = [f"{r.department}.{r.name}" for r in city.catalog.resources.values()]
-    lake += [f"{name}._quarantine" for name in city.catalog.departments]
+    lake += [f"{name}.{table}" for name in city.catalog.departments for table in ("_quarantine", "_removed")]
     lake += [f"base.{name}" for name in city.catalog.libraries]
     lake += [f"thematic.{t.topic}__{t.name}" for t in city.catalog.thematic.values()]
     lake += ["quality.findings", "quality.results", "quality.scores"]

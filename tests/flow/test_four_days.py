@@ -47,7 +47,7 @@ def test_every_kind_of_delivery_rule_was_tripped(city):
         city,
         "SELECT DISTINCT split_part(rule_id, '.delivery.', 2) FROM quality.findings WHERE rule_id LIKE '%.delivery.%'",
     )
-    assert {kind for (kind,) in kinds} == {"late", "rows", "volume", "structure", "columns"}
+    assert {kind for (kind,) in kinds} == {"late", "rows", "volume", "structure", "columns", "quarantine"}
 
 
 def test_no_record_without_a_planted_defect_is_accused_of_error_or_block(city):
@@ -98,7 +98,7 @@ def test_rows_delivered_are_rows_pooled_and_quarantined_for_every_delivery(city)
         city,
         """
         SELECT delivery_id FROM shuyuan.ops.deliveries
-        WHERE state = 'pooled' AND rows_delivered IS DISTINCT FROM rows_pooled + rows_quarantined
+        WHERE state = 'pooled' AND rows_delivered IS DISTINCT FROM rows_pooled + rows_quarantined + rows_removed
         """,
     )
     assert unequal == []

@@ -1,11 +1,14 @@
 """What README and CONTRIBUTING tell a newcomer to type works as printed."""
 
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
+from source_servers import SSHD, ssh_server, web_server
 
 from flow.helpers import ROOT, environment, shuyuan
 
@@ -35,21 +38,101 @@ def test_every_console_line_of_the_readme_runs(made_by_the_readme, tmp_path):
     assert (tmp_path / "findings.xlsx").stat().st_size > 10_000
 
 
-def test_the_feed_contributing_shows_is_one_file_and_the_catalogue_is_sound(tmp_path):
+def feed_of_contributing() -> tuple[str, dict]:
+    """Where the example feed lies in the catalogue, and what it says."""
     shown = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    [example] = re.findall(r"```yaml\n# catalog/(\S+)\n(.*?)```", shown, re.DOTALL)
-    catalog = tmp_path / "catalog"
+    [(place, text)] = re.findall(r"```yaml\n# catalog/(\S+)\n(.*?)```", shown, re.DOTALL)
+    return place, yaml.safe_load(text)
+
+
+def sources_of_contributing() -> dict[str, dict]:
+    """The example of each kind of source, by its kind: fields that the example feed gets."""
+    shown = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    stated = [yaml.safe_load(text) for text in re.findall(r"```yaml\n# source [^\n]*\n(.*?)```", shown, re.DOTALL)]
+    return {one["source"]["kind"]: one for one in stated}
+
+
+def catalogue_with(folder: Path, feed: dict) -> Path:
+    catalog = folder / "catalog"
     shutil.copytree(ROOT / "catalog", catalog)
-    (catalog / example[0]).write_text(example[1], "utf-8")
-    checked = subprocess.run(
-        ["shuyuan", "catalog", "check"],
-        env={**environment(tmp_path / "home"), "SHUYUAN_CATALOG": str(catalog)},
+    (catalog / feed_of_contributing()[0]).write_text(yaml.safe_dump(feed, allow_unicode=True), "utf-8")
+    return catalog
+
+
+def with_catalogue(catalog: Path, home: Path, *arguments: str, **secrets: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["shuyuan", *arguments],
+        env={**environment(home), "SHUYUAN_CATALOG": str(catalog), **secrets},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_the_feed_contributing_shows_is_one_file_and_the_catalogue_is_sound(tmp_path):
+    checked = with_catalogue(catalogue_with(tmp_path, feed_of_contributing()[1]), tmp_path / "home", "catalog", "check")
     assert checked.returncode == 0, checked.stderr
     assert "catalogue is sound" in checked.stderr
+
+
+def test_contributing_shows_every_kind_of_source_there_is():
+    assert set(sources_of_contributing()) == {"sftp", "s3", "http", "postgres", "mysql"}
+
+
+@pytest.mark.parametrize("kind", sorted(sources_of_contributing()))
+def test_each_source_contributing_shows_makes_a_sound_catalogue(tmp_path, kind):
+    feed = feed_of_contributing()[1] | sources_of_contributing()[kind]
+    checked = with_catalogue(catalogue_with(tmp_path, feed), tmp_path / "home", "catalog", "check")
+    assert checked.returncode == 0, checked.stderr
+
+
+PAID = (
+    "payment_no,id_type,id_number,name,amount,paid_on\n"
+    "P001,111,341502199003071235,张三,1200.00,2026-11-02\nP002,111,341502199003071235,张三,800.50,2026-11-03\n"
+)
+
+
+def test_the_https_source_contributing_shows_is_run_from_a_real_server_to_the_pool(tmp_path):
+    """Only the address is another: that of a server here."""
+    home = tmp_path / "home"
+    with web_server(tmp_path / "web", user="city", tls=True) as web:
+        stated = sources_of_contributing()["http"]
+        stated["source"]["url"] = stated["source"]["url"].replace("https://data.education.example", web.url)
+        catalog = catalogue_with(tmp_path, feed_of_contributing()[1] | stated)
+        (home / "secrets").mkdir(parents=True, mode=0o700)
+        shutil.copy(web.ca_file, home / "secrets" / "education_ca.pem")
+        (web.files / "scholarship").mkdir()
+        (web.files / "scholarship" / "paid_20261103.csv").write_text(PAID, "utf-8")
+        refused = with_catalogue(catalog, home, "pull", "--json", EDUCATION_PASSWORD="guessed")
+        assert refused.returncode == 1
+        assert "refuses user city" in json.loads(refused.stdout)[0]["failure"]
+        assert "guessed" not in refused.stdout + refused.stderr
+        made = with_catalogue(catalog, home, "run", "--json", EDUCATION_PASSWORD=web.password)
+    assert made.returncode == 0, made.stderr
+    summary = json.loads(made.stdout)
+    assert (summary["pulled"], summary["not_pulled"], summary["totals"]["rows_pooled"]) == (1, [], 2)
+    asked = "select sum(amount)::varchar as amount from education.scholarship"
+    told = with_catalogue(catalog, home, "sql", asked, "--json")
+    assert json.loads(told.stdout) == [{"amount": "2000.50"}]
+
+
+@pytest.mark.openssh
+@pytest.mark.skipif(SSHD is None, reason="needs Debian's openssh-server")
+def test_the_sftp_source_contributing_shows_is_pulled_from_a_real_server(tmp_path):
+    """Only address, user and host key are others: those of a server here."""
+    home = tmp_path / "home"
+    with ssh_server(tmp_path / "ssh") as server:
+        (server.files / "scholarship_20261103.csv").write_text(PAID, "utf-8")
+        stated = sources_of_contributing()["sftp"]
+        here = {"url": server.url("scholarship_*.csv"), "user": server.user, "host_keys": [server.host_key]}
+        stated["source"] |= here
+        catalog = catalogue_with(tmp_path, feed_of_contributing()[1] | stated)
+        (home / "secrets").mkdir(parents=True, mode=0o700)
+        shutil.copy(server.key, home / "secrets" / "education_key")
+        done = with_catalogue(catalog, home, "pull", "--resource", "education.scholarship", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["files"] == ["scholarship_20261103.csv"]
+    assert (home / "landing" / "education" / "scholarship" / "scholarship_20261103.csv").read_text("utf-8") == PAID
 
 
 def test_the_catalogue_here_is_sound_and_a_mistake_is_named_with_what_is_allowed(tmp_path):
@@ -84,6 +167,7 @@ def test_wrong_usage_ends_with_2_and_says_what_is_allowed(tmp_path):
         (("demo", "--people", "3"), "1000"),
         (("findings", "export", "out.doc"), ".parquet"),
         (("orders", "list", "--state", "lost"), "overdue"),
+        (("pull", "--resource", "tax.arrears"), "no resource has a source"),
     ):
         done = shuyuan(home, *arguments, check=False)
         assert done.returncode == 2, (arguments, done.stderr)
