@@ -327,6 +327,10 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
             reader.known(file, "layout.fields", column, resource.columns)
         if resource.layout.geometry:
             reader.known(file, "layout.geometry", resource.layout.geometry, resource.columns)
+    _check_describes(reader, catalog, file, resource)
+
+
+def _check_describes(reader: _Reader, catalog: Catalog, file: str, resource: Resource) -> None:
     if resource.describes:
         reader.known(file, "describes.library", resource.describes.library, catalog.libraries)
         reader.known(file, "describes.by", resource.describes.by, resource.columns)
