@@ -108,6 +108,10 @@ def test_the_https_source_contributing_shows_is_run_from_a_real_server_to_the_po
         assert "refuses user city" in json.loads(refused.stdout)[0]["failure"]
         assert "guessed" not in refused.stdout + refused.stderr
         made = with_catalogue(catalog, home, "run", "--json", EDUCATION_PASSWORD=web.password)
+    silent = with_catalogue(catalog, home, "pull", "--json", EDUCATION_PASSWORD=web.password)
+    assert silent.returncode == 1
+    assert json.loads(silent.stdout)[0]["transient"]
+    assert "retry" in silent.stderr
     assert made.returncode == 0, made.stderr
     summary = json.loads(made.stdout)
     assert (summary["pulled"], summary["not_pulled"], summary["totals"]["rows_pooled"]) == (1, [], 2)
