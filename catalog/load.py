@@ -322,6 +322,11 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
     _check_versions(reader, file, resource)
     for ignored in set(resource.ignore) & set(resource.columns):
         reader.report(file, "ignore", ignored, "must not be one of the columns")
+    if resource.layout:
+        for column in resource.layout.fields:
+            reader.known(file, "layout.fields", column, resource.columns)
+        if resource.layout.geometry:
+            reader.known(file, "layout.geometry", resource.layout.geometry, resource.columns)
     if resource.describes:
         reader.known(file, "describes.library", resource.describes.library, catalog.libraries)
         reader.known(file, "describes.by", resource.describes.by, resource.columns)

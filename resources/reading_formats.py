@@ -32,7 +32,20 @@ def read_parquet(work: Work, path: Path) -> int:
     picked = ", ".join(
         f"{_canonical(quoted(header[at]), str(described[at][1]))} as {quoted(column)}" for column, at in places.items()
     )
-    return work.stage(f"select {picked} from {source}")
+    query = f"select {picked} from {source}"
+    try:
+        return work.stage(query)
+    except duckdb.IOException:
+        _refuse_damaged(work, query)
+        raise
+
+
+def _refuse_damaged(work: Work, query: str) -> None:
+    """Refuse a file that cannot be read when nothing is written either: then no full disk is to blame."""
+    try:
+        work.con.execute(f"select count(columns(*)) from ({query})").fetchall()
+    except duckdb.IOException as error:
+        raise work.refuse("unreadable", "not readable as Parquet; deliver it again") from error
 
 
 def _canonical(column: str, kind: str) -> str:

@@ -154,6 +154,7 @@ def enter(source: TableSource, vault: Vault, spill: Path) -> Iterator[Database]:
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
+        "enable_progress_bar": "false",
         "memory_limit": MEMORY,
         "temp_directory": str(spill),
     }

@@ -173,6 +173,8 @@ class Web:
     password: str = "old river"
     faults: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    logins: set[str | None] = field(default_factory=set)  # what requests brought to be let in
+    elsewhere: str = ""  # where it sends those who may enter
     versions: bool = True  # whether answers say when a file was written
 
 
@@ -183,11 +185,16 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def send_head(self):  # of HEAD and GET alike
         self.web.asked.append(f"{self.command} {self.path}")
+        self.web.logins.add(self.headers.get("Authorization"))
         if self.web.faults:
             return self.send_error(self.web.faults.pop(0))
         word = base64.b64encode(f"{self.web.user}:{self.web.password}".encode()).decode()
         if self.web.user and self.headers.get("Authorization") != f"Basic {word}":
             return self.send_error(401)
+        if self.web.elsewhere:
+            self.send_response(302)
+            self.send_header("Location", self.web.elsewhere)
+            return self.end_headers()
         return super().send_head()
 
     def send_header(self, keyword: str, value: str) -> None:

@@ -66,6 +66,26 @@ PLANTED = {
         (RESIDENTS, "cycle: daily", "cycle: hourly"),
         (RESIDENTS, "cycle", "'hourly'", "Input should be 'daily', 'weekly', 'monthly', 'quarterly' or 'yearly'"),
     ),
+    "layout with a mistyped field": (
+        (RESIDENTS, "cycle: daily", "cycle: daily\nlayout: {delimeter: ';'}"),
+        (RESIDENTS, "layout.delimeter", "", "no such field; allowed: delimiter, encoding, escape, fields, first_row,"),
+    ),
+    "layout of another kind of file": (
+        (RESIDENTS, "cycle: daily", "cycle: daily\nlayout: {kind: json, delimiter: ';'}"),
+        (RESIDENTS, "layout", "", "kind json has no delimiter (of csv, tsv)"),
+    ),
+    "layout in an encoding nobody knows": (
+        (RESIDENTS, "cycle: daily", "cycle: daily\nlayout: {encoding: gbk2}"),
+        (RESIDENTS, "layout.encoding", "'gbk2'", "not a text encoding; allowed: utf-8, gb18030, utf-16, big5"),
+    ),
+    "layout whose first row is the header": (
+        (RESIDENTS, "cycle: daily", "cycle: daily\nlayout: {header_row: 3, first_row: 3}"),
+        (RESIDENTS, "layout", "", "first_row = 3 is not below the header, which ends in row 3"),
+    ),
+    "layout that speaks of no column": (
+        (RESIDENTS, "cycle: daily", "cycle: daily\nlayout: {geometry: place}"),
+        (RESIDENTS, "the file", "", "layout speaks of place; allowed are its columns: id_number, name"),
+    ),
     "not shared without legal basis": (
         (RESIDENTS, "sharing: {attribute: unconditional}", "sharing: {attribute: none}"),
         (RESIDENTS, "sharing", "", "attribute none needs a basis: law, regulation or State Council decision (art. 15)"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +20,7 @@ from assets import delivery_book, pools
 from assets.deliveries import register
 from assets.pooling import PoolResult
 from assets.pools import load
+from catalog.layout import Layout
 from catalog.models import ChangeColumn
 from resources.city import City
 
@@ -318,3 +321,26 @@ def test_a_file_made_to_end_the_reader_harms_only_itself(small_city: City) -> No
     assert [one.rejected for one in (first, deep, later)] == [False, True, False]
     assert deep.reasons[0]["message"].startswith("deep.json: not readable as JSON: brackets nested deeper")
     assert rows(small_city, "select _as_of from public_security.resident_registration") == [(date(2026, 11, 3),)]
+
+
+def packed(content: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("data.tsv", content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv.zip", "a.zip", "a.dat"])
+def test_a_file_of_a_declared_layout_is_registered_and_pooled(
+    small_city: City, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    residents = small_city.catalog.resources["public_security.resident_registration"]
+    layout = Layout(kind="csv", delimiter="|", encoding="gb18030", header_row=2)
+    said = residents.model_copy(update={"layout": layout})
+    monkeypatch.setitem(small_city.catalog.resources, residents.id, said)
+    content = ("登记表\n" + HEADER + "1,张三,1,,,\n2,李四\n").replace(",", "|").encode("gb18030")
+    result = take(small_city, RESIDENTS, packed(content) if name.endswith("zip") else content, name=name)
+    assert (result.rows_delivered, result.rows_pooled, result.rows_quarantined) == (2, 1, 1)
+    assert rows(small_city, "select name, _row from public_security.resident_registration") == [("张三", 1)]
+    query = "select row_number, line, reason_code, content from public_security._quarantine"
+    assert rows(small_city, query) == [(2, 4, "field_count", '["2", "李四"]')]

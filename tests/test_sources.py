@@ -271,6 +271,14 @@ class TestHttp:
             trusted = untrusted | {"ca_file": str(web.ca_file)}
             assert pull_one(small_city, marriages(**trusted), vault).files == ["m_20261001.csv"]
 
+    def test_a_password_does_not_follow_to_another_server(self, small_city, marriages, vault, web, stated, tmp_path):
+        with web_server(tmp_path / "other") as other:
+            write(other.files / "m_20261001.csv", FIRST)
+            web.elsewhere = f"{other.url}/m_20261001.csv"
+            pull_one(small_city, marriages(**stated | {"url": f"{web.url}/m_20261001.csv"}), vault)
+            assert other.asked
+            assert other.logins == {None}
+
     def test_one_failing_source_stops_no_other(self, small_city, marriages, vault, web, stated):
         write(web.files / "m_20261001.csv", FIRST)
         bad = marriages(**stated | {"url": f"{web.url}/gone.csv"})
