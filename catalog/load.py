@@ -307,6 +307,14 @@ def _check_rules(reader: _Reader, catalog: Catalog, file: str, rules: Iterable[R
                 reader.report(file, where, lookup.to, f"needs `on`: its key is {', '.join(partner.key)}")
 
 
+def _check_layout(reader: _Reader, file: str, resource: Resource) -> None:
+    if resource.layout:
+        for column in resource.layout.fields:
+            reader.known(file, "layout.fields", column, resource.columns)
+        if resource.layout.geometry:
+            reader.known(file, "layout.geometry", resource.layout.geometry, resource.columns)
+
+
 def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> None:
     file = f"departments/{resource.department}/{resource.name}.yaml"
     _check_columns(reader, catalog, file, resource.columns)
@@ -322,11 +330,7 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
     _check_versions(reader, file, resource)
     for ignored in set(resource.ignore) & set(resource.columns):
         reader.report(file, "ignore", ignored, "must not be one of the columns")
-    if resource.layout:
-        for column in resource.layout.fields:
-            reader.known(file, "layout.fields", column, resource.columns)
-        if resource.layout.geometry:
-            reader.known(file, "layout.geometry", resource.layout.geometry, resource.columns)
+    _check_layout(reader, file, resource)
     _check_describes(reader, catalog, file, resource)
 
 

@@ -371,15 +371,6 @@ class Resource(Frozen):
             raise ValueError("mode changes needs change_column: the column that says insert, update or delete")
         return self
 
-    @model_validator(mode="after")
-    def _layout_columns(self) -> Resource:
-        named = [*self.layout.fields, self.layout.geometry] if self.layout else []
-        if unknown := [name for name in named if name and name not in self.columns]:
-            raise ValueError(
-                f"layout speaks of {', '.join(unknown)}; allowed are its columns: {', '.join(self.columns)}"
-            )
-        return self
-
     @property
     def id(self) -> str:
         return f"{self.department}.{self.name}"

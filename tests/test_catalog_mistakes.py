@@ -42,7 +42,7 @@ PLANTED = {
             RESIDENTS,
             "columns.name.requird",
             "",
-            "no such field; allowed: aliases, codes, delivered_unit, excel_dates, identifier, level, max_length, ",
+            "no such field; allowed: aliases, codes, delivered_unit, excel_dates, identifier, level, max_length, missing",
         ),
     ),
     "unknown code list": (
@@ -84,7 +84,7 @@ PLANTED = {
     ),
     "layout that speaks of no column": (
         (RESIDENTS, "cycle: daily", "cycle: daily\nlayout: {geometry: place}"),
-        (RESIDENTS, "the file", "", "layout speaks of place; allowed are its columns: id_number, name"),
+        (RESIDENTS, "layout.geometry", "'place'", f"must be one of: {COLUMNS}"),
     ),
     "not shared without legal basis": (
         (RESIDENTS, "sharing: {attribute: unconditional}", "sharing: {attribute: none}"),
