@@ -91,7 +91,7 @@ class Source:
         own = "".join(f", {plain(column, f't{i}', f'k{i}')} as p{i}" for i, column in kinds)
         units = [(i, column) for i, column in kinds if column.unit]
         parts = "".join(f", case when p{i} is null then {parted(c, f'k{i}')} end as m{i}" for i, c in units)
-        numbers = "".join(f", {reckoned(c, f'm{i}')} as x{i}" for i, c in units)
+        numbers = "".join(f", case when p{i} is null then {reckoned(c, f'm{i}')} end as x{i}" for i, c in units)
         values = ", ".join(f"{self._value(i, column)} as {quoted(name)}" for i, (name, column) in columns)
         names = ", ".join(map(quoted, self.resource.columns))
         return (

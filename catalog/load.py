@@ -331,6 +331,10 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
     for ignored in set(resource.ignore) & set(resource.columns):
         reader.report(file, "ignore", ignored, "must not be one of the columns")
     _check_layout(reader, file, resource)
+    _check_describes(reader, catalog, file, resource)
+
+
+def _check_describes(reader: _Reader, catalog: Catalog, file: str, resource: Resource) -> None:
     if resource.describes:
         reader.known(file, "describes.library", resource.describes.library, catalog.libraries)
         reader.known(file, "describes.by", resource.describes.by, resource.columns)

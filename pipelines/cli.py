@@ -224,11 +224,14 @@ def sql(
 
 def main() -> None:
     """Entry point: expected failures end in one clear message and their exit code."""
+    from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
+
     from pipelines.failures import RunFailedError
     from resources.failures import PermanentError, TransientError
     from resources.query import QueryRefusedError
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    set_on_retry_hooks([LoggingOnRetryHook])  # its default, where structlog is installed, writes to stdout
     try:
         app(prog_name="shuyuan")
     except SystemExit as end:

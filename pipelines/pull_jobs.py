@@ -22,7 +22,7 @@ def build_pull_jobs(catalog: Catalog, vault: Vault) -> list[dg.JobDefinition]:
 
 
 def build_pull_schedules(catalog: Catalog, time_zone: str) -> list[dg.ScheduleDefinition]:
-    """Each department's sources every morning before the city's pass, a minute apart.
+    """Each department's sources before the city's morning pass and every three hours of the day, a minute apart.
 
     A source is asked until something new came in the present period of its resource's cycle: `pulls.due`.
     """
@@ -30,7 +30,7 @@ def build_pull_schedules(catalog: Catalog, time_zone: str) -> list[dg.ScheduleDe
         dg.ScheduleDefinition(
             name=f"{PREFIX}{department}",
             job_name=f"{PREFIX}{department}",
-            cron_schedule=f"{number % 60} 5 * * *",
+            cron_schedule=f"{number % 60} 5-17/3 * * *",
             execution_timezone=time_zone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
         )

@@ -113,7 +113,9 @@ def _stage(work: Work, path: Path, form: str, inside: str = "json") -> int:
         there = work.con.execute(f"select 1 from {source} where json_exists({inside}, {paths[column]}) limit 1")
         if there.fetchone() is None:
             raise work.refuse("missing_column", f"no record holds {steps}, where the catalogue has column {column}")
-    picked = ", ".join(f"{inside} ->> {paths[column]} as {quoted(column)}" for column in work.columns)
+    picked = ", ".join(
+        f"{inside} ->> {paths[column]} as {quoted(column)}" for column in work.columns if column in paths
+    )
     number = "(json ->> '$.n')::bigint as _row, " if inside != "json" else ""
     return work.stage(f"select {number}{picked} from {source}")
 

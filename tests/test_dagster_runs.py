@@ -1,6 +1,7 @@
 """What Dagster makes of a pass that goes wrong: one department stops no other, only what may heal is tried again."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from conftest import SMALL_CATALOGUE
 from source_servers import web_server
 
-from assets import deliveries, passes, pools, settling
+from assets import deliveries, passes, pools, pulls, settling
 from assets.passing import Pass
 from catalog import load_catalog
 from pipelines.city_run import run_city
@@ -251,6 +252,32 @@ def test_a_run_whose_postgresql_is_killed_goes_on_when_it_is_up_again(small_city
         assert names(city, "civil_affairs.marriage_registration") == ["张三"]
 
 
+def test_a_run_pulls_what_is_due_first_and_a_source_that_fails_does_not_fail_it(small_city, tmp_path):
+    catalog = tmp_path / "catalog"
+    shutil.copytree(SMALL_CATALOGUE, catalog)
+    settings = Settings(home=small_city.home.root, catalog=catalog)
+    with web_server(tmp_path / "web") as web:
+        for place, name in (
+            ("civil_affairs/marriage_registration", "m_20261102.csv"),
+            ("public_security/resident_registration", "gone.csv"),
+        ):
+            file = catalog / "departments" / f"{place}.yaml"
+            file.write_text(f"{file.read_text('utf-8')}\nsource: {{kind: http, url: {web.url}/{name}}}\n", "utf-8")
+        (web.files / "m_20261102.csv").write_text(MARRIAGES + "341502199003071235,张三,20,2026-10-01\n", "utf-8")
+        assert run_city(settings, pull=False).passes == {}
+        assert web.asked == []
+        summary = run_city(settings)
+        asked = len(web.asked)
+        again = run_city(settings)
+    assert (summary.pulled, list(summary.passes), summary.not_loaded) == (1, ["2026-11-02"], [])
+    [reason] = summary.not_pulled
+    assert "gone.csv: is not there" in reason
+    assert names(small_city, "civil_affairs.marriage_registration") == ["张三"]
+    assert (again.pulled, again.passes) == (0, {})
+    assert all("gone.csv" in request for request in web.asked[asked:])  # the other came in this week already
+    assert pulls.failing(small_city) == summary.not_pulled
+
+
 @pytest.fixture
 def pulling(small_city, tmp_path):
     """The pull job of a department whose source is a web server here, and the server."""
@@ -266,8 +293,6 @@ def pulling(small_city, tmp_path):
 
 @pytest.mark.parametrize(("faults", "success", "least"), [([503] * 7, True, 8), ([404] * 99, False, 1)])
 def test_the_pull_job_tries_again_what_may_heal_and_nothing_else(pulling, monkeypatch, faults, success, least):
-    from assets import pulls
-
     monkeypatch.setattr(settling, "WAIT_SECONDS", 0)
     monkeypatch.setattr(pulls, "WAIT_SECONDS", 0.01)
     defs, web = pulling

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -82,6 +83,13 @@ def test_columns_are_found_by_name_whatever_their_order(reader: Reader, tmp_path
 def test_a_header_shows_its_delimiter(reader: Reader, tmp_path: Path, delimiter: str) -> None:
     content = f"id_number{delimiter}name\n1{delimiter}A,B\n".encode()
     assert rows_of(reader.read(job(tmp_path, content))) == [("1", "A,B")]
+
+
+@pytest.mark.parametrize("write", [as_csv, as_json, as_jsonl, as_parquet, as_xlsx])
+def test_a_column_that_may_be_missing_is_left_out(reader: Reader, tmp_path: Path, write: Any) -> None:
+    kind: Kind = write.__name__.removeprefix("as_")
+    wanted = {"columns": {"id_number": ("id_number",), "name": ("name",), "sex": ("sex",)}, "optional": ("sex",)}
+    assert rows_of(reader.read(job(tmp_path, write(HEADER, [("1", "A")]), kind, **wanted))) == [("1", "A")]
 
 
 def test_an_unknown_column_is_named_and_not_loaded(reader: Reader, tmp_path: Path) -> None:

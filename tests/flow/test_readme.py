@@ -4,13 +4,18 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
 from source_servers import SSHD, ssh_server, web_server
 
+from assets import deliveries, pools
+from catalog import load_catalog
 from flow.helpers import ROOT, environment, shuyuan
+from pipelines.installation import open_city
+from pipelines.settings import Settings
 
 pytestmark = pytest.mark.flow
 
@@ -92,7 +97,7 @@ PAID = (
 )
 
 
-def test_the_https_source_contributing_shows_is_run_from_a_real_server_to_the_pool(tmp_path):
+def test_the_https_source_contributing_shows_is_pulled_from_a_real_server_into_the_pool(tmp_path):
     """Only the address is another: that of a server here."""
     home = tmp_path / "home"
     with web_server(tmp_path / "web", user="city", tls=True) as web:
@@ -107,13 +112,17 @@ def test_the_https_source_contributing_shows_is_run_from_a_real_server_to_the_po
         assert refused.returncode == 1
         assert "refuses user city" in json.loads(refused.stdout)[0]["failure"]
         assert "guessed" not in refused.stdout + refused.stderr
-        made = with_catalogue(catalog, home, "run", "--json", EDUCATION_PASSWORD=web.password)
-    assert made.returncode == 0, made.stderr
-    summary = json.loads(made.stdout)
-    assert (summary["pulled"], summary["not_pulled"], summary["totals"]["rows_pooled"]) == (1, [], 2)
-    asked = "select sum(amount)::varchar as amount from education.scholarship"
-    told = with_catalogue(catalog, home, "sql", asked, "--json")
-    assert json.loads(told.stdout) == [{"amount": "2000.50"}]
+        done = with_catalogue(catalog, home, "pull", "--json", EDUCATION_PASSWORD=web.password)
+    assert json.loads(done.stdout)[0]["files"] == ["paid_20261103.csv"], done.stderr
+    silent = with_catalogue(catalog, home, "pull", "--json", EDUCATION_PASSWORD=web.password)
+    assert silent.returncode == 1
+    assert json.loads(silent.stdout)[0]["transient"]
+    assert "retry" in silent.stderr
+    with open_city(Settings(home=home, catalog=catalog), load_catalog(catalog)) as city:
+        assert deliveries.register(city).registered == 1
+        [taken] = pools.load(city, "education", date(2026, 11, 3), author="test")
+        assert (taken.rows_pooled, taken.rejected) == (2, False)
+        assert city.con.execute("select sum(amount)::varchar from education.scholarship").fetchone() == ("2000.50",)
 
 
 @pytest.mark.openssh
