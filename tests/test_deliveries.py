@@ -19,6 +19,7 @@ from assets.deliveries import Registered, due_passes, register
 from assets.landing import Arrival, settled
 from assets.passing import Figures
 from resources.city import City
+from resources.landed import ALLOWED
 
 CSV = b"id_number,name,sex,birth_date,marital_status,household_size\n1,A,1,2020-01-01,10,3\n"
 HOUR_AGO = 3600
@@ -106,7 +107,7 @@ def test_what_cannot_be_a_delivery_is_rejected_with_every_reason(small_city: Cit
         ("place", "c.csv: lies in public_security; allowed: landing/<department>/<resource>/"),
     ]
     assert found["d.doc"] == [
-        ("extension", "d.doc: file name ends in .doc; allowed: csv, xlsx, json, jsonl, parquet, each also .gz"),
+        ("extension", f"d.doc: file name ends in .doc; allowed: {ALLOWED}"),
         ("empty", "d.doc: holds no byte; a delivery needs a header and at least one record"),
     ]
     message = f"e.csv: manifest: sha256 = {'0' * 64} is not the file's, {digest}; deliver both again"
