@@ -154,12 +154,12 @@ def enter(source: TableSource, vault: Vault, spill: Path) -> Iterator[Database]:
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        "enable_progress_bar": "false",
         "memory_limit": MEMORY,
         "temp_directory": str(spill),
     }
     password = vault.reveal(source.credentials.password)
     with duckdb.connect(":memory:", config=config) as con:
+        con.execute("SET enable_progress_bar = false")  # it would be drawn after two seconds
         con.execute(f"LOAD {literal(str(extension_file(*SCANNERS[source.kind])))}")
         with _told(source):
             con.execute(_secret(source, password))
