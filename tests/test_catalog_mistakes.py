@@ -42,7 +42,7 @@ PLANTED = {
             RESIDENTS,
             "columns.name.requird",
             "",
-            "no such field; allowed: aliases, codes, delivered_unit, excel_dates, identifier, level, max_length, missing",
+            "no such field; allowed: aliases, codes, delivered_unit, excel_dates, identifier, level, max_length, ",
         ),
     ),
     "unknown code list": (
