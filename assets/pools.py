@@ -115,13 +115,13 @@ def rebuild(city: City, resource: Resource, *, author: str, whole: bool = False)
             if one.reading.refused:
                 reason = one.reading.reasons[-1].message
                 raise ReplayError(f"{one.delivery.delivery_id} cannot be replayed, the pool is as it was: {reason}")
-        known = ", ".join(literal(one.delivery_id) for one in taken) or "''"
+        kept = ", ".join(literal(one.delivery_id) for one in taken[:first]) or "''"
         outcome: list[PoolResult] = []
 
         def work(con: DuckDBPyConnection) -> None:
             con.execute(f"delete from {quoted(department)}.{quoted(resource.name)}")
             for table in BESIDE:
-                mine = f"resource = {literal(resource.name)} and delivery_id not in ({known})"
+                mine = f"resource = {literal(resource.name)} and delivery_id not in ({kept})"  # no later removal yet
                 con.execute(f"delete from {quoted(department)}.{table} where {mine}")
             outcome[:] = put_all(con, staged, {})
 
