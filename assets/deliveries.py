@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from assets import landing
 from assets.landing import PATIENCE, Arrival, settled
 from catalog.frozen import Frozen
 from catalog.load import Catalog
@@ -74,13 +75,14 @@ class Registered:
     """What one look at the landing folder came to, in files.
 
     `duplicates` had come before (same resource, content and as-of date) and were noted there; `waiting` are still being
-    written or incomplete and were left where they are.
+    written or incomplete and were left where they are, as was what this process may not read (`unreadable`, by path).
     """
 
     registered: int
     rejected: int
     duplicates: int = 0
     waiting: int = 0
+    unreadable: tuple[str, ...] = ()
 
 
 class Manifest(Frozen):
@@ -132,10 +134,11 @@ def register(city: City, *, patience: float = PATIENCE) -> Registered:
     found: Counter[str] = Counter()
     with city.server.lock("landing"), city.server.session() as cursor:
         arrivals, waiting = settled(city.home.landing, patience)
+        unreadable = tuple(landing.unreadable(city.home.landing))
         examined = [(examine(city.catalog, arrival), arrival) for arrival in arrivals]
         for delivery, arrival in sorted(examined, key=lambda pair: pair[0].as_of):
             found[_take(city, cursor, delivery, arrival)] += 1
-    return Registered(found["registered"], found["rejected"], found["duplicate"], waiting)
+    return Registered(found["registered"], found["rejected"], found["duplicate"], waiting, unreadable)
 
 
 def due_passes(city: City, departments: Sequence[str] = ()) -> list[date]:

@@ -31,12 +31,16 @@ CHUNK = 1_000_000
 
 @dataclass(frozen=True)
 class Arrival:
-    """A file in landing. `place` are the folders it lies in; `ordinary` is false for links and devices."""
+    """A file in landing. `place` are the folders it lies in; `ordinary` is false for links and devices.
+
+    What is not `readable`, a file or a whole folder, is no delivery yet: nobody can say what it holds.
+    """
 
     path: Path
     place: tuple[str, ...]
     manifest: Path | None
     ordinary: bool
+    readable: bool = True
 
     @property
     def shown(self) -> str:
@@ -87,7 +91,7 @@ def settled(landing: Path, patience: float = PATIENCE) -> tuple[list[Arrival], i
     since: dict[Path, tuple[tuple[int, int], float]] = {}  # last known state and when it was first seen
     while True:
         now = time.monotonic()
-        arrivals = list(_arrivals(landing, ()))
+        arrivals = [arrival for arrival in _arrivals(landing, ()) if arrival.readable]
         waiting: set[Path] = set()
         for arrival in filter(_undecided, arrivals):
             state = arrival.state()
@@ -102,6 +106,11 @@ def settled(landing: Path, patience: float = PATIENCE) -> tuple[list[Arrival], i
         time.sleep(LOOK)
 
 
+def unreadable(landing: Path) -> list[str]:
+    """Files and folders, below landing, that this process may not read."""
+    return sorted("/".join((*one.place, one.shown)) for one in _arrivals(landing, ()) if not one.readable)
+
+
 def look(landing: Path, before: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """One look that does not wait: complete files, and all files, each with its state, by path below landing.
 
@@ -110,7 +119,7 @@ def look(landing: Path, before: Mapping[str, str]) -> tuple[dict[str, str], dict
     """
     complete, every = {}, {}
     with suppress(FileNotFoundError):  # a run took a file away meanwhile, or there is no landing folder yet
-        for arrival in _arrivals(landing, ()):
+        for arrival in (one for one in _arrivals(landing, ()) if one.readable):
             path = f"{'/'.join(arrival.place)}/{arrival.shown}"
             try:
                 every[path] = ":".join(map(str, arrival.state()))
@@ -128,6 +137,9 @@ def _undecided(arrival: Arrival) -> bool:
 
 def _arrivals(folder: Path, place: tuple[str, ...]) -> Iterator[Arrival]:
     """Every file below landing that is a delivery or wants to be one; links are not followed."""
+    if not _open_to_us(folder, os.R_OK | os.X_OK):
+        yield Arrival(folder, place[:-1], None, ordinary=True, readable=False)
+        return
     with os.scandir(folder) as entries:
         named = {entry.name: entry for entry in entries}
     for name, entry in named.items():
@@ -137,7 +149,13 @@ def _arrivals(folder: Path, place: tuple[str, ...]) -> Iterator[Arrival]:
         elif not (name.startswith(".") or name.endswith((".part", MANIFEST))):
             beside = next((c for c in manifest_names(name) if c in named), None)
             ordinary = stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
-            yield Arrival(Path(entry.path), place, folder / beside if beside else None, ordinary)
+            manifest = folder / beside if beside else None
+            readable = all(_open_to_us(file, os.R_OK) for file in (Path(entry.path), manifest) if file and ordinary)
+            yield Arrival(Path(entry.path), place, manifest, ordinary, readable)
+
+
+def _open_to_us(path: Path, how: int) -> bool:
+    return os.access(path, how, effective_ids=True) or not path.exists()
 
 
 def manifest_names(name: str) -> Sequence[str]:

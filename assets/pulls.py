@@ -108,7 +108,7 @@ def failing(city: City) -> list[str]:
 
 def period(cycle: Cycle, day: date) -> date:
     """First day of the period of the cycle that `day` is in."""
-    if cycle is Cycle.daily:
+    if cycle in {Cycle.daily, Cycle.every_day}:
         return day
     if cycle is Cycle.weekly:
         return day - timedelta(days=day.weekday())

@@ -102,7 +102,8 @@ FEEDS = {
     ),
 }
 CYCLES = {
-    "daily": Word("每日", "daily"),
+    "daily": Word("每个工作日", "every working day"),
+    "every_day": Word("每日", "daily, rest days too"),
     "weekly": Word("每周", "weekly"),
     "monthly": Word("每月", "monthly"),
     "quarterly": Word("每季度", "quarterly"),

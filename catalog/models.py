@@ -65,7 +65,8 @@ class Severity(StrEnum):
 class Cycle(StrEnum):
     """Update cycle 更新周期 of the catalogue guide."""
 
-    daily = "daily"
+    daily = "daily"  # every working day
+    every_day = "every_day"  # rest days too: hospitals, markets, alarms
     weekly = "weekly"
     monthly = "monthly"
     quarterly = "quarterly"

@@ -36,7 +36,7 @@ class RunSummary:
     rejected: int = 0
     swept_runs: int = 0
     passes: dict[str, Figures] = field(default_factory=dict)
-    waiting: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     pulled: int = 0
     not_pulled: list[str] = field(default_factory=list)
     not_loaded: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class RunSummary:
             "rejected": self.rejected,
             "swept_runs": self.swept_runs,
             "passes": {day: asdict(figures) for day, figures in self.passes.items()},
-            "waiting": self.waiting,
+            "unreadable": self.unreadable,
             "pulled": self.pulled,
             "not_pulled": self.not_pulled,
             "not_loaded": self.not_loaded,
@@ -91,6 +91,7 @@ def run_city(
         watcher.note("looking for new deliveries")
         found = deliveries.register(city)
         summary.registered, summary.rejected = found.registered, found.rejected
+        summary.unreadable = list(found.unreadable)
         days = _due(city, as_of, departments)
         if days:
             runner.prepare()

@@ -112,6 +112,8 @@ def run(
         emit_json(summary.as_json())
     else:
         _tell(summary)
+    for path in summary.unreadable:
+        err.print(f"left in landing: {path}: permission denied; give this account the right to read it", soft_wrap=True)
     for failure in summary.not_pulled:
         err.print(f"not pulled: {failure}", soft_wrap=True)
     for failure in summary.not_loaded:

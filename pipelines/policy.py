@@ -16,6 +16,7 @@ from catalog import Catalog, Cycle
 # Wall-clock windows in which an operator expects a pool to have been rebuilt: the cycle plus a long weekend.
 WINDOWS = {
     Cycle.daily: timedelta(days=4),
+    Cycle.every_day: timedelta(days=2),
     Cycle.weekly: timedelta(days=11),
     Cycle.monthly: timedelta(days=40),
     Cycle.quarterly: timedelta(days=110),

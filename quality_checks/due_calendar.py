@@ -80,6 +80,8 @@ def _expected(cycle: Cycle, after: date, before: date) -> Iterator[date]:
 def _next(cycle: Cycle, day: date) -> date:
     if cycle is Cycle.daily:
         return add_workdays(day, 1)[0]
+    if cycle is Cycle.every_day:
+        return day + timedelta(days=1)
     if cycle is Cycle.weekly:
         return day + timedelta(days=7)
     months = day.year * 12 + day.month - 1 + _MONTHS[cycle]

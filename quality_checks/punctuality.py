@@ -23,6 +23,7 @@ from quality_checks.working_days import add_workdays
 # Days, then working days, that a delivery may be old before the next one is late (domain.md 2.3, our proposal).
 MAX_AGE: Mapping[Cycle, tuple[int, int]] = {
     Cycle.daily: (0, 1),
+    Cycle.every_day: (1, 0),
     Cycle.weekly: (7, 0),
     Cycle.monthly: (31, 5),
     Cycle.quarterly: (92, 10),

@@ -29,6 +29,10 @@ CASES = {
             ("late", "2026-11-09", "2026-11-09", 2), ("late", "2026-11-10", "2026-11-10", 1),
         ],
     ),
+    "rest days count where the cycle says so": (
+        Cycle.every_day, [date(2026, 11, 6)], date(2026, 11, 9),
+        [("late", "2026-11-07", "2026-11-07", 1), ("late", "2026-11-08", "2026-11-08", 1)],
+    ),
     "in time": (Cycle.daily, DAILY[:2], date(2026, 11, 4), [("expected", "2026-11-04", "2026-11-04", 0)]),
     "a day late is no gap": (
         Cycle.weekly, [date(2026, 11, 2), date(2026, 11, 10)], date(2026, 11, 12),

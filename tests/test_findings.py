@@ -178,6 +178,7 @@ def failed(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> s
         (Cycle.daily, date(2026, 11, 2), date(2026, 11, 3), date(2026, 11, 4)),
         (Cycle.daily, date(2026, 11, 6), date(2026, 11, 9), date(2026, 11, 10)),  # over a weekend
         (Cycle.daily, date(2026, 9, 30), date(2026, 10, 8), date(2026, 10, 9)),  # over the national holiday
+        (Cycle.every_day, date(2026, 11, 6), date(2026, 11, 7), date(2026, 11, 8)),
         (Cycle.weekly, date(2026, 11, 2), date(2026, 11, 9), date(2026, 11, 10)),
         (Cycle.monthly, date(2026, 10, 1), date(2026, 11, 6), date(2026, 11, 7)),
     ],
