@@ -118,7 +118,7 @@ def test_deliveries_of_past_days_that_arrive_late_are_taken_in_oldest_first_with
         assert cursor.fetchall() == [
             ("marriage_registration", "2026-11-03", "pooled"),
             ("marriage_registration", "2026-11-05", "pooled"),
-            ("resident_registration", "2026-11-04", "rejected"),  # overtaken: the pool states a later day
+            ("resident_registration", "2026-11-04", "superseded"),  # the pool holds a later full delivery
         ]
 
 

@@ -14,9 +14,12 @@ pytestmark = pytest.mark.flow
 HEADER = "payment_no,id_number"
 
 
-@pytest.fixture
-def city_home(made_by_the_readme):
-    return made_by_the_readme[0]
+@pytest.fixture(scope="module")
+def city_home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("accidents") / "home"
+    shuyuan(home, "demo", "--people", "1000", "--days", "1")
+    run_json(home)
+    return home
 
 
 def bad_files(landing: Path) -> dict[str, str]:
