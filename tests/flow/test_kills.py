@@ -52,7 +52,8 @@ def kill_during_a_run(home, kind: str, after: float) -> None:
     if kind == "run":
         process.kill()
     else:
-        servers = postgres_of(home)
+        while not (servers := postgres_of(home)) and process.poll() is None:
+            time.sleep(0.1)  # the run is slower to start than usual
         assert servers, "no server to kill"
         for server in servers:
             with contextlib.suppress(ProcessLookupError):
