@@ -1,12 +1,15 @@
 """GeoJSON and zipped Shapefiles to staged raw text, in the reader's child process.
 
-A feature is a record: its properties are its columns, its geometry one more, named `geometry`, as WKT. Shapefiles are
-read by pyshp, which is plain Python: a damaged file raises an error where a library in C may end the process.
+A feature is a record: its properties are its columns, its geometry one more, named `geometry`, as WKT; one that is no
+geometry stays as it was written, for rules to judge. Shapefiles are read by pyshp, which is plain Python: a damaged
+file raises an error where a library in C may end the process.
 """
 
 from __future__ import annotations
 
 import codecs
+import json
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,10 +20,19 @@ import ijson
 import shapefile
 
 from resources.reading import Work, typed_text
-from resources.reading_json import refuse_deep, stage_lines, write_lines
+from resources.reading_json import number_text, refuse_deep, stage_lines, write_lines
 from resources.reading_text import as_utf8
 
 GEOMETRY = "geometry"
+# Degrees of CGCS2000 (EPSG 4490) or of WGS 84 (4326, CRS84), which differ by less than a metre.
+IN_DEGREES = re.compile(
+    r"china.geodetic.coordinate.system.2000|cgcs.?2000|wgs.?(19)?84|:(4490|4326|crs84)$", re.IGNORECASE
+)
+SYSTEM = re.compile(r'\s*(\w+)\s*\[\s*"([^"]*)"')  # how a .prj begins: the kind of system, its name
+GEOGRAPHIC = {"GEOGCS", "GEOGCRS", "GEODCRS"}
+CRS_MEMBER = re.compile(rb'"crs"\s*:\s*\{[^{}]*\{[^{}]*"name"\s*:\s*"([^"]*)"')
+EXPECTED = "degrees of CGCS2000"
+HEAD = 4096  # bytes in which GeoJSON says its reference system: writers put it before the features
 UNDECODED = "Could not decode"  # what pyshp says of text in another encoding
 DEPTH = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
 # What pyshp raises on damaged bytes.
@@ -33,8 +45,10 @@ def read_geojson(work: Work, path: Path) -> int:
     refuse_deep(work, text)
     try:
         with text.open("rb") as file:
-            start = file.read(3)
-            file.seek(3 if start == codecs.BOM_UTF8 else 0)
+            start = file.read(HEAD)
+            if told := CRS_MEMBER.search(start):
+                _note_system(work, told[1].decode("utf-8", "replace"), degrees=True)
+            file.seek(3 if start.startswith(codecs.BOM_UTF8) else 0)
             lines = write_lines(work, _features(work, ijson.items(file, "features.item")))
     except ijson.JSONError:
         raise work.refuse("unreadable", "not readable as GeoJSON; it is cut off or no JSON") from None
@@ -45,6 +59,7 @@ def read_geojson(work: Work, path: Path) -> int:
 
 def read_shapefile(work: Work, path: Path) -> int:
     """The features of a Shapefile whose parts lie beside one another."""
+    _note_projection(work, path.with_suffix(".prj"))
     encoding = work.layout.get("encoding") or _code_page(path)
     lines = _in_encoding(work, path, encoding or "utf-8")
     if lines is None and encoding:
@@ -75,15 +90,37 @@ def _with_geometry(work: Work) -> Work:
     return replace(work, columns={**work.columns, column: [GEOMETRY]}) if column else work
 
 
+def _note_projection(work: Work, file: Path) -> None:
+    """What the .prj says of the coordinates; a Shapefile without one leaves them to be guessed."""
+    if not file.exists():
+        work.note("reference_system", f"has no .prj: its coordinates are taken for {EXPECTED}")
+    elif told := SYSTEM.match(file.read_text("utf-8", "replace")):
+        _note_system(work, told[2], degrees=told[1].upper() in GEOGRAPHIC)
+    else:
+        work.note("reference_system", f"its .prj names no reference system: its coordinates are taken for {EXPECTED}")
+
+
+def _note_system(work: Work, name: str, *, degrees: bool) -> None:
+    if not degrees or not IN_DEGREES.search(name):
+        work.note("reference_system", f"its coordinates are in {name[:80]}, not in {EXPECTED}; they are not converted")
+
+
 def _features(work: Work, features: Iterator[Any]) -> Iterator[dict[str, Any]]:
     for number, feature in enumerate(features, 1):
-        try:
-            properties = feature.get("properties") or {}
-            if GEOMETRY in properties:
-                raise work.refuse("duplicate_column", f"feature {number} has a property named {GEOMETRY}; rename it")
-            yield {**properties, GEOMETRY: wkt(feature.get(GEOMETRY))}
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise work.refuse("unreadable", f"feature {number}: its geometry is not readable as GeoJSON") from None
+        if not isinstance(feature, dict) or not isinstance(properties := feature.get("properties") or {}, dict):
+            raise work.refuse("unreadable", f"feature {number} is no GeoJSON feature")
+        if GEOMETRY in properties:
+            raise work.refuse("duplicate_column", f"feature {number} has a property named {GEOMETRY}; rename it")
+        yield {**properties, GEOMETRY: _as_wkt(work, number, feature.get(GEOMETRY))}
+
+
+def _as_wkt(work: Work, number: int, geometry: Any) -> str | None:
+    """The geometry as WKT, else as it was written: the record lands, and rules judge the text."""
+    try:
+        return wkt(geometry)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+        work.note("geometry", f"feature {number} and perhaps more: its geometry is none; its text was kept")
+        return json.dumps(geometry, ensure_ascii=False, default=number_text)
 
 
 def _shapes(work: Work, path: Path, encoding: str) -> Iterator[dict[str, Any]]:
@@ -97,10 +134,10 @@ def _shapes(work: Work, path: Path, encoding: str) -> Iterator[dict[str, Any]]:
     ):
         for found in reader.iterShapeRecords():
             values = {name: typed_text(value) for name, value in found.record.as_dict().items() if value is not None}
-            shape = None if found.shape.shapeType == shapefile.NULL else found.shape.__geo_interface__
             names = dict.fromkeys(field.name for field in reader.fields if field.name != "DeletionFlag")
             if GEOMETRY in names:
                 raise work.refuse("duplicate_column", f"has a field named {GEOMETRY}; rename it")
+            shape = None if found.shape.shapeType == shapefile.NULL else found.shape.__geo_interface__
             yield {**names, **values, GEOMETRY: wkt(shape)}
 
 

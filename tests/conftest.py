@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,19 @@ from catalog.load import Catalog, load_catalog
 from resources.city import City
 
 SMALL_CATALOGUE = Path(__file__).parent / "small_catalogue"
+MEMORY = Path("/dev/shm")
+ROOM = 4_000_000_000  # bytes that all cities of the tests standing at one time may take
+
+
+def pytest_configure() -> None:
+    """Cities in memory where there is room: a disk takes far longer to make and remove their thousand files each."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # noqa: TID251  # pytest reads it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole cities first: they take longest, and the many small files fill what is left at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("flow") is None)
 
 
 @pytest.fixture(scope="session")

@@ -122,7 +122,14 @@ def as_geojson(header: list[str], rows: Rows) -> bytes:
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False).encode()
 
 
-def as_shapefile(header: list[str], rows: Rows, *, encoding: str = "utf-8", cpg: bool = True) -> bytes:
+CGCS2000 = (
+    'GEOGCS["GCS_China_Geodetic_Coordinate_System_2000",DATUM["D_China_2000",SPHEROID["CGCS2000",6378137.0,298]]]'
+)
+
+
+def as_shapefile(
+    header: list[str], rows: Rows, *, encoding: str = "utf-8", cpg: bool = True, prj: str = CGCS2000
+) -> bytes:
     """A zipped Shapefile of points."""
     parts = {part: io.BytesIO() for part in ("shp", "shx", "dbf")}
     with shapefile.Writer(**parts, shapeType=shapefile.POINT, encoding=encoding) as writer:
@@ -132,6 +139,7 @@ def as_shapefile(header: list[str], rows: Rows, *, encoding: str = "utf-8", cpg:
             writer.point(116.5, 31.75)
             writer.record(*("" if value is None else value for value in row))
     files = {f"places.{part}": content.getvalue() for part, content in parts.items()}
+    files |= {"places.prj": prj.encode()} if prj else {}
     return as_zip(files | ({"places.cpg": encoding.encode()} if cpg else {}))
 
 

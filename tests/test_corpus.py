@@ -21,6 +21,7 @@ import msoffcrypto
 import pytest
 import xlsxwriter
 from files import (
+    CGCS2000,
     HEADER,
     as_csv,
     as_geojson,
@@ -65,6 +66,12 @@ class Case:
 
 def refused(content: bytes | Callable[[], bytes], code: str, message: str, name: str = "residents.csv", **more) -> Case:
     return Case(content, delivered=0, code=code, message=message, name=name, **more)
+
+
+def placed(content: bytes, name: str = "places.geojson", *, geometry: str = "POINT (116.5 31.75)", **more) -> Case:
+    """The three records with a place each; `geometry` of the first."""
+    first, last = (*ROWS[0], geometry), (*ROWS[2], "POINT (116.5 31.75)")
+    return Case(content, name=name, columns=GEO, layout={"geometry": "place"}, first=first, last=last, **more)
 
 
 def sheet(cells: list[list[Any]], *, merged: tuple[tuple[int, int, int, int, str], ...] = (), sheets: int = 1) -> bytes:
@@ -547,35 +554,42 @@ CASES: dict[str, Case] = {
     ),
     "parquet": Case(as_parquet(HEADER, ROWS), name="residents.parquet"),
     "parquet cut off": refused(as_parquet(HEADER, ROWS)[:-20], "unreadable", "not readable as", "residents.parquet"),
-    "geojson": Case(
-        as_geojson(HEADER, ROWS),
-        name="places.geojson",
-        columns=GEO,
-        layout={"geometry": "place"},
-        first=(*ROWS[0], "POINT (116.5 31.75)"),
-        last=(*ROWS[2], "POINT (116.5 31.75)"),
+    "geojson": placed(as_geojson(HEADER, ROWS)),
+    "geojson in another reference system": placed(
+        as_geojson(HEADER, ROWS).replace(
+            b'"features"', b'"crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::4527"}}, "features"'
+        ),
+        code="reference_system",
+        message="in urn:ogc:def:crs:EPSG::4527, not in degrees of CGCS2000",
+    ),
+    "geojson whose first geometry is none": placed(
+        as_geojson(HEADER, ROWS).replace(b"[116.5, 31.75]", b'"116.5, 31.75"', 1),
+        geometry='{"type": "Point", "coordinates": "116.5, 31.75"}',
+        code="geometry",
+        message="feature 1 and perhaps more: its geometry is none",
+    ),
+    "geojson with a feature that is none": refused(
+        as_geojson(HEADER, ROWS).replace(b'"features": [', b'"features": [7, '),
+        "unreadable",
+        "feature 1 is no GeoJSON feature",
+        "places.geojson",
     ),
     "geojson that is none": refused(as_json(HEADER, ROWS), "records", "holds no features", "places.geojson"),
     "geojson cut off": refused(
         as_geojson(HEADER, ROWS)[:-40], "unreadable", "not readable as GeoJSON", "places.geojson"
     ),
-    "shapefile": Case(
-        as_shapefile(HEADER, ROWS),
-        name="places.zip",
-        columns=GEO,
-        layout={"geometry": "place"},
-        first=(*ROWS[0], "POINT (116.5 31.75)"),
-        last=(*ROWS[2], "POINT (116.5 31.75)"),
+    "shapefile": placed(as_shapefile(HEADER, ROWS), "places.zip"),
+    "shapefile in gbk without .cpg": placed(
+        as_shapefile(HEADER, ROWS, encoding="gbk", cpg=False), "places.zip", code="encoding", message="read as GB18030"
     ),
-    "shapefile in gbk without .cpg": Case(
-        as_shapefile(HEADER, ROWS, encoding="gbk", cpg=False),
-        name="places.zip",
-        columns=GEO,
-        layout={"geometry": "place"},
-        first=(*ROWS[0], "POINT (116.5 31.75)"),
-        last=(*ROWS[2], "POINT (116.5 31.75)"),
-        code="encoding",
-        message="read as GB18030",
+    "shapefile in metres": placed(
+        as_shapefile(HEADER, ROWS, prj=f'PROJCS["CGCS2000_3_Degree_GK_Zone_39",{CGCS2000}]'),
+        "places.zip",
+        code="reference_system",
+        message="in CGCS2000_3_Degree_GK_Zone_39, not in degrees of CGCS2000; they are not converted",
+    ),
+    "shapefile without .prj": placed(
+        as_shapefile(HEADER, ROWS, prj=""), "places.zip", code="reference_system", message="has no .prj"
     ),
     "shapefile without .dbf": refused(as_zip({"a.shp": b"x" * 200}), "zip_content", "lacks .dbf", "places.zip"),
     "shapefile of random bytes": refused(

@@ -23,6 +23,7 @@ import xlsxwriter
 from assets import delivery_book, landing, pools, quality
 from assets.deliveries import register
 from assets.pools import load
+from catalog.load import Catalog
 from catalog.models import ChangeColumn, Column, ColumnType, Resource, SchemaVersion
 from resources.city import City
 from resources.home import Home
@@ -238,13 +239,20 @@ CASES: dict[str, Case] = {
 }  # fmt: skip
 
 
-def with_resource(city: City, change: Callable[[Resource], Resource]) -> City:
-    """The city with the resource declared otherwise, its table brought to it."""
-    changed = change(city.catalog.resources[ENTERPRISES])
-    catalog = replace(city.catalog, resources={**city.catalog.resources, ENTERPRISES: changed})
-    lake = type(city.lake)(city.con, catalog, city.server, city.lake._guard, city.home.lake)
-    lake.apply_catalog()
-    return replace(city, catalog=catalog, lake=lake)
+@pytest.fixture(scope="module")
+def cases_city(
+    small_home: Path, small_catalog: Catalog, prelude: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[City]:
+    """A city in which every case has a resource of its own, `case_0` and on."""
+    home = tmp_path_factory.mktemp("cases") / "home"
+    subprocess.run(["cp", "-a", str(small_home), str(home)], check=True)
+    resources = dict(small_catalog.resources)
+    for number, case in enumerate(CASES.values()):
+        one = case.resource(resources[ENTERPRISES]).model_copy(update={"name": f"case_{number}"})
+        resources[one.id] = one
+    with City.open(home, replace(small_catalog, resources=resources), prelude=prelude) as city:
+        city.lake.apply_catalog()
+        yield city
 
 
 def arrive(city: City, sent: Sent, place: str = PLACE) -> None:
@@ -256,18 +264,19 @@ def arrive(city: City, sent: Sent, place: str = PLACE) -> None:
     register(city)
 
 
-def settled(city: City) -> list[dict[str, Any]]:
-    return sorted(delivery_book.list_deliveries(city), key=lambda row: row["registered_at"])
+def settled(city: City, resource: str = ENTERPRISES) -> list[dict[str, Any]]:
+    mine = delivery_book.list_deliveries(city, resource=resource.split(".")[1])
+    return sorted(mine, key=lambda row: row["registered_at"])
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_accident_is_settled_said_and_loses_no_record(small_city: City, name: str) -> None:
-    case = CASES[name]
-    city = with_resource(small_city, case.resource)
+def test_an_accident_is_settled_said_and_loses_no_record(cases_city: City, name: str) -> None:
+    case, city = CASES[name], cases_city
+    resource = f"market_regulation.case_{list(CASES).index(name)}"
     for sent in case.sent:
-        arrive(city, sent)
+        arrive(city, sent, resource.replace(".", "/"))
         load(city, "market_regulation", DAY, author="test")
-    found, expected = settled(city), [sent for sent in case.sent if sent.state]
+    found, expected = settled(city, resource), [sent for sent in case.sent if sent.state]
     assert [row["state"] for row in found] == [sent.state for sent in expected]
     for row, sent in zip(found, expected, strict=True):
         messages = " ".join(reason["message"] for reason in row["reasons"])
@@ -282,10 +291,10 @@ def test_an_accident_is_settled_said_and_loses_no_record(small_city: City, name:
             assert (row["rows_quarantined"], row["rows_removed"]) == (sent.quarantined, sent.removed)
             assert row["rows_delivered"] == row["rows_pooled"] + row["rows_quarantined"] + row["rows_removed"]
             profiled = delivery_book.show(city, row["delivery_id"])["profile"]
-            assert {one["column_name"] for one in profiled} <= set(city.catalog.resources[ENTERPRISES].columns)
+            assert {one["column_name"] for one in profiled} <= set(city.catalog.resources[resource].columns)
             assert profiled
     if case.pool is not None:
-        rows = city.con.execute(f"select _record_key, {case.look_at} from {ENTERPRISES}").fetchall()
+        rows = city.con.execute(f"select _record_key, {case.look_at} from {resource}").fetchall()
         assert dict(rows) == case.pool
 
 
