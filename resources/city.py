@@ -5,6 +5,7 @@ The composition of `resources` lives here and nothing else; a stage takes a `Cit
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -159,8 +160,11 @@ def _load_codes(con: DuckDBPyConnection, catalog: Catalog) -> None:
     """One in-memory table per code list, every column text; optional columns a file lacks are NULL."""
     con.execute("ATTACH ':memory:' AS codes")
     for name in catalog.codes:
-        file = literal(str(catalog.code_file(name)))
-        read = f"read_csv({file}, all_varchar = true, header = true, delim = ',', quote = '\"', nullstr = '')"
-        there = {column for column, *_ in con.execute(f"DESCRIBE FROM {read}").fetchall()}
+        path = catalog.code_file(name)
+        told = "all_varchar = true, header = true, delim = ',', quote = '\"', nullstr = ''"
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            there = set(next(csv.reader(file)))
         columns = ", ".join(c if c in there else f"NULL::VARCHAR AS {c}" for c in CODE_COLUMNS)
-        con.execute(f"CREATE TABLE codes.{quoted(name)} AS SELECT {columns} FROM {read}")
+        con.execute(
+            f"CREATE TABLE codes.{quoted(name)} AS SELECT {columns} FROM read_csv({literal(str(path))}, {told})"
+        )

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from catalog.load import Catalog, load_catalog
 from resources.city import City
@@ -25,8 +27,20 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # noqa: TID251  # pytest reads it
 
 
+class ByCity(LoadFileScheduling):
+    """A worker takes a file whole, and with it the others that look at the same city."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "the city of four days" if file.endswith(("test_four_days.py", "test_kills.py")) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCity:
+    return ByCity(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole cities first: they take longest, and the many small files fill what is left at the end."""
+    """Whole cities come first, the many small files fill what is left."""
     items.sort(key=lambda item: item.get_closest_marker("flow") is None)
 
 

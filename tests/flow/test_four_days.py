@@ -23,8 +23,7 @@ def home(four_days):
 
 
 @pytest.fixture
-def city(four_days):
-    home, _ = four_days
+def city(home):
     with opened(home) as city:
         with_planted(city, home)
         yield city
@@ -116,18 +115,14 @@ def test_rows_delivered_are_rows_pooled_and_quarantined_for_every_delivery(city)
     assert unequal == []
 
 
-def test_a_second_run_with_nothing_new_changes_nothing(four_days):
-    home, _ = four_days
-    with opened(home) as city:
-        before = contents(city)
+def test_a_second_run_with_nothing_new_changes_nothing(home, after_four_days):
     again = run_json(home)
     assert again["passes"] == {}
     with opened(home) as city:
-        assert contents(city) == before
+        assert contents(city) == after_four_days
 
 
-def test_the_export_holds_every_finding_with_the_agreed_columns(four_days, tmp_path):
-    home, _ = four_days
+def test_the_export_holds_every_finding_with_the_agreed_columns(home, tmp_path):
     shuyuan(home, "findings", "export", str(tmp_path / "findings.parquet"))
     exported = duckdb.read_parquet(str(tmp_path / "findings.parquet"))
     assert {
@@ -138,18 +133,17 @@ def test_the_export_holds_every_finding_with_the_agreed_columns(four_days, tmp_p
         assert exported.shape[0] == rows(city, "SELECT count(*) FROM quality.findings")[0][0] > 0
 
 
-def test_the_summary_adds_up(four_days):
-    _, summary = four_days
-    total = summary["totals"]
-    assert list(summary["passes"]) == sorted(summary["passes"])
-    assert total["rows_delivered"] == total["rows_pooled"] + total["rows_quarantined"] > 0
-    assert total["rule_errors"] == 0
-    assert total["published"] > 0
-    assert total["report"].endswith("index.html")
+def test_the_summaries_add_up(three_days, four_days):
+    for summary in (three_days[1], four_days[1]):
+        total = summary["totals"]
+        assert list(summary["passes"]) == sorted(summary["passes"])
+        assert total["rows_delivered"] == total["rows_pooled"] + total["rows_quarantined"] > 0
+        assert total["rule_errors"] == 0
+        assert total["report"].endswith("index.html")
+    assert three_days[1]["totals"]["published"] > 0
 
 
-def test_no_identifier_of_a_person_reaches_reports_gx_results_or_dagster(four_days):
-    home, _ = four_days
+def test_no_identifier_of_a_person_reaches_reports_gx_results_or_dagster(home):
     with opened(home) as city:
         known = {
             row[0]
@@ -168,15 +162,13 @@ def test_no_identifier_of_a_person_reaches_reports_gx_results_or_dagster(four_da
     assert leaked == set()
 
 
-def test_a_person_reads_the_summary_on_a_terminal(four_days):
-    home, _ = four_days
+def test_a_person_reads_the_summary_on_a_terminal(home):
     done = shuyuan(home, "run")
     assert "nothing new" in done.stderr
     assert done.stdout == ""
 
 
-def test_a_query_is_answered_and_anything_but_a_select_is_refused(four_days):
-    home, _ = four_days
+def test_a_query_is_answered_and_anything_but_a_select_is_refused(home):
     answer = json.loads(shuyuan(home, "sql", "SELECT count(*) AS n FROM base.population", "--json").stdout)
     assert answer[0]["n"] > 0
     refused = shuyuan(home, "sql", "DELETE FROM base.population", check=False)
@@ -209,10 +201,9 @@ def bad_files(landing: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def test_bad_files_are_refused_with_reasons_in_the_report_and_leave_every_pool_as_it_was(home):
-    with opened(home) as city:
-        before = {name: digest for name, digest in contents(city).items() if name.startswith("education.")}
-        assert before
+def test_bad_files_are_refused_with_reasons_in_the_report_and_leave_every_pool_as_it_was(home, after_four_days):
+    before = {name: digest for name, digest in after_four_days.items() if name.startswith("education.")}
+    assert before
     expected = bad_files(home / "landing")
     summary = run_json(home)
     page = (home / "reports" / "deliveries.html").read_text("utf-8")

@@ -168,8 +168,8 @@ def test_make_alone_prints_help():
         assert f"make {target}" in told
 
 
-def test_wrong_usage_ends_with_2_and_says_what_is_allowed(tmp_path):
-    home: Path = tmp_path / "home"
+def test_wrong_usage_ends_with_2_and_says_what_is_allowed(made_by_the_readme):
+    home = made_by_the_readme[0]
     for arguments, part in (
         (("run", "--as-of", "tomorrow"), "YYYY-MM-DD"),
         (("run", "--department", "sports"), "education"),
