@@ -74,7 +74,8 @@ def _context() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # noqa: TID251  # GX reads it while it is imported
     import great_expectations
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of temporary folders
+    for name in ("great_expectations", "great_expectations.data_context.types.base"):  # the latter has its own level
+        logging.getLogger(name).setLevel(logging.WARNING)  # it tells of temporary folders
     context = great_expectations.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     return context

@@ -273,7 +273,7 @@ SETTINGS: dict[str, Any] = {  # shrinking would replay a city for minutes
 }
 
 
-@settings(max_examples=15, **SETTINGS)
+@settings(max_examples=10, **SETTINGS)
 @given(sequence=SEQUENCES, back=st.integers(0, 9))
 def test_any_sequence_of_deliveries_comes_to_what_the_plain_reference_says(
     changing_city: City, sequence: Any, back: int
