@@ -215,7 +215,7 @@ def main() -> None:
         return ours(*options.ours)
     if options.plain:
         return plain(*options.plain)
-    with tempfile.TemporaryDirectory(prefix="bench", dir=ROOT) as folder:
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as folder:
         scratch = Path(folder)
         result = small(scratch, options.deliveries) if options.small else large(scratch, options.rows, options.repeat)
     print(json.dumps(result) if options.json else "\n".join(f"{key:>14}  {value}" for key, value in result.items()))

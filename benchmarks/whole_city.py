@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     shuyuan = [sys.executable, "-m", "pipelines.cli"]
-    with tempfile.TemporaryDirectory(prefix="bench", dir=ROOT) as folder:
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as folder:
         scratch = Path(folder)
         made, _, _ = watched([*shuyuan, "demo", "--people", str(options.people), "--days", "1", "--json"], scratch)
         ours, plain, peaks, rows = [], [], [], 0
