@@ -20,7 +20,7 @@ import ijson
 import shapefile
 
 from resources.reading import Work, typed_text
-from resources.reading_json import number_text, refuse_deep, stage_lines, write_lines
+from resources.reading_json import refuse_deep, stage_lines, write_lines
 from resources.reading_text import as_utf8
 
 GEOMETRY = "geometry"
@@ -120,7 +120,7 @@ def _as_wkt(work: Work, number: int, geometry: Any) -> str | None:
         return wkt(geometry)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         work.note("geometry", f"feature {number} and perhaps more: its geometry is none; its text was kept")
-        return json.dumps(geometry, ensure_ascii=False, default=number_text)
+        return json.dumps(geometry, ensure_ascii=False, default=float)
 
 
 def _shapes(work: Work, path: Path, encoding: str) -> Iterator[dict[str, Any]]:

@@ -84,11 +84,11 @@ def write_lines(work: Work, records: Iterable[Any]) -> Path:
     target = work.folder / "records.jsonl"
     with target.open("w", encoding="utf-8") as out:
         for record in records:
-            out.write(json.dumps(record, ensure_ascii=False, default=number_text) + "\n")
+            out.write(json.dumps(record, ensure_ascii=False, default=_number) + "\n")
     return target
 
 
-def number_text(value: object) -> str:
+def _number(value: object) -> str:
     """A number with a point, as text: all its digits, no exponent."""
     if not isinstance(value, Decimal):
         raise TypeError(f"no JSON value: {type(value).__name__}")

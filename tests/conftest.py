@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from files import copied
 from xdist.scheduler import LoadFileScheduling
 
 from catalog.load import Catalog, load_catalog
@@ -72,6 +72,6 @@ def small_home(small_catalog: Catalog, tmp_path_factory: pytest.TempPathFactory)
 def small_city(small_home: Path, small_catalog: Catalog, prelude: str, tmp_path: Path) -> Iterator[City]:
     """The small city, opened on a fresh home."""
     home = tmp_path / "home"
-    subprocess.run(["cp", "-a", str(small_home), str(home)], check=True)  # keeps the owner of the cluster's files
+    copied(small_home, home)
     with City.open(home, small_catalog, prelude=prelude) as city:
         yield city

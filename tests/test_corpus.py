@@ -563,8 +563,8 @@ CASES: dict[str, Case] = {
         message="in urn:ogc:def:crs:EPSG::4527, not in degrees of CGCS2000",
     ),
     "geojson whose first geometry is none": placed(
-        as_geojson(HEADER, ROWS).replace(b"[116.5, 31.75]", b'"116.5, 31.75"', 1),
-        geometry='{"type": "Point", "coordinates": "116.5, 31.75"}',
+        as_geojson(HEADER, ROWS).replace(b"[116.5, 31.75]", b"[116.5]", 1),
+        geometry='{"type": "Point", "coordinates": [116.5]}',
         code="geometry",
         message="feature 1 and perhaps more: its geometry is none",
     ),

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import xlsxwriter
+from files import copied
 
 from assets import delivery_book, landing, pools, quality
 from assets.deliveries import register
@@ -245,7 +246,7 @@ def cases_city(
 ) -> Iterator[City]:
     """A city in which every case has a resource of its own, `case_0` and on."""
     home = tmp_path_factory.mktemp("cases") / "home"
-    subprocess.run(["cp", "-a", str(small_home), str(home)], check=True)
+    copied(small_home, home)
     resources = dict(small_catalog.resources)
     for number, case in enumerate(CASES.values()):
         one = case.resource(resources[ENTERPRISES]).model_copy(update={"name": f"case_{number}"})

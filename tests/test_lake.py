@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from files import copied
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -302,7 +303,7 @@ def test_a_killed_writer_loses_and_leaves_nothing(small_city: City, small_catalo
 def closed_home(small_home: Path, tmp_path: Path) -> Iterator[Path]:
     """A fresh home that no process of ours has open."""
     home = tmp_path / "home"
-    subprocess.run(["cp", "-a", str(small_home), str(home)], check=True)
+    copied(small_home, home)
     yield home
     shutil.rmtree(home)
 

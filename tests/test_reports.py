@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from files import copied
 
 from assets import report_words, reports
 from assets.report_charts import bars, trend, up_and_down
@@ -159,7 +160,7 @@ def filled(
     small_home: Path, small_catalog: Catalog, prelude: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[City]:
     home = tmp_path_factory.mktemp("reports") / "home"
-    subprocess.run(["cp", "-a", str(small_home), str(home)], check=True)
+    copied(small_home, home)
     with City.open(home, small_catalog, prelude=prelude) as city:
         fill(city)
         reports.build(city, DAY_2)

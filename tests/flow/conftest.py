@@ -4,8 +4,9 @@ import subprocess
 import time
 
 import pytest
+from files import copied
 
-from flow.helpers import ROOT, contents, copied, environment, opened, run_json, shuyuan
+from flow.helpers import ROOT, contents, environment, opened, run_json, shuyuan
 
 
 @pytest.fixture(scope="session")

@@ -50,12 +50,6 @@ def run_json(home: Path, *arguments: str) -> dict:
     return json.loads(shuyuan(home, "run", "--json", *arguments).stdout)
 
 
-def copied(home: Path, to: Path) -> Path:
-    """A copy of a home nobody uses, owners kept: the server's files belong to another user when root runs it."""
-    subprocess.run(["cp", "-a", str(home), str(to)], check=True)
-    return to
-
-
 @contextmanager
 def opened(home: Path) -> Iterator[City]:
     settings = Settings(home=home, catalog=ROOT / "catalog")

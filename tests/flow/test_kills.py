@@ -12,8 +12,9 @@ import time
 
 import psutil
 import pytest
+from files import copied
 
-from flow.helpers import command, contents, copied, environment, opened
+from flow.helpers import command, contents, environment, opened
 from resources.verify import verify
 
 pytestmark = pytest.mark.flow
