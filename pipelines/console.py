@@ -9,13 +9,16 @@ from datetime import date
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.watcher import Watcher
 
 err = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
+WIDEST = 10_000  # characters of a line in a pipe
 
 
 def emit_json(value: object) -> None:
@@ -24,7 +27,10 @@ def emit_json(value: object) -> None:
 
 
 def emit_table(rows: Sequence[Mapping[str, object]], *, title: str = "", as_json: bool = False) -> None:
-    """Rows as a table for people or as one JSON array."""
+    r"""Rows as a table for people or as one JSON array.
+
+    A table wider than the terminal is shown record by record, as `\x auto` of psql does; a pipe takes any width.
+    """
     if as_json:
         emit_json(list(rows))
         return
@@ -36,8 +42,28 @@ def emit_table(rows: Sequence[Mapping[str, object]], *, title: str = "", as_json
         numeric = all(isinstance(row[name], int | float) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    out.print(table)
+        table.add_row(*map(_text, row.values()))
+    needed = Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum
+    if needed <= out.width:
+        out.print(table)
+    elif not out.is_terminal:
+        Console(file=out.file, width=needed, highlight=False).print(table)
+    else:
+        _emit_records(rows, title)
+
+
+def _emit_records(rows: Sequence[Mapping[str, object]], title: str) -> None:
+    out.print(title)
+    for number, row in enumerate(rows, 1):
+        out.rule(f"{number} of {len(rows)}", align="left")
+        fields = Table.grid(padding=(0, 2))
+        for name, value in row.items():
+            fields.add_row(name, Text(_text(value), overflow="fold"))
+        out.print(fields)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 @contextmanager
