@@ -111,10 +111,9 @@ class Source:
         """SQL for the map of texts that are not their value's own, NULL when all are."""
         kept = []
         for i, (name, column) in enumerate(self.resource.columns.items()):
-            if column.logical_type is not ColumnType.text:
-                kept.append((f"p{i} is null and r{i} is not null", i, name))
-            elif self.resource.missing_in(name):
-                kept.append((f"k{i} is null and r{i} is not null", i, name))
+            if self.resource.keeps_raw(name):
+                own = "k" if column.logical_type is ColumnType.text else "p"
+                kept.append((f"{own}{i} is null and r{i} is not null", i, name))
         if not kept:
             return "null::map(varchar, varchar)"
         entries = ", ".join(

@@ -89,15 +89,18 @@ def _raw_counts(
     con: DuckDBPyConnection, resource: Resource, columns: dict[str, Column], relation: str
 ) -> dict[str, tuple[int, int]]:
     """Per column: texts that were converted, texts that were not of the type."""
+    kept = [name for name in columns if resource.keeps_raw(name)]
+    if not kept:
+        return {}
     counts = []
-    for name in columns:
+    for name in kept:
         raw, value = f"_raw[{literal(name)}]", quoted(name)
         spellings = resource.missing_in(name)
         failed = f"{value} is null and {raw} is not null"
         wrong = f"{failed} and not {is_missing(raw, spellings)}" if spellings else failed
         counts.append(f"count(*) filter ({value} is not null and {raw} is not null), count(*) filter ({wrong})")
     row: Any = con.execute(f"select {', '.join(counts)} from {relation} where _raw is not null").fetchone()
-    return {name: (row[2 * n], row[2 * n + 1]) for n, name in enumerate(columns)}
+    return {name: (row[2 * n], row[2 * n + 1]) for n, name in enumerate(kept)}
 
 
 def _lengths(

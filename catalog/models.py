@@ -393,6 +393,10 @@ class Resource(Frozen):
         """Declared spellings of "no value" in a column."""
         return tuple(dict.fromkeys((*self.missing, *self.columns[column].missing)))
 
+    def keeps_raw(self, column: str) -> bool:
+        """Whether the raw text of a value can differ from the value, so that it is kept beside it."""
+        return self.columns[column].logical_type is not ColumnType.text or bool(self.missing_in(column))
+
     def id_type_of(self, column: str) -> str | None:
         """The column that says which document a person number belongs to: `id_type` for `id_number`, by name."""
         if self.columns[column].identifier is not Identifier.person_id or not column.endswith("id_number"):

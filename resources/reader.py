@@ -195,6 +195,7 @@ class Reader:
         self._child = subprocess.Popen(  # noqa: S603  # our own module, no value from outside
             [sys.executable, "-m", "resources.reading_main", json.dumps(settings)],
             cwd=Path(__file__).parents[1],
+            env={**os.environ, "MALLOC_ARENA_MAX": "1"},  # noqa: TID251  # passed on; an arena takes 128 MB of the limit
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -22,6 +22,7 @@ BLANK = " \t\r\n\u3000\u00a0\ufeff"
 SEARCHED_ROWS = 20  # rows in which a header is looked for when its row is not declared
 HEADER_ROWS = (1, 2, 3)  # rows a header may take when that is not declared
 DIGITS = 15  # significant digits of a number in a workbook
+DICTIONARY = 1000  # different values of a column, to 120,000 records, that are staged as a dictionary
 EMPTY = "zero rows is never a delivery, the pool keeps its last good state"
 ALLOWED_MARGIN = 2  # a first line in which fewer than one in so many declared columns stands is taken for a record
 
@@ -78,8 +79,10 @@ class Work:
 
     def stage(self, query: str) -> int:
         """Write the query's rows, in their order, as the staging file; returns their number."""
+        # Codes in dictionaries are conformed once each; DuckDB's own limit makes it look for larger ones in vain.
         row = self.con.execute(
-            f"copy ({query}) to {literal(self.rows_file)} (format parquet, compression lz4_raw)"
+            f"copy ({query}) to {literal(self.rows_file)} "
+            f"(format parquet, compression lz4_raw, dictionary_size_limit {DICTIONARY})"
         ).fetchone()
         return int(row[0]) if row else 0
 

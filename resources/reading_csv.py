@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TextIO
 
@@ -18,11 +19,16 @@ from resources.reading_dialect import Table, better_table, find_table
 from resources.reading_records import LINE_LIMIT, OpenQuoteError, Sorting, split
 from resources.reading_text import CHUNK, as_utf8, place, readable
 
+LOOK = 10_000  # records that are looked at first
 DELIMITER_BYTES = 4  # DuckDB takes no longer one
 
 
 class RaggedError(Exception):
     """What DuckDB read is not what the bytes hold: fields too many, or a header that comes again."""
+
+
+# DuckDB gives up with the second when a record is longer than what one thread reads.
+REFUSED = (duckdb.InvalidInputException, duckdb.NotImplementedException, RaggedError)
 
 
 def read_csv(work: Work, path: Path) -> int:
@@ -32,7 +38,7 @@ def read_csv(work: Work, path: Path) -> int:
     try:
         table = find_table(work, text)
         return _fast(work, text, table)
-    except (duckdb.InvalidInputException, UnicodeDecodeError, RaggedError):
+    except (*REFUSED, UnicodeDecodeError):
         utf8 = as_utf8(work, text)
     if utf8 != text or table is None:
         table = find_table(work, utf8)
@@ -40,7 +46,7 @@ def read_csv(work: Work, path: Path) -> int:
     if utf8 != text or better != table:
         try:
             return _fast(work, utf8, better)
-        except (duckdb.InvalidInputException, RaggedError):
+        except REFUSED:
             pass
     return _by_record(work, utf8, better)
 
@@ -54,15 +60,19 @@ def _fast(work: Work, path: Path, table: Table) -> int:
     dialect, mark = table.dialect, table.dialect.delimiter.encode()
     if table.width == 1 or dialect.escape != dialect.quote or len(mark) > DELIMITER_BYTES:
         raise RaggedError
-    found = _count(work, path, mark)
-    with path.open("rb") as file:
-        found -= file.read(table.start).count(mark)
     source = _from(work, path, table.start) if table.lead == "more" else path
     scan = dialect.scan(source, table.width, header=table.lead == "header")
     picked = ", ".join(f"c{at} as {quoted(column)}" for column, at in table.header.places.items())
-    rows = work.stage(f"select {picked} from {scan}")
+    with ThreadPoolExecutor(1) as beside:
+        counted = beside.submit(_count, work, path, mark)
+        try:
+            rows = work.stage(f"select {picked} from {scan}")
+        finally:
+            found = counted.result()  # what it refuses, it refuses whatever DuckDB says
+    with path.open("rb") as file:
+        found -= file.read(table.start).count(mark)
     found -= rows * (table.width - 1)
-    if found and found != _within_values(work, scan, table):
+    if found and not _within_values(work, scan, table, found):
         raise RaggedError
     if table.header.row and _header_again(work, table.header):
         raise RaggedError
@@ -89,20 +99,32 @@ def _count(work: Work, path: Path, mark: bytes) -> int:
     return found
 
 
-def _within_values(work: Work, scan: str, table: Table) -> int:
-    """Delimiters inside values, of the staged columns when these are all."""
+def _within_values(work: Work, scan: str, table: Table, found: int) -> bool:
+    """Whether so many delimiters stand inside the values.
+
+    Columns in which the first records show some are counted first. As no more can stand inside values than were
+    found beyond the records' own, all of them in some columns leave none for the others: these need no look.
+    """
     mark = literal(table.dialect.delimiter)
     columns = [quoted(column) for column in table.header.places]
     source = f"read_parquet({literal(work.rows_file)})"
-    if len(columns) < table.width:
+    if len(columns) < table.width:  # not all are staged
         columns, source = [f"c{i}" for i in range(table.width)], scan
-    # A look whether one is there at all is a tenth of the work.
-    lost = " + ".join(
-        f"coalesce(sum(case when contains({c}, {mark}) then len({c}) - len(replace({c}, {mark}, '')) end), 0)"
-        for c in columns
-    )
-    row = work.con.execute(f"select ({lost}) // {len(table.dialect.delimiter)} from {source}").fetchone()
-    return int(row[0]) if row else 0
+    seen = ", ".join(f"bool_or(contains({column}, {mark}))" for column in columns)
+    row = work.con.execute(f"select {seen} from (from {source} limit {LOOK})").fetchone()
+    likely = [column for column, shown in zip(columns, row or (), strict=True) if shown]
+
+    def number(some: list[str]) -> int:
+        # A look whether one is there at all is a tenth of the work.
+        lost = " + ".join(
+            f"coalesce(sum(case when contains({c}, {mark}) then len({c}) - len(replace({c}, {mark}, '')) end), 0)"
+            for c in some
+        )
+        row = work.con.execute(f"select ({lost or '0'}) // {len(table.dialect.delimiter)} from {source}").fetchone()
+        return int(row[0]) if row else 0
+
+    counted = number(likely)
+    return counted == found or counted + number([c for c in columns if c not in likely]) == found
 
 
 def _header_again(work: Work, header: Header) -> bool:

@@ -13,6 +13,7 @@ import json
 import resource
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,18 @@ def read_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str, A
     work = Work(
         con, job["name"], job["columns"], job["ignore"], job["layout"], folder, job["unpacked_limit"], job["optional"]
     )
+    delivered = Path(job["path"])
+    before = _state(delivered)
     try:
-        path, kind = unpacked(work, Path(job["path"]), job["packing"], job["kind"])
-        rows = FORMATS[kind](work, path)
+        with ThreadPoolExecutor(1) as beside:
+            digest = beside.submit(_digest, delivered)
+            path, kind = unpacked(work, delivered, job["packing"], job["kind"])
+            rows = FORMATS[kind](work, path)
         if not rows:
             raise work.refuse("empty", f"holds a header and no records; {EMPTY}")
-        with Path(job["path"]).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != job["sha256"]:
-                raise work.refuse("changed", "changed after it was registered; deliver it again")
+        content = digest.result() if _state(delivered) == before else _digest(delivered)
+        if content != job["sha256"]:
+            raise work.refuse("changed", "changed after it was registered; deliver it again")
     except RefusedError as error:
         return {"refused": True, "reasons": [*work.reasons, {"code": error.code, "message": error.message}]}
     return {
@@ -48,6 +53,17 @@ def read_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str, A
         "rows_file": str(work.rows_file),
         "bad_file": str(work.bad_file) if work.bad_rows else None,
     }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What changes with every write to a file, though not only with a write."""
+    now = path.stat()
+    return now.st_size, now.st_mtime_ns, now.st_ctime_ns
 
 
 def answer_job(con: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> dict[str, Any]:
