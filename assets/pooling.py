@@ -25,6 +25,7 @@ from resources.failures import PermanentError
 from resources.lake import literal, quoted
 from resources.reader import Reading, Reason
 
+SEARCHED = 10_000_000  # records among whose keys repetitions are looked for at a time
 State = Literal["pooled", "superseded", "rejected"]
 
 
@@ -297,12 +298,20 @@ class _Load:
         return self._number(f"insert into {one.pool} by name from _stated")
 
     def _find_repeated(self) -> None:
-        """Keys are looked for by their hashes first: a sixth of the memory that the texts would take."""
+        """Keys are looked for by their hashes first, a sixth of the memory that the texts would take, and a share of the
+        hashes at a time, so that it does not grow with the delivery.
+        """
         keys = self.source.keys
-        again = f"select hash(_record_key) as h from ({keys}) group by h having count(*) > 1"
+        shares = -(-self.one.reading.rows // SEARCHED)
+        self.con.execute("create or replace temp table _again (h ubigint)")
+        for share in range(shares):
+            self.con.execute(
+                f"insert into _again select hash(_record_key) as h from ({keys}) where h % {shares} = {share} "
+                "group by h having count(*) > 1"
+            )
         self._repeated = self._number(
             "create or replace temp table _repeated as select _record_key, count(*)::integer as copies, "
-            f"max(_row) as last from ({keys}) where hash(_record_key) in ({again}) group by all having count(*) > 1"
+            f"max(_row) as last from ({keys}) where hash(_record_key) in (from _again) group by all having count(*) > 1"
         )
 
     def _find_newer(self, keys: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from assets import delivery_book, pools
+from assets import delivery_book, pooling, pools
 from assets.deliveries import register
 from assets.pooling import PoolResult
 from assets.pools import load
@@ -88,7 +88,11 @@ def test_records_are_typed_and_what_does_not_parse_stays_readable(small_city: Ci
     assert list(small_city.home.tmp.glob("*/*/rows.parquet")) == []
 
 
-def test_of_records_with_one_key_the_last_stands_and_the_others_are_kept(small_city: City) -> None:
+@pytest.mark.parametrize("searched", [1, pooling.SEARCHED])
+def test_of_records_with_one_key_the_last_stands_and_the_others_are_kept(
+    small_city: City, monkeypatch: pytest.MonkeyPatch, searched: int
+) -> None:
+    monkeypatch.setattr(pooling, "SEARCHED", searched)
     result = take(small_city, RESIDENTS, HEADER + "1,A,1,,,\n2,B,1,,,\n1,C,1,,,\n1,D,1,,,\n2\n")
     assert (result.rows_delivered, result.rows_pooled, result.rows_quarantined) == (5, 2, 3)
     pool = "select id_number, name, _row, _copies from public_security.resident_registration order by 1"
