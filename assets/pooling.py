@@ -298,8 +298,8 @@ class _Load:
         return self._number(f"insert into {one.pool} by name from _stated")
 
     def _find_repeated(self) -> None:
-        """Keys are looked for by their hashes first, a sixth of the memory that the texts would take, and a share of the
-        hashes at a time, so that it does not grow with the delivery.
+        """Keys are looked for by their hashes first, a sixth of the memory that the texts would take, and by a share of
+        the hashes at a time, so that it does not grow with the delivery.
         """
         keys = self.source.keys
         shares = -(-self.one.reading.rows // SEARCHED)
