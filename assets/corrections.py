@@ -17,6 +17,7 @@ from catalog.load import Catalog
 from catalog.models import Resource, Rule
 from quality_checks.comparison import agreement_rules
 from quality_checks.corrections import CORRECTED, SETTLED, ItemEvent, ItemState, decision_sql, transitions_sql
+from quality_checks.rule_book import on_day, rule_book
 from quality_checks.rules import all_rules, looks_around, stated
 from quality_checks.working_days import add_workdays
 from resources import ledger
@@ -52,7 +53,7 @@ def advance(city: City, as_of: date, *, author: str, working_days: int = WORKING
         _read_ledger_and_findings(con, as_of)
         _read_deliveries(con, as_of)
         _read_records(con, city.catalog)
-        _read_rules(con, city.catalog)
+        _read_rules(con, city.catalog, as_of)
         _gather_facts(con)
         con.execute(f"CREATE OR REPLACE TEMP TABLE corrections_judged AS {decision_sql('corrections_facts')}")
         _open_orders(con, as_of, working_days)
@@ -185,7 +186,11 @@ def _read_records(con: DuckDBPyConnection, catalog: Catalog) -> None:
     for resource_id, columns, passing in wanted:
         resource = catalog.resources.get(resource_id)
         if resource is not None:
-            rules = [rule for rule in all_rules(resource, catalog) if rule.id in (passing or ()) and not rule.lookup]
+            rules = [
+                rule
+                for rule in all_rules(resource, catalog)
+                if rule.id in (passing or ()) and rule.that and not rule.lookup
+            ]
             con.execute(f"INSERT INTO corrections_records {_records_sql(resource, columns, rules)}")
 
 
@@ -214,27 +219,23 @@ def _records_sql(resource: Resource, columns: list[str], rules: list[Rule]) -> s
 
 def _silenced(resource: Resource, rule: Rule) -> str:
     """Whether the rule says nothing of a record because a field it reads is blank, as SQL over the pool."""
-    read = sorted(set(re.findall(r"\w+", rule.that)) & resource.columns.keys())
+    read = sorted(set(re.findall(r"\w+", rule.condition)) & resource.columns.keys())
     blank = " OR ".join(f"NOT ({stated(resource, column)})" for column in read)
-    return f"(({rule.when}) AND ({rule.that}) IS NULL AND ({blank or 'false'}))"
+    return f"(({rule.when}) AND ({rule.condition}) IS NULL AND ({blank or 'false'}))"
 
 
-def rule_book(catalog: Catalog) -> dict[str, Rule]:
-    """Every rule of the catalogue by id; those on deliveries are the program's own and not among them."""
-    rules = [rule for resource in catalog.resources.values() for rule in all_rules(resource, catalog)]
-    rules += [rule for library in catalog.libraries.values() for rule in agreement_rules(library)]
-    rules += [rule for table in catalog.thematic.values() for rule in table.rules]
-    return {rule.id: rule for rule in rules}
-
-
-def _read_rules(con: DuckDBPyConnection, catalog: Catalog) -> None:
-    """`corrections_rules`: the rules there are, and whether each looks at nothing but the record itself."""
-    rules = rule_book(catalog)
+def _read_rules(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
+    """`corrections_rules`: the rules in force, and whether each looks at nothing but the record itself."""
+    rules = {rule.id: rule for rule in on_day(rule_book(catalog).values(), as_of)}
     wide = {rule.id for library in catalog.libraries.values() for rule in agreement_rules(library)}
     wide |= {rule.id for table in catalog.thematic.values() for rule in table.rules}
+    wide |= {rule.id for rule in rules.values() if rule.of_several or looks_around(rule)}
     con.execute(
         "CREATE OR REPLACE TEMP TABLE corrections_rules AS SELECT unnest($ids) AS rule_id, unnest($own) AS own",
-        {"ids": list(rules), "own": [not looks_around(rule) and rule.id not in wide for rule in rules.values()]},
+        {
+            "ids": list(rules),
+            "own": [rule not in wide for rule in rules],
+        },
     )
 
 

@@ -83,7 +83,7 @@ def _dimensions(written: Iterable[Rule]) -> list[str]:
 def _check(name: str, key: dg.AssetKey, results: Sequence[RuleResult]) -> dg.AssetCheckResult:
     """One check: counts of its rules; a rule whose SQL failed makes it an error of its own, never a pass."""
     broken = [result.rule_id for result in results if result.state == "error"]
-    failed = [result for result in results if result.failed]
+    failed = [result for result in results if result.failed > result.tolerated]
     grave = any(result.severity in ("block", "error") for result in failed)
     worst = dict(sorted(((r.rule_id, r.failed) for r in failed), key=lambda item: -item[1])[:20])
     return dg.AssetCheckResult(

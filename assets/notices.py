@@ -19,9 +19,10 @@ from typing import Any
 
 import xlsxwriter
 
-from assets.corrections import rule_book, tell
+from assets.corrections import tell
 from catalog.load import Catalog
 from quality_checks.corrections import ItemEvent
+from quality_checks.rule_book import rule_book
 from resources import ledger
 from resources.city import City
 

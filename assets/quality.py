@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from duckdb import DuckDBPyConnection
 
 from catalog.models import Resource, Rule, ThematicTable
 from quality_checks import findings, punctuality
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.results import RuleResult
+from quality_checks.rule_book import on_day, rule_book
 from quality_checks.rules import lookup_rules, pool_rules
 from quality_checks.runner import error_result, validate
 from quality_checks.suites import Suite, bind, pool_suites, thematic_suites
@@ -45,9 +47,10 @@ def check_pool(city: City, resource: Resource, as_of: date, *, author: str) -> l
 def check_pools(city: City, resources: Sequence[Resource], as_of: date, *, author: str) -> dict[str, list[RuleResult]]:
     """`check_pool` for several resources in one commit; results by resource id."""
     tables = [
-        _Table(one.id, partial(pool_suites, city.catalog, one), pool_rules(one, city.catalog)) for one in resources
+        _Table(one.id, partial(pool_suites, city.catalog, one), on_day(pool_rules(one, city.catalog), as_of))
+        for one in resources
     ]
-    found = _check(city, tables, as_of, author=author)
+    found = _check(city, tables, as_of, author=author, retired=[(one.department, one.name) for one in resources])
     return {resource.id: results for resource, results in zip(resources, found, strict=True)}
 
 
@@ -61,7 +64,9 @@ def check_all_lookups(
 ) -> dict[str, list[RuleResult]]:
     """`check_lookups` for several resources in one commit; results by resource id."""
     tables = [
-        _Table(f"{one.id}.lookups", partial(pool_suites, city.catalog, one), lookup_rules(one, city.catalog))
+        _Table(
+            f"{one.id}.lookups", partial(pool_suites, city.catalog, one), on_day(lookup_rules(one, city.catalog), as_of)
+        )
         for one in resources
     ]
     found = _check(city, tables, as_of, author=author)
@@ -71,7 +76,8 @@ def check_all_lookups(
 def check_thematic(city: City, table: ThematicTable, as_of: date, *, author: str) -> list[RuleResult]:
     """Evaluate a thematic table's rules; findings go to the resource each rule accuses."""
     build = partial(thematic_suites, city.catalog, table)
-    [results] = _check(city, [_Table(f"thematic.{table.id}", build, table.rules)], as_of, author=author)
+    checked = _Table(f"thematic.{table.id}", build, on_day(table.rules, as_of))
+    [results] = _check(city, [checked], as_of, author=author)
     return results
 
 
@@ -94,13 +100,23 @@ def due_deliveries(city: City, as_of: date) -> list[Due]:
     return due_calendar(city.catalog.resources.values(), punctuality.read_deliveries(city.con, as_of), as_of)
 
 
-def _check(city: City, tables: Sequence[_Table], as_of: date, *, author: str) -> list[list[RuleResult]]:
-    """Evaluate the tables and merge what was found in one commit; results by table."""
+def _check(
+    city: City,
+    tables: Sequence[_Table],
+    as_of: date,
+    *,
+    author: str,
+    retired: Sequence[tuple[str, str]] = (),
+) -> list[list[RuleResult]]:
+    """Evaluate the tables and merge what was found in one commit; results by table.
+
+    Of the `retired` resources, (department, resource), findings of rules no longer in force are resolved too.
+    """
     findings.start(city.con)
     found = [_evaluate(city, table, as_of) for table in tables]
     every = [result for results in found for result in results]
     if every:
-        _merge(city, every, as_of, author)
+        _merge(city, every, as_of, author, retired)
     return found
 
 
@@ -136,14 +152,15 @@ def _broken(build: Build, rule: Rule, message: str) -> RuleResult:
     return error_result(rule, suite.department, suite.resource, message)
 
 
-def _merge(city: City, results: Sequence[RuleResult], as_of: date, author: str) -> None:
-    message = f"quality {as_of}: {len(results)} rules"
-    city.commit(
-        "city",
-        lambda con: findings.merge(con, findings.VIOLATIONS, results, as_of),
-        author=author,
-        message=message,
-    )
+def _merge(
+    city: City, results: Sequence[RuleResult], as_of: date, author: str, retired: Sequence[tuple[str, str]] = ()
+) -> None:
+    def work(con: DuckDBPyConnection) -> None:
+        findings.merge(con, findings.VIOLATIONS, results, as_of)
+        if retired:
+            findings.retire(con, retired, {rule.id for rule in on_day(rule_book(city.catalog).values(), as_of)}, as_of)
+
+    city.commit("city", work, author=author, message=f"quality {as_of}: {len(results)} rules")
 
 
 def _keep(file: Path, documents: Sequence[dict[str, Any]]) -> None:

@@ -44,7 +44,8 @@ RECORDS = """
     select case when i % 500 = 7 then left(id, 17) || chr(49 + ((ascii(right(id, 1)) + 3) % 9)::int)
                 else id end as id_number,
            case when i % 500 = 107 then '未知' when i % 1000 = 108 then null
-                else ['张', '王', '李', '赵', '陈'][1 + i % 5] || ['伟', '芳', '娜', '秀英', '敏'][1 + i % 6 % 5] end as name,
+                else ['张', '王', '李', '赵', '陈'][1 + i % 5] || ['伟', '芳', '娜', '秀英', '敏'][1 + i % 6 % 5]
+           end as name,
            id_sex(id) as sex,
            case when i % 500 = 207 then birth + 1 else birth end as birth_date,
            case when i % 500 = 307 then '99' else lpad((1 + i % 56)::varchar, 2, '0') end as nation,

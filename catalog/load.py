@@ -289,7 +289,8 @@ def _check_columns(reader: _Reader, catalog: Catalog, file: str, columns: Mappin
 
 def _check_rules(reader: _Reader, catalog: Catalog, file: str, rules: Iterable[Rule], columns: Collection[str]) -> None:
     for rule in rules:
-        reader.known(file, f"rules.{rule.id}.column", rule.column, columns)
+        for column in (rule.column, *rule.columns_read()):
+            reader.known(file, f"rules.{rule.id}.column", column, columns)
         for name, lookup in rule.lookup.items():
             if name in columns:
                 reader.report(file, f"rules.{rule.id}.lookup.{name}", name, "must not be the name of a column")

@@ -218,16 +218,55 @@ class Accusation(Frozen):
     by: Name
 
 
-class Rule(Frozen):
-    """A sentence about each record, with an owner. `that` and `when` are DuckDB SQL over the record's columns.
+class Denial(Frozen):
+    """A denial constraint: of two records `a` and `b` equal in all of `same`, `never` is true of none.
 
-    The rule applies to rows where `when` is true and `that` is not null: a blank is the business of `required`.
-    `lookup` adds tables under a name, so that `that` may say `person.death_date is null`; a record without a partner
-    has nulls there. `suggest` is a value offered with the finding, never applied.
+    Both records of such a pair break the rule where `never` holds either way round, otherwise `a` does.
+    """
+
+    same: tuple[Name, ...] = Field(min_length=1)
+    never: Sql
+
+
+class Tolerance(Frozen):
+    """The share of records that may break a rule before its check fails, with why and until when.
+
+    Every such record is a finding all the same: only the verdict on the table is tolerant.
+    """
+
+    share: float = Field(gt=0, lt=1)
+    reason: Text
+    until: date
+
+
+OBEYS = "_obeys"  # in a relation, whether the record keeps a rule about several records
+USUAL = "_usual"  # in a relation, the value that most records of its group have
+
+
+class Rule(Frozen):
+    """A sentence about each record, with an owner. It states exactly one of:
+
+    * `that`: DuckDB SQL over the record's columns; `lookup` adds tables under a name, so that it may say
+      `person.death_date is null`; a record without a partner has nulls there,
+    * `unique`: no two records have the same values in all of these columns,
+    * `depends`: records with the same values in all of these columns have one value of `column` (a functional
+      dependency). Those that differ from the value of more than half of their group break it, that value is suggested;
+      where none has the half, nobody can say who is wrong, and nobody is accused,
+    * `denied`: a denial constraint between two records,
+    * `failing`: a DuckDB query whose first column is the `_record_key` of every record that breaks the rule.
+
+    The rule applies to rows where `when` is true and what it judges is not null: a blank is the business of `required`.
+    `suggest` is a value offered with the finding, never applied. `valid_from` and `valid_to` are the first and last
+    as-of dates it is evaluated for; from the day after, what it accused is withdrawn. `owner` answers objections,
+    `remedy` says what the department should do.
     """
 
     id: RuleId
-    that: Sql
+    that: Sql | None = None
+    unique: tuple[Name, ...] = ()
+    depends: tuple[Name, ...] = ()
+    denied: Denial | None = None
+    failing: Sql | None = None
     when: Sql = "true"
     lookup: dict[Name, Lookup] = Field(default_factory=dict)
     column: Name
@@ -240,6 +279,11 @@ class Rule(Frozen):
     standard: str | None = None  # the id in the starter catalogue this rule implements, e.g. P03
     accuse: Accusation | None = None
     version: int = Field(default=1, ge=1)
+    valid_from: date | None = None
+    valid_to: date | None = None
+    tolerance: Tolerance | None = None
+    owner: Text | None = None
+    remedy: Title | None = None
 
     @field_validator("indicator")
     @classmethod
@@ -248,9 +292,42 @@ class Rule(Frozen):
             raise ValueError(f"not an indicator of GB/T 36344-2018; allowed: {', '.join(sorted(INDICATORS))}")
         return value
 
+    @model_validator(mode="after")
+    def _one_condition(self) -> Rule:
+        if sum(map(bool, (self.that, self.unique, self.depends, self.denied, self.failing))) != 1:
+            raise ValueError("state exactly one of that, unique, depends, denied, failing")
+        if self.column in self.depends:
+            raise ValueError(f"depends: {self.column} cannot depend on itself")
+        if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
+            raise ValueError(f"valid_to = {self.valid_to} is before valid_from = {self.valid_from}")
+        return self
+
     @property
     def dimension(self) -> Dimension:
         return INDICATORS[self.indicator][1]
+
+    @property
+    def of_several(self) -> bool:
+        """Whether a record's verdict hangs on other records of its table."""
+        return self.that is None
+
+    @property
+    def condition(self) -> str:
+        """SQL over the suite's relation: true, false, or null where the rule says nothing."""
+        return self.that or OBEYS
+
+    @property
+    def offered(self) -> str | None:
+        """SQL over the suite's relation for the value offered with a finding."""
+        return self.suggest or (USUAL if self.depends else None)
+
+    def columns_read(self) -> tuple[str, ...]:
+        """The columns it names beside those in its SQL."""
+        return (*self.unique, *self.depends, *(self.denied.same if self.denied else ()))
+
+    def in_force(self, as_of: date) -> bool:
+        """Whether the rule is evaluated for that day."""
+        return (self.valid_from or as_of) <= as_of <= (self.valid_to or as_of)
 
 
 class Describes(Frozen):

@@ -238,7 +238,9 @@ def _speakers(better: Resource, attribute: str) -> str:
 
 
 def _noticed(resource: Resource, column: str) -> bool:
-    return any(rule.column == column and any(word in rule.that for word in SEEN_OTHERWISE) for rule in resource.rules)
+    return any(
+        rule.column == column and any(word in rule.condition for word in SEEN_OTHERWISE) for rule in resource.rules
+    )
 
 
 def _better(catalog: Catalog, library: Library, resource: Resource, attribute: str) -> list[Resource]:

@@ -80,7 +80,7 @@ def _referenced(catalog: Catalog) -> set[str]:
 
 def _free_text(resource: Resource, catalog: Catalog) -> list[tuple[str, int]]:
     """Columns of which no rule beyond the generated ones speaks, so that any text will do."""
-    said = " ".join([*resource.supplies.values(), *(f"{rule.that} {rule.when}" for rule in resource.rules)])
+    said = " ".join([*resource.supplies.values(), *(f"{rule.condition} {rule.when}" for rule in resource.rules)])
     said += " ".join(table.sql for table in catalog.thematic.values() if resource.id in table.sql)
     words = set(re.findall(r"\w+", said)) | set(resource.key)
     return [(n, c.max_length) for n, c in resource.columns.items() if c.type and c.max_length and n not in words]

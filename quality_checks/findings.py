@@ -79,7 +79,7 @@ def violations_sql(suite: Suite, rules: Sequence[Rule]) -> str:
 def _told(number: int, rule: Rule) -> str:
     column = name(rule.column)
     observed = f"coalesce(_raw[{quote(rule.column)}], {column}::VARCHAR)"
-    suggested = f"({rule.suggest})::VARCHAR" if rule.suggest else "NULL::VARCHAR"
+    suggested = f"({rule.offered})::VARCHAR" if rule.offered else "NULL::VARCHAR"
     return f"{{'number': {number}, 'observed': {observed}, 'suggested': {suggested}}}"
 
 
@@ -145,6 +145,32 @@ def merge(con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult
         """)
         # in this order a later merge of one resource opens only the parts of a file that hold it
         con.execute("INSERT INTO quality.findings BY NAME SELECT * FROM _changed ORDER BY department, resource")
+
+
+def retire(
+    con: DuckDBPyConnection, resources: Collection[tuple[str, str]], rules: Collection[str], as_of: date
+) -> None:
+    """Resolve what rules accused these resources' records of that are no longer in force; DML only.
+
+    `resources` are (department, resource), `rules` the ids of all rules in force. Deliveries are judged by rules of the
+    program's own, which no catalogue holds.
+    """
+    here = (
+        f"{_among('department', {one for one, _ in resources})} AND {_among('resource', {one for _, one in resources})}"
+    )
+    gone = (
+        f"{here} AND status = 'open' AND NOT starts_with(rule_id, concat(department, '.', resource, '.delivery.'))"
+        " AND rule_id NOT IN (SELECT unnest($rules::VARCHAR[]))"
+    )
+    told = {"rules": sorted(rules)}
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE _gone AS SELECT * REPLACE ('resolved' AS status, $day::DATE AS closed_on)"
+        f" FROM quality.findings WHERE {gone}",
+        told | {"day": as_of},
+    )
+    if con.execute("SELECT count(*) FROM _gone").fetchone() != (0,):
+        con.execute(f"DELETE FROM quality.findings WHERE {gone}", told)
+        con.execute("INSERT INTO quality.findings BY NAME SELECT * FROM _gone ORDER BY department, resource")
 
 
 def _put_results(con: DuckDBPyConnection, results: Sequence[RuleResult], as_of: date) -> None:

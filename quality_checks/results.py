@@ -10,7 +10,8 @@ from typing import Literal
 class RuleResult:
     """One rule evaluated on one resource in one pass.
 
-    `applicable` counts the rows the rule applies to, `failed` those of them that violate it. A rule whose SQL fails has
+    `applicable` counts the rows the rule applies to, `failed` those of them that violate it, of which up to `tolerated`
+    let the table pass. A rule whose SQL fails has
     `state` "error" with the database's `message`: that is neither a pass nor bad data.
     """
 
@@ -24,3 +25,4 @@ class RuleResult:
     failed: int
     state: Literal["ok", "error"] = "ok"
     message: str = ""
+    tolerated: int = 0

@@ -52,8 +52,8 @@ def lookup_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:
 
 
 def looks_around(rule: Rule) -> bool:
-    """Whether the rule speaks of another table than a code list."""
-    return any(not lookup.to.startswith("codes.") for lookup in rule.lookup.values())
+    """Whether the rule speaks of another table than a code list, or may: a query of failing records can read any."""
+    return rule.failing is not None or any(not lookup.to.startswith("codes.") for lookup in rule.lookup.values())
 
 
 def baseline_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:

@@ -94,9 +94,14 @@ def _expectation(rule: Rule) -> Any:
         "standard": rule.standard,
         "column": rule.column,
         "source": rule.source,
+        "owner": rule.owner,
+        "tolerance": rule.tolerance.model_dump(mode="json") if rule.tolerance else None,
     }
     severity = _SEVERITIES[rule.severity]
-    return ExpectRecordsToObeyRule(when=rule.when, that=rule.that, meta=told, severity=severity, description=rule.en)
+    share = rule.tolerance.share if rule.tolerance else 0.0
+    return ExpectRecordsToObeyRule(
+        when=rule.when, that=rule.condition, tolerance=share, meta=told, severity=severity, description=rule.en
+    )
 
 
 def _at_least_one_row() -> Any:
@@ -178,6 +183,7 @@ def _result(suite: Suite, rule: Rule, gx_result: Any) -> RuleResult:
         severity=rule.severity.value,
         applicable=counted["element_count"],
         failed=counted["unexpected_count"],
+        tolerated=int(counted["element_count"] * rule.tolerance.share) if rule.tolerance else 0,
     )
 
 

@@ -16,7 +16,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog, CatalogProblem
-from catalog.models import CODE_COLUMNS, PROVENANCE, Accusation, Lookup, Resource, Rule, ThematicTable
+from catalog.models import CODE_COLUMNS, OBEYS, PROVENANCE, USUAL, Accusation, Lookup, Resource, Rule, ThematicTable
 from quality_checks import macros
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules
@@ -38,7 +38,8 @@ class Suite:
 
 def verdict(rule: Rule) -> str:
     """SQL that is true, false or, where the rule does not apply, null."""
-    return f"({rule.that})" if rule.when == "true" else f"CASE WHEN ({rule.when}) THEN ({rule.that}) END"
+    condition = f"({rule.condition})"
+    return condition if rule.when == "true" else f"CASE WHEN ({rule.when}) THEN {condition} END"
 
 
 def pool_suites(catalog: Catalog, resource: Resource, rules: Sequence[Rule]) -> list[Suite]:
@@ -81,9 +82,17 @@ def _thematic_suite(
 
 
 def _with_lookups(catalog: Catalog, suite: Suite) -> Iterator[Suite]:
-    """The suite with its rules' lookups joined, split where two rules mean different tables by one name."""
+    """The suite with its rules' lookups joined, split where two rules mean different tables by one name.
+
+    A rule about several records is a suite of its own: its relation says of each record whether it keeps the rule.
+    """
     groups: list[tuple[dict[str, Lookup], list[Rule]]] = []
     for rule in suite.rules:
+        if rule.of_several:
+            relation = _joined(catalog, suite.relation, rule.lookup, [rule]) if rule.lookup else suite.relation
+            title = f"{suite.title}.{rule.id}"
+            yield replace(suite, title=title, relation=judged(relation, rule), rules=(rule,))
+            continue
         for lookups, members in groups:
             if all(lookups.get(alias, lookup) == lookup for alias, lookup in rule.lookup.items()):
                 lookups.update(rule.lookup)
@@ -97,8 +106,46 @@ def _with_lookups(catalog: Catalog, suite: Suite) -> Iterator[Suite]:
         yield replace(suite, title=title, relation=relation, rules=tuple(members))
 
 
+def judged(relation: str, rule: Rule) -> str:
+    """The relation with `_obeys`, the verdict of a rule about several records, and for a dependency `_usual`."""
+    if rule.failing:
+        return (
+            f"SELECT t.*, f.key IS NULL AS {OBEYS} FROM ({relation}) t"
+            f" LEFT JOIN (SELECT DISTINCT * FROM ({rule.failing}) f(key)) f ON f.key = t._record_key"
+        )
+    columns = [name(column) for column in rule.columns_read()]
+    listed, stated = ", ".join(columns), " AND ".join(f"{column} IS NOT NULL" for column in columns)
+    rows = f"SELECT * FROM ({relation}) WHERE ({rule.when}) AND {stated}"
+    known = " AND ".join(f"t.{column} IS NOT NULL" for column in columns)
+    if rule.denied:
+        pairs = (
+            f"SELECT DISTINCT a._record_key FROM ({rows}) a JOIN ({rows}) b USING ({listed})"
+            f" WHERE a._record_key <> b._record_key AND ({rule.denied.never})"
+        )
+        return (
+            f"SELECT t.*, CASE WHEN {known} THEN p._record_key IS NULL END AS {OBEYS} FROM ({relation}) t"
+            f" LEFT JOIN ({pairs}) p ON p._record_key = t._record_key"
+        )
+    if rule.unique:
+        again = f"SELECT {listed}, true AS again FROM ({rows}) GROUP BY {listed} HAVING count(*) > 1"
+        return (
+            f"SELECT t.*, CASE WHEN {known} THEN g.again IS NULL END AS {OBEYS} FROM ({relation}) t"
+            f" LEFT JOIN ({again}) g USING ({listed})"
+        )
+    value = name(rule.column)
+    counts = f"SELECT {listed}, {value} AS said, count(*) AS times FROM ({rows}) WHERE {value} IS NOT NULL GROUP BY ALL"
+    usual = (
+        f"SELECT {listed}, CASE WHEN 2 * max(times) > sum(times) THEN arg_max(said, times) END AS usual"
+        f" FROM ({counts}) GROUP BY {listed}"
+    )
+    return (
+        f"SELECT t.*, g.usual AS {USUAL}, CASE WHEN {known} THEN t.{value} = g.usual END AS {OBEYS}"
+        f" FROM ({relation}) t LEFT JOIN ({usual}) g USING ({listed})"
+    )
+
+
 def _joined(catalog: Catalog, relation: str, lookups: dict[str, Lookup], rules: Sequence[Rule]) -> str:
-    said = " ".join(f"{rule.that} {rule.when} {rule.suggest or ''}" for rule in rules)
+    said = " ".join(f"{rule.condition} {rule.when} {rule.suggest or ''} {rule.denied}" for rule in rules)
     keys = "".join(f", ({lookup.by}) AS {name(f'_by_{alias}')}" for alias, lookup in lookups.items())
     joins = "".join(_join(catalog, alias, lookup, said) for alias, lookup in lookups.items())
     aliases = ", ".join(f"{name(f'_of_{alias}')}.partner AS {name(alias)}" for alias in lookups)
@@ -146,7 +193,7 @@ def bind(
 
 def _problem(con: DuckDBPyConnection, suite: Suite) -> str | None:
     said = [f"({verdict(rule)})::BOOLEAN" for rule in suite.rules]
-    said += [f"({rule.suggest})::VARCHAR" for rule in suite.rules if rule.suggest]
+    said += [f"({rule.offered})::VARCHAR" for rule in suite.rules if rule.offered]
     said += [name(rule.column) for rule in suite.rules]
     return problem_of(con, f"SELECT {', '.join(said)} FROM ({suite.relation})")
 

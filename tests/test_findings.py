@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from assets import quality
 from catalog.load import Catalog
-from catalog.models import Cycle, Resource
+from catalog.models import Cycle, Resource, Rule
 from quality_checks import findings, macros, punctuality, scorecards
 from quality_checks.punctuality import Delivery
 from quality_checks.results import RuleResult
+from quality_checks.rule_book import on_day
 from resources.city import City
 
 DAY = date(2026, 11, 2)
@@ -106,6 +107,28 @@ def test_rules_that_were_not_part_of_an_evaluation_keep_their_findings(con: duck
     see(con, DAY, {"R": {"a": "x"}, "S": {"a": "x"}})
     see(con, DAY + timedelta(days=1), {"R": {}})
     assert {key: told[0] for key, told in state(con).items()} == {("R", "a"): "resolved", ("S", "a"): "open"}
+
+
+def test_what_a_rule_no_longer_in_force_accused_is_resolved(con: duckdb.DuckDBPyConnection) -> None:
+    later = DAY + timedelta(days=1)
+    late = "police.residents.delivery.late"  # the program's own rules stand in no catalogue
+    see(con, DAY, {"R": {"a": "x"}, "S": {"a": "x"}, late: {"d1": "x"}})
+    findings.retire(con, [("police", "cars")], ["S"], later)
+    assert {told[0] for told in state(con).values()} == {"open"}
+    for _ in range(2):
+        findings.retire(con, [("police", "residents")], ["S"], later)
+        kept = ("open", "x", DAY, DAY, None)
+        assert state(con) == {("R", "a"): ("resolved", "x", DAY, DAY, later), ("S", "a"): kept, (late, "d1"): kept}
+
+
+def test_a_rule_is_in_force_between_its_dates_and_a_tolerance_runs_out(small_catalog: Catalog) -> None:
+    [rule] = small_catalog.resources[RESIDENTS].rules
+    stated = {"valid_from": DAY, "valid_to": DAY + timedelta(days=9), "tolerance": {
+        "share": 0.1, "reason": "old records", "until": DAY + timedelta(days=4)}}  # fmt: skip
+    dated = Rule.model_validate(rule.model_dump() | stated)
+    days = [DAY + timedelta(days=n) for n in (-1, 0, 4, 5, 9, 10)]
+    assert [[one.tolerance is not None for one in on_day([dated], day)] for day in days] == [
+        [], [True], [True], [False], [False], []]  # fmt: skip
 
 
 history = st.lists(

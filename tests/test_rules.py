@@ -134,7 +134,7 @@ def test_a_long_code_list_is_asked_in_its_table(
         file.write("\n".join(more) + "\n")
     catalog = load_catalog(root)
     long = by_kind(catalog.resources[RESIDENTS], catalog, "marital_status")["code"]
-    assert "SELECT code FROM codes." in long.that
+    assert "SELECT code FROM codes." in long.condition
     assert broken(con, long, marital_status="'20'")[0] is True
     assert broken(con, long, marital_status="' 20'") == (False, "20")
     assert broken(con, long, marital_status="NULL::VARCHAR")[0] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -58,10 +59,11 @@ def run(
     con: duckdb.DuckDBPyConnection, catalog: Catalog, rules: list[Rule]
 ) -> tuple[dict[str, RuleResult], list[tuple[Any, ...]], dict[str, Any]]:
     """Results by rule id, the violations (rule, record key, observed, suggested, reason), GX's document."""
-    [suite] = suites.pool_suites(catalog, catalog.resources[RESIDENTS], rules)
-    validation = validate(con, suite)
     findings.start(con)
-    results = findings.collect(con, suite, validation.results)
+    results = []
+    for suite in suites.pool_suites(catalog, catalog.resources[RESIDENTS], rules):
+        validation = validate(con, suite)
+        results += findings.collect(con, suite, validation.results)
     told = con.execute(
         f"SELECT rule_id, record_key, observed_value, suggested_value, reason FROM {findings.VIOLATIONS} ORDER BY ALL"
     ).fetchall()
@@ -293,3 +295,17 @@ def test_the_citys_connection_is_as_it_was_after_a_suite(
 def test_a_database_error_is_told_without_what_it_quotes() -> None:
     message = "Conversion Error: Could not convert string '34012319900101123X' to INT32\nLINE 1: …"
     assert redact(message) == "Conversion Error: Could not convert string … to INT32"
+
+
+def test_a_tolerated_share_passes_and_every_record_is_still_found(
+    con: duckdb.DuckDBPyConnection, small_catalog: Catalog
+) -> None:
+    put(con, [{"household_size": size} for size in (1, 1, 1, 1, 0)])
+    told = {"share": 0.2, "reason": "known", "until": "2026-12-31"}
+    strict = written(id="T-1", that="household_size > 0")
+    lenient = written(id="T-2", that="household_size > 0", tolerance=told)
+    harder = written(id="T-3", that="household_size > 0", tolerance=told | {"share": 0.19})
+    results, violations, document = run(con, small_catalog, [strict, lenient, harder])
+    assert [result.failed > result.tolerated for result in results.values()] == [True, False, True]
+    assert [one["success"] for one in document["results"][1:]] == [False, True, False]
+    assert Counter(rule for rule, *_ in violations) == dict.fromkeys(("T-1", "T-2", "T-3"), 1)
