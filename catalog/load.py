@@ -202,6 +202,27 @@ def _kinds(model: type[BaseModel]) -> tuple[object, ...]:
     return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
+class _Rules(BaseModel):
+    """What `load_rules` reads of a file; the rest of a resource's file is not looked at."""
+
+    rules: tuple[Rule, ...]
+
+
+def load_rules(catalog: Catalog, resource: Resource, path: Path) -> tuple[Rule, ...]:
+    """The rules of a YAML file with `rules`, not saved in the catalogue, checked against the resource.
+
+    Raises:
+        CatalogError: with every problem found, each naming file, field, value and what is allowed.
+    """
+    reader = _Reader(path.parent)
+    read = reader.read(path, _Rules)
+    if read:
+        _check_rules(reader, catalog, path.name, read.rules, resource.columns)
+    if reader.problems or not read:
+        raise CatalogError(reader.problems)
+    return read.rules
+
+
 def load_catalog(root: Path) -> Catalog:
     """Read and cross-check the catalogue under `root`.
 

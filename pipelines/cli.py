@@ -21,6 +21,7 @@ from pipelines.cli_corrections import feedback_app, orders_app
 from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
+from pipelines.cli_rules import rules_app
 from pipelines.cli_sources import app as sources_app
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ findings_app = typer.Typer(no_args_is_help=True, help="Every rule violated by ev
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(findings_app, name="findings")
 app.add_typer(deliveries_app, name="deliveries")
+app.add_typer(rules_app, name="rules")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
 app.add_typer(operations_app)

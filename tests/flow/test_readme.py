@@ -168,6 +168,21 @@ def test_make_alone_prints_help():
         assert f"make {target}" in told
 
 
+def test_the_rules_of_contributing_are_tried_and_nothing_is_saved(made_by_the_readme, tmp_path):
+    home = made_by_the_readme[0]
+    shown = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    [text] = re.findall(r"```yaml\n# new_rules.yaml\n(.*?)```", shown, re.DOTALL)
+    file = tmp_path / "new_rules.yaml"
+    file.write_text(text, encoding="utf-8")
+    resource = "public_security.resident_registration"
+    done = shuyuan(home, "rules", "try", str(file), "--resource", resource, "--json")
+    tried = json.loads(done.stdout)
+    assert [one["rule"] for one in tried] == [rule["id"] for rule in yaml.safe_load(text)["rules"]]
+    assert {one["state"] for one in tried} == {"ok"}
+    assert all(0 <= one["failed"] <= one["applicable"] <= one["records"] for one in tried)
+    assert tried[0]["applicable"] > 0
+
+
 def test_wrong_usage_ends_with_2_and_says_what_is_allowed(made_by_the_readme):
     home = made_by_the_readme[0]
     for arguments, part in (

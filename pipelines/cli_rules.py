@@ -1,0 +1,77 @@
+"""`shuyuan rules …`: the book of all rules, and rules tried before they are saved."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli_options import Json, one_of
+
+rules_app = typer.Typer(no_args_is_help=True, help="Rules 规则: what is asserted of each record, and why.")
+
+Resource = Annotated[str, typer.Argument(help="<department>.<resource>, as in the catalogue")]
+
+
+@rules_app.command("doc")
+def doc(
+    path: Annotated[Path | None, typer.Argument(help="Markdown file; default: stdout")] = None,
+    language: Annotated[str, typer.Option("--language", help="zh or en")] = "zh",
+) -> None:
+    """Write the rule book: every rule's sentence, reason, source and exact condition."""
+    from catalog import load_catalog
+    from pipelines.console import err
+    from pipelines.settings import Settings
+    from quality_checks import rule_book
+
+    one_of("--language", language, ("zh", "en"))
+    text = rule_book.told(load_catalog(Settings().catalog), "zh" if language == "zh" else "en")
+    if path is None:
+        typer.echo(text, nl=False)
+        return
+    path.write_text(text, encoding="utf-8")
+    err.print(f"wrote {path}")
+
+
+@rules_app.command("try")
+def try_(
+    file: Annotated[Path, typer.Argument(help="YAML file with `rules:`, as in a resource's file", exists=True)],
+    resource: Annotated[str, typer.Option("--resource", help="whose pool: <department>.<resource>")],
+    samples: Annotated[int, typer.Option(min=0, max=100, help="records shown of each rule")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Run rules that are not saved on a pool as it stands: counts, and masked samples of what each would accuse."""
+    from catalog.load import load_catalog, load_rules
+    from pipelines.console import emit_json, emit_table
+    from pipelines.installation import open_city
+    from pipelines.settings import Settings
+    from quality_checks import trial
+
+    settings = Settings()
+    catalog = load_catalog(settings.catalog)
+    one_of("--resource", resource, catalog.resources)
+    checked = catalog.resources[resource]
+    rules = load_rules(catalog, checked, file)
+    with open_city(settings, catalog) as city:
+        records = trial.records(city.con, checked)
+        tried = trial.try_rules(city.con, catalog, checked, rules, samples=samples)
+    if as_json:
+        emit_json([{**asdict(one), "rule": one.rule.id, "records": records} for one in tried])
+        return
+    counts = [
+        {
+            "rule": one.rule.id,
+            "records": records,
+            "applicable": one.applicable,
+            "failed": one.failed,
+            "state": one.state,
+            "sentence": one.message or one.rule.zh,
+        }
+        for one in tried
+    ]
+    emit_table(counts, title=f"rules on {resource}")
+    for one in tried:
+        if one.samples:
+            emit_table([asdict(sample) for sample in one.samples], title=f"{one.rule.id}: {one.rule.column}")

@@ -1,0 +1,78 @@
+"""Rules tried before they are saved, and the book of those that are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from catalog.load import Catalog, CatalogError, load_rules
+from quality_checks import macros, rule_book, trial
+from resources.city import City
+from tests.test_pools import HEADER, RESIDENTS, rows, take
+
+RESIDENT = RESIDENTS.replace("/", ".")
+RULE = "  - {{id: {id}, {said}, zh: 测试, en: test, indicator: '0104', severity: warn, source: test}}\n"
+PEOPLE = (
+    HEADER + "11010119900307123X,张三丰,1,,10,3\n110101199003071240,李四,1,,10,0\n110101199003071259,王五,2,,10,0\n"
+)
+
+
+def written(folder: Path, **rules: str) -> Path:
+    file = folder / "new.yaml"
+    file.write_text("rules:\n" + "".join(RULE.format(id=id_, said=said) for id_, said in rules.items()))
+    return file
+
+
+def test_rules_are_tried_with_counts_and_masked_samples_and_nothing_is_written(
+    small_city: City, tmp_path: Path
+) -> None:
+    take(small_city, RESIDENTS, PEOPLE)
+    small_city.con.execute(macros.SQL)
+    resource = small_city.catalog.resources[RESIDENT]
+    file = written(
+        tmp_path,
+        sizes="that: household_size > 0, column: household_size",
+        names="that: length(name) < 3, column: name",
+        wrong="that: nothing > 0, column: name",
+        pairs="unique: [sex, household_size], column: sex",
+    )
+    rules = load_rules(small_city.catalog, resource, file)
+    tried = {
+        one.rule.id: one for one in trial.try_rules(small_city.con, small_city.catalog, resource, rules, samples=1)
+    }
+    assert {name: (one.applicable, one.failed, one.state) for name, one in tried.items()} == {
+        "sizes": (3, 2, "ok"), "names": (3, 1, "ok"), "wrong": (0, 0, "error"), "pairs": (3, 0, "ok")}  # fmt: skip
+    assert "nothing" in tried["wrong"].message
+    assert [vars(sample) for sample in tried["names"].samples] == [
+        {"record_key": "110*************3X", "observed": "张***", "suggested": None}]  # fmt: skip
+    assert [sample.observed for sample in tried["sizes"].samples] == ["0"]
+    assert rows(small_city, "select count(*) from quality.findings") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ("that: 'true', column: nme", "new.yaml: rules.x.column = 'nme': must be one of"),
+        ("unique: [name, nme], column: name", "new.yaml: rules.x.column = 'nme': must be one of"),
+        ("that: 'true', unique: [name], column: name", "new.yaml: rules.0: state exactly one of that, unique"),
+        ("that: 'true', column: name, colour: red", "new.yaml: rules.0.colour: no such field; allowed: "),
+    ],
+)
+def test_a_wrong_rule_file_is_told_by_field_value_and_what_is_allowed(
+    small_catalog: Catalog, tmp_path: Path, said: str, where: str
+) -> None:
+    with pytest.raises(CatalogError) as error:
+        load_rules(small_catalog, small_catalog.resources[RESIDENT], written(tmp_path, x=said))
+    assert where in str(error.value)
+
+
+def test_the_rule_book_tells_every_rule_in_both_languages(small_catalog: Catalog) -> None:
+    rules = rule_book.rule_book(small_catalog)
+    for language in ("zh", "en"):
+        text = rule_book.told(small_catalog, language)
+        assert [rule for rule in rules if f"### {rule}\n" not in text] == []
+        for rule in rules.values():
+            assert (rule.zh if language == "zh" else rule.en) in text
+    assert json.dumps(rule_book.told(small_catalog, "zh")).count("### ") == len(rules)
