@@ -75,3 +75,21 @@ def try_(
     for one in tried:
         if one.samples:
             emit_table([asdict(sample) for sample in one.samples], title=f"{one.rule.id}: {one.rule.column}")
+
+
+@rules_app.command("export")
+def export(folder: Annotated[Path, typer.Argument(help="gets one JSON file per suite")]) -> None:
+    """Write every table's rules as suites of Great Expectations, to be run by it elsewhere."""
+    import json
+
+    from catalog import load_catalog
+    from pipelines.console import err
+    from pipelines.settings import Settings
+    from quality_checks import rule_book, runner
+
+    suites = rule_book.suites(load_catalog(Settings().catalog))
+    folder.mkdir(parents=True, exist_ok=True)
+    for suite in suites:
+        text = json.dumps(runner.exported(suite), ensure_ascii=False, indent=1)
+        (folder / f"{suite.title}.json").write_text(text, encoding="utf-8")
+    err.print(f"wrote {len(suites)} suites into {folder}")

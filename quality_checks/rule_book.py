@@ -14,6 +14,7 @@ from catalog.load import Catalog
 from catalog.models import INDICATORS, Rule, Severity, Title
 from quality_checks.comparison import agreement_rules
 from quality_checks.rules import all_rules
+from quality_checks.suites import Suite, pool_suites, thematic_suites
 
 
 def rule_book(catalog: Catalog) -> dict[str, Rule]:
@@ -31,6 +32,12 @@ def on_day(rules: Iterable[Rule], as_of: date) -> tuple[Rule, ...]:
         for rule in rules
         if rule.in_force(as_of)
     )
+
+
+def suites(catalog: Catalog) -> list[Suite]:
+    """Every suite of the catalogue's pools and thematic tables."""
+    found = [s for r in catalog.resources.values() for s in pool_suites(catalog, r, all_rules(r, catalog))]
+    return found + [s for table in catalog.thematic.values() for s in thematic_suites(catalog, table, table.rules)]
 
 
 Language = Literal["zh", "en"]

@@ -127,7 +127,6 @@ def _run(con: DuckDBPyConnection, suite: Suite, expectations: Sequence[Any]) -> 
     context = _gx()
     import sqlalchemy as sa
     from great_expectations.core.batch import Batch
-    from great_expectations.core.expectation_suite import ExpectationSuite
     from great_expectations.execution_engine import SqlAlchemyExecutionEngine
     from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
     from great_expectations.validator.validator import Validator
@@ -136,10 +135,25 @@ def _run(con: DuckDBPyConnection, suite: Suite, expectations: Sequence[Any]) -> 
 
     engine = SqlAlchemyExecutionEngine(engine=engine_on(con), create_temp_table=False)
     rows = SqlAlchemyBatchData(engine, selectable=sa.table(CHECKED), create_temp_table=False)
-    gx_suite = ExpectationSuite(name=suite.title, expectations=list(expectations))
+    gx_suite = _gx_suite(suite, expectations)
     validator = Validator(engine, batches=[Batch(data=rows)], expectation_suite=gx_suite, data_context=context)
     counts_only = {"result_format": "BASIC", "partial_unexpected_count": 0}
     return list(validator.validate(gx_suite, result_format=counts_only).results)
+
+
+def _gx_suite(suite: Suite, expectations: Sequence[Any]) -> Any:
+    from great_expectations.core.expectation_suite import ExpectationSuite
+
+    said = {"department": suite.department, "resource": suite.resource, "relation": suite.relation}
+    return ExpectationSuite(name=suite.title, expectations=list(expectations), meta=said)
+
+
+def exported(suite: Suite) -> dict[str, Any]:
+    """The suite as GX's own JSON. A stock GX loads and runs it once `quality_checks.expectations` is imported, on the
+    query in `meta.relation` and a connection that has the macros of `quality_checks.macros`.
+    """
+    _gx()
+    return dict(_gx_suite(suite, [_at_least_one_row(), *map(_expectation, suite.rules)]).to_json_dict())
 
 
 def _raised(gx_result: Any) -> str | None:

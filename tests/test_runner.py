@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -18,7 +21,7 @@ from catalog.models import Lookup, Rule
 from quality_checks import findings, macros, suites
 from quality_checks.results import RuleResult
 from quality_checks.rules import baseline_rules
-from quality_checks.runner import redact, validate
+from quality_checks.runner import exported, redact, validate
 
 RESIDENTS = "public_security.resident_registration"
 CODES = {"0", "1", "2", "9"}
@@ -309,3 +312,45 @@ def test_a_tolerated_share_passes_and_every_record_is_still_found(
     assert [result.failed > result.tolerated for result in results.values()] == [True, False, True]
     assert [one["success"] for one in document["results"][1:]] == [False, True, False]
     assert Counter(rule for rule, *_ in violations) == dict.fromkeys(("T-1", "T-2", "T-3"), 1)
+
+
+STOCK = """
+import json, sys
+import duckdb, great_expectations as gx, sqlalchemy as sa
+from great_expectations.core.batch import Batch
+from great_expectations.core.expectation_suite import ExpectationSuite
+from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
+from great_expectations.validator.validator import Validator
+from quality_checks import expectations, macros
+
+told = json.loads(open(sys.argv[1]).read())
+con = duckdb.connect(sys.argv[2], read_only=True)
+con.execute(macros.SQL)
+con.execute(f"CREATE TEMP VIEW checked AS {told['meta']['relation']}")
+suite = ExpectationSuite(**told)
+engine = SqlAlchemyExecutionEngine(engine=expectations.engine_on(con), create_temp_table=False)
+rows = SqlAlchemyBatchData(engine, selectable=sa.table("checked"), create_temp_table=False)
+context = gx.get_context(mode="ephemeral")
+validator = Validator(engine, batches=[Batch(data=rows)], expectation_suite=suite, data_context=context)
+found = validator.validate(suite, result_format={"result_format": "BASIC"})
+print(json.dumps([[one.success, one.result.get("unexpected_count")] for one in found.results]))
+"""
+
+
+def test_an_exported_suite_is_loaded_and_run_by_a_stock_great_expectations(
+    small_catalog: Catalog, tmp_path: Path
+) -> None:
+    table = "SELECT '1' AS _record_key, 'd1' AS _delivery_id, NULL::MAP(VARCHAR, VARCHAR) AS _raw, "
+    with duckdb.connect(str(tmp_path / "pool.duckdb")) as con:
+        con.execute(f"CREATE TABLE people AS {table} unnest(['张三', '李 四', NULL]) AS name")
+    suite = suites.Suite("people", "police", "people", "SELECT * FROM people", (
+        written(id="T-1", that="name_ok(name)"), written(id="T-2", that="name IS NOT NULL"),
+        written(id="T-3", that="length(name) < 9")))  # fmt: skip
+    (tmp_path / "suite.json").write_text(json.dumps(exported(suite)))
+    done = subprocess.run(
+        [sys.executable, "-c", STOCK, str(tmp_path / "suite.json"), str(tmp_path / "pool.duckdb")],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == [[True, None], [True, 0], [False, 1], [True, 0]]
