@@ -447,6 +447,8 @@ def _check_thematic(reader: _Reader, catalog: Catalog, table: ThematicTable) -> 
         reader.report(file, "reads", source, f"must not be listed: {table.name}.sql does not read it")
     for column in table.key:
         reader.known(file, "key", column, table.columns)
+    if not table.rules:
+        reader.report(file, "rules", None, "at least one: a table without a rule is never checked")
     for rule in table.rules:
         if rule.accuse:
             reader.known(file, f"rules.{rule.id}.accuse.resource", rule.accuse.resource, catalog.resources)

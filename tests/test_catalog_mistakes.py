@@ -13,6 +13,7 @@ SMALL = Path(__file__).parent / "small_catalogue"
 RESIDENTS = "departments/public_security/resident_registration.yaml"
 MARRIAGES = "departments/civil_affairs/marriage_registration.yaml"
 OVERVIEW = "thematic/credit_village/resident_overview"
+WRITTEN_RULES = "rules:" + (SMALL / f"{OVERVIEW}.yaml").read_text("utf-8").partition("rules:")[2]
 COLUMNS = "birth_date, household_size, id_number, marital_status, name, sex"
 
 
@@ -198,6 +199,10 @@ PLANTED = {
             "'credit_village.resident_overview <- credit_village.resident_overview'",
             "must not be a circle",
         ),
+    ),
+    "table without a rule": (
+        (f"{OVERVIEW}.yaml", WRITTEN_RULES, ""),
+        (f"{OVERVIEW}.yaml", "rules", "", "at least one: a table without a rule is never checked"),
     ),
     "no grain": (
         (f"{OVERVIEW}.yaml", "grain: One row per resident.", "grain: Residents"),
