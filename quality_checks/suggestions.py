@@ -8,8 +8,8 @@ is `quality_checks.runner`.
 
 from __future__ import annotations
 
-import json
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +18,7 @@ from decimal import Decimal
 from itertools import combinations, islice
 from typing import Any, Literal
 
+import yaml
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Column, ColumnType, Level
@@ -100,7 +101,11 @@ def suggest(con: DuckDBPyConnection, relation: str, columns: Mapping[str, Column
 
     What a column's declaration says already is not suggested again.
     """
-    sample = _Sample(con, relation, columns)
+    kinds = _types(con, relation)
+    columns = {column: stated for column, stated in columns.items() if column in kinds}
+    if not columns:
+        return []
+    sample = _Sample(con, relation, columns, kinds)
     try:
         found = [one for kind in _KINDS for one in kind(sample)]
     finally:
@@ -133,8 +138,8 @@ def flagged(con: DuckDBPyConnection, relation: str, suggestion: Suggestion, *, m
     """
     kinds = _types(con, relation)
     key = name("_record_key") if "_record_key" in kinds else "row_number() OVER ()"
-    records = f"(SELECT {key} AS row_key, * FROM {_source(relation)})"
-    cell = f"row_key, {quote(suggestion.column)} AS column_name"
+    records = f"(SELECT {key} AS _row_key, * FROM {_source(relation)})"
+    cell = f"_row_key AS row_key, {quote(suggestion.column)} AS column_name"
     by = ", ".join(map(name, suggestion.by))
     there = " AND ".join(f"{name(column)} IS NOT NULL" for column in suggestion.by)
     if suggestion.kind == "unique":
@@ -143,10 +148,10 @@ def flagged(con: DuckDBPyConnection, relation: str, suggestion: Suggestion, *, m
         value = name(suggestion.column)
         group = f"OVER (PARTITION BY {by})"
         counted = (
-            f"SELECT {by}, {value}, count(*) AS n, max(count(*)) {group} AS most, sum(count(*)) {group} AS whole"
+            f"SELECT {by}, {value}, count(*) AS _n, max(count(*)) {group} AS _most, sum(count(*)) {group} AS _whole"
             f" FROM {_source(relation)} WHERE {there} AND {value} IS NOT NULL GROUP BY {by}, {value}"
         )
-        rare = f"(SELECT {by}, {value} FROM ({counted}) WHERE n < most AND most > {majority} * whole)"
+        rare = f"(SELECT {by}, {value} FROM ({counted}) WHERE _n < _most AND _most > {majority} * _whole)"
         return f"SELECT {cell} FROM {records} JOIN {rare} USING ({by}, {value})"
     return f"SELECT {cell} FROM {records} WHERE ({suggestion.when}) AND NOT ({suggestion.that})"
 
@@ -175,18 +180,25 @@ def measure(con: DuckDBPyConnection, relation: str, suggestions: Iterable[Sugges
 
 def to_yaml(suggestions: Iterable[Suggestion], resource_id: str) -> str:
     """The suggestions as entries to paste under `rules:` of the resource, each below a comment with its evidence."""
-    lines: list[str] = []
-    ids: dict[str, int] = {}
+    text = ""
+    ids = Counter[str]()
     for one in suggestions:
         stem = f"{resource_id}.{one.column}.suggested_{one.kind}"
-        ids[stem] = ids.get(stem, 0) + 1
+        ids[stem] += 1
+        rule = {
+            "id": stem if ids[stem] == 1 else f"{stem}_{ids[stem]}",
+            **_statement(one),
+            "column": one.column,
+            "zh": one.zh,
+            "en": one.en,
+            "indicator": one.indicator,
+            "severity": "warn",
+            "source": "suggested by the profile of the data",
+        }
         evidence = ", ".join(f"{what} {count:,}" for what, count in one.evidence.items())
-        lines.append(f"  # flags {one.flagged:,} records today; {evidence}")
-        said = {"id": stem if ids[stem] == 1 else f"{stem}_{ids[stem]}", **_statement(one), "column": one.column}
-        said |= {"zh": one.zh, "en": one.en, "indicator": one.indicator, "severity": "warn"}
-        said["source"] = "suggested by the profile of the data"
-        lines += [f"  {'- ' if key == 'id' else '  '}{key}: {_scalar(value)}" for key, value in said.items()]
-    return "".join(f"{line}\n" for line in lines)
+        written = yaml.safe_dump([rule], allow_unicode=True, sort_keys=False, width=116)
+        text += textwrap.indent(f"# flags {one.flagged:,} records today; {evidence}\n{written}", "  ")
+    return text
 
 
 def _statement(one: Suggestion) -> dict[str, str | list[str]]:
@@ -194,11 +206,6 @@ def _statement(one: Suggestion) -> dict[str, str | list[str]]:
         return {one.kind: list(one.by)}
     when = {} if one.when == "true" else {"when": one.when}
     return {"that": one.that, **when, **({"suggest": one.suggest} if one.suggest else {})}
-
-
-def _scalar(value: str | list[str]) -> str:
-    """JSON, which is YAML."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def is_blank(column: str) -> str:
@@ -262,10 +269,10 @@ class _Sample:
 
     table = "temp.suggestion_sample"
 
-    def __init__(self, con: DuckDBPyConnection, relation: str, columns: Mapping[str, Column]) -> None:
-        kinds = _types(con, relation)
-        self.con = con
-        self.columns = {column: stated for column, stated in columns.items() if column in kinds}
+    def __init__(
+        self, con: DuckDBPyConnection, relation: str, columns: Mapping[str, Column], kinds: Mapping[str, str]
+    ) -> None:
+        self.con, self.relation, self.columns = con, relation, columns
         picked = ", ".join(map(name, self.columns))
         (rows,) = _row(con, f"SELECT count(*) FROM {_source(relation)}")
         step = max(1, rows // SAMPLE)
@@ -286,9 +293,10 @@ class _Sample:
             listed = f"list_sort(list(DISTINCT {_said(column)}))"
             words = tuple(self.row(listed, f"{value} IS NOT NULL AND {is_blank(column)}")[0] or ())
         there = f"{value} IS NOT NULL" if not words else f"NOT {is_blank(column)}"
-        counted = f"SELECT count(*) AS n FROM {self.table} WHERE {there} GROUP BY {value}"
-        stated, distinct, top = _row(self.con, f"SELECT coalesce(sum(n), 0)::BIGINT, count(*), max(n) FROM ({counted})")
-        return _Figures(kind, stated, distinct, top or 0, words)
+        counted = f"SELECT count(*) AS _n FROM {self.table} WHERE {there} GROUP BY {value}"
+        figures = "coalesce(sum(_n), 0)::BIGINT, count(*), coalesce(max(_n), 0)"
+        stated, distinct, top = _row(self.con, f"SELECT {figures} FROM ({counted})")
+        return _Figures(kind, stated, distinct, top, words)
 
     def told(self, column: str) -> str:
         """SQL: whether a record has a value of the column, for a condition that answers null for null."""
@@ -325,19 +333,21 @@ def _codes(sample: _Sample) -> Iterator[Suggestion]:
         figures = sample.figures[column]
         if figures.distinct > MOST_VALUES or figures.top < USES:
             continue
-        counted = (
-            f"SELECT {name(column)} AS value, count(*) AS n FROM {sample.table}"
-            f" WHERE NOT {is_blank(column)} GROUP BY ALL"
+        counted = (  # in the whole relation: a code the sample lacks is no wrong one
+            f"SELECT {name(column)} AS _value, count(*) AS _n FROM {_source(sample.relation)}"
+            f" WHERE NOT {is_blank(column)} GROUP BY {name(column)}"
         )
+        counts = sample.con.execute(f"{counted} ORDER BY _n DESC, _value LIMIT {MOST_VALUES + 1}").fetchall()
+        if len(counts) > MOST_VALUES:
+            continue
         meant = dict(sample.con.execute(_MISSPELT.format(counted)).fetchall())
-        counts = sample.con.execute(f"{counted} ORDER BY n DESC, value").fetchall()
         listed = [value for value, _ in _frequent([one for one in counts if one[0] not in meant])]
         alone = len(listed) == 1 and (not meant or len(meant) + 1 < len(counts))
         most = MOST_NUMBERS if _look_like_numbers(listed) else MOST_CODES
-        if not listed or alone or len(listed) > most or figures.stated < USES * len(listed):
+        if not listed or alone or len(listed) > most or sum(n for _, n in counts) < USES * len(listed):
             continue
         sample.coded.add(column)
-        repairs = ", ".join(f"{quote(said)}: {quote(right)}" for said, right in sorted(meant.items()))
+        repairs = ", ".join(f"{quote(said)}: {quote(right)}" for said, right in sorted(meant.items())[:MOST_CODES])
         yield Suggestion(
             kind="codes",
             column=column,
@@ -360,12 +370,12 @@ def _look_like_numbers(values: Sequence[str]) -> bool:
 # another code, another word.
 _MISSPELT = rf"""
 WITH counted AS ({{}})
-SELECT rare.value, arg_min(usual.value, (levenshtein(rare.value, usual.value), -usual.n, usual.value))
-FROM counted rare JOIN counted usual ON usual.n >= {RARE} * rare.n
-WHERE length(usual.value) >= {SHORTEST_NEAR}
-  AND levenshtein(rare.value, usual.value) <= {NEAR} * length(usual.value)
-  AND regexp_replace(rare.value, '[0-9]', '9', 'g') <> regexp_replace(usual.value, '[0-9]', '9', 'g')
-  AND NOT regexp_matches(rare.value || usual.value, '\p{{{{Han}}}}')
+SELECT rare._value, arg_min(usual._value, (levenshtein(rare._value, usual._value), -usual._n, usual._value))
+FROM counted rare JOIN counted usual ON usual._n >= {RARE} * rare._n
+WHERE length(usual._value) >= {SHORTEST_NEAR}
+  AND levenshtein(rare._value, usual._value) <= {NEAR} * length(usual._value)
+  AND regexp_replace(rare._value, '[0-9]', '9', 'g') <> regexp_replace(usual._value, '[0-9]', '9', 'g')
+  AND NOT regexp_matches(rare._value || usual._value, '\p{{{{Han}}}}')
 GROUP BY ALL"""
 
 
@@ -510,8 +520,8 @@ def _shapes(sample: _Sample, column: str) -> tuple[str, dict[str, float]]:
     """The column's pattern, empty if it has none: with the lengths of runs where they are the same in nearly all."""
     loose, strict = _shape(name(column), "+"), _shape(name(column), "")
     counts = sample.con.execute(
-        f"SELECT {loose} AS loose, {strict} AS strict, count(*)::BIGINT AS n FROM {sample.table}"
-        f" WHERE NOT {is_blank(column)} GROUP BY ALL ORDER BY n DESC, strict LIMIT {MOST_VALUES}"
+        f"SELECT {loose}, {strict}, count(*) FROM {sample.table} WHERE NOT {is_blank(column)}"
+        f" GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT {MOST_VALUES}"
     ).fetchall()
     usual = dict(_frequent([(shape, n) for _, shape, n in counts]))
     lengths = [loosely for loosely, shape, _ in counts if shape in usual]
@@ -580,9 +590,9 @@ def _repeated(sample: _Sample, key: Sequence[str]) -> bool:
     """Whether records that share the key are few, and records with one are most."""
     by = ", ".join(map(name, key))
     there = " AND ".join(f"{name(column)} IS NOT NULL" for column in key)
-    grouped = f"SELECT count(*) AS n FROM {sample.table} WHERE {there} GROUP BY {by}"
+    grouped = f"SELECT count(*) AS _n FROM {sample.table} WHERE {there} GROUP BY {by}"
     stated, repeated = _row(
-        sample.con, f"SELECT coalesce(sum(n), 0), coalesce(sum(n) FILTER (n > 1), 0) FROM ({grouped})"
+        sample.con, f"SELECT coalesce(sum(_n), 0), coalesce(sum(_n) FILTER (_n > 1), 0) FROM ({grouped})"
     )
     return bool(stated > (1 - MOST_FLAGGED) * sample.rows and repeated <= MOST_REPEATED * stated)
 
@@ -650,12 +660,12 @@ def _errors(sample: _Sample, by: tuple[str, ...], right: Sequence[str]) -> dict[
         if figures.distinct > sides + MOST_FLAGGED * rows:
             continue
         counted = (
-            f"SELECT {left}, count(*) AS n FROM {sample.table} WHERE {there} AND {name(column)} IS NOT NULL"
+            f"SELECT {left}, count(*) AS _n FROM {sample.table} WHERE {there} AND {name(column)} IS NOT NULL"
             f" GROUP BY {left}, {name(column)}"
         )
-        grouped = f"SELECT sum(n) AS whole, max(n) AS most FROM ({counted}) GROUP BY {left} HAVING sum(n) > 1"
+        grouped = f"SELECT sum(_n) AS _whole, max(_n) AS _most FROM ({counted}) GROUP BY {left} HAVING sum(_n) > 1"
         groups, support, kept = _row(
-            sample.con, f"SELECT count(*), sum(whole)::BIGINT, sum(most)::BIGINT FROM ({grouped})"
+            sample.con, f"SELECT count(*), sum(_whole)::BIGINT, sum(_most)::BIGINT FROM ({grouped})"
         )
         if groups:
             uniform = 1 - figures.top / figures.stated
