@@ -26,8 +26,8 @@ from quality_checks.macros import name, quote
 
 SAMPLE = 100_000  # records the candidates are learned from; about so many when the table is larger
 FEWEST = 50  # records with a value below which a column says nothing
-MOST_FLAGGED = 0.05  # share of records: what more of them break is another fact, not a rule
-MOST_SECOND = 1 / 3  # share of the values that may be numbers in a second notation: with one ending, such as %
+MOST_FLAGGED = 0.05  # share of the records a rule applies to: what more of them break is another fact, not a rule
+MOST_SECOND = 1 / 3  # share of values that may be numbers in a second notation: with one ending, such as %
 RARE = 10  # what is left out of a list or a pattern is so many times rarer than what stands in it
 NEAR = 0.25  # edits per character up to which a rare text is taken for a misspelling of a frequent one
 SHORTEST_NEAR = 4  # characters: shorter texts are all near each other
@@ -63,13 +63,10 @@ _NUMERIC = re.compile("(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBL
 _DAY_0 = date(1970, 1, 1)
 
 # Signs of a shape, each with the characters it stands for; what is none of them stands for itself.
-_CLASSES = {
-    "α": r"[^\x00-\x7F\p{Han}\p{P}\p{S}\p{Z}]",
-    "汉": r"\p{Han}",
-    "9": "[0-9]",
-    "A": "[A-Z]",
-    "a": "[a-z]",
-}
+_WORDS = {"α": r"[^\x00-\x7F\p{Han}\p{P}\p{S}\p{Z}]", "汉": r"\p{Han}"}
+_APART = {**_WORDS, "9": "[0-9]", "A": "[A-Z]", "a": "[a-z]"}
+_MIXED = {**_WORDS, "X": "[0-9A-Z]", "a": "[a-z]"}
+_COUNTED = "9AX"  # signs whose number may matter; words have any length
 
 
 @dataclass(frozen=True)
@@ -243,7 +240,7 @@ def _holds(one: Suggestion) -> bool:
     most = {"range": MOST_BEYOND, "unique": MOST_REPEATED}.get(one.kind, MOST_FLAGGED)
     if "second_notation" in one.evidence:
         most = MOST_SECOND
-    return one.flagged <= most * one.evidence["rows"]
+    return one.flagged <= most * one.evidence["applies"]
 
 
 @dataclass(frozen=True)
@@ -517,45 +514,36 @@ def _pattern(sample: _Sample) -> Iterator[Suggestion]:
 
 
 def _shapes(sample: _Sample, column: str) -> tuple[str, dict[str, float]]:
-    """The column's pattern, empty if it has none: with the lengths of runs where they are the same in nearly all."""
-    loose, strict = _shape(name(column), "+"), _shape(name(column), "")
-    counts = sample.con.execute(
-        f"SELECT {loose}, {strict}, count(*) FROM {sample.table} WHERE NOT {is_blank(column)}"
-        f" GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT {MOST_VALUES}"
-    ).fetchall()
-    usual = dict(_frequent([(shape, n) for _, shape, n in counts]))
-    lengths = [loosely for loosely, shape, _ in counts if shape in usual]
-    runs = len(set(lengths)) < len(lengths) or not _enough(sample, column, usual)
-    if runs:
-        together = Counter[str]()
-        for loosely, _, n in counts:
-            together[loosely] += n
-        usual = dict(_frequent(sorted(together.items(), key=lambda one: (-one[1], one[0]))))
-    if not _enough(sample, column, usual):
-        return "", {}
-    return "|".join(sorted(_regex(shape, runs=runs) for shape in usual)), {"shapes": len(usual)}
+    """The column's pattern, empty if it has none: with numbers of digits and capitals where those hardly vary."""
+    for classes, counted in ((_APART, _COUNTED), (_MIXED, _COUNTED), (_APART, "")):
+        counts = sample.con.execute(
+            f"SELECT {_shape(name(column), classes, counted)}, count(*) FROM {sample.table}"
+            f" WHERE NOT {is_blank(column)} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_VALUES}"
+        ).fetchall()
+        usual = dict(_frequent(counts))
+        missed = sample.figures[column].stated - sum(usual.values())
+        varying = len({re.sub(r"(.)\1+", r"\1", shape) for shape in usual}) < len(usual)
+        if 0 < len(usual) <= MOST_SHAPES and missed <= MOST_FLAGGED * sample.figures[column].stated and not varying:
+            return "|".join(sorted(_regex(shape, classes, counted) for shape in usual)), {"shapes": len(usual)}
+    return "", {}
 
 
-def _enough(sample: _Sample, column: str, usual: Mapping[str, int]) -> bool:
-    missed = sample.figures[column].stated - sum(usual.values())
-    return 0 < len(usual) <= MOST_SHAPES and missed <= MOST_FLAGGED * sample.rows
-
-
-def _shape(value: str, run: str) -> str:
-    """SQL: the text with every character, or with `run` + every run of one class, as the sign of its class."""
+def _shape(value: str, classes: Mapping[str, str], counted: str) -> str:
+    """SQL: the text with each character of a `counted` sign, each run of another one, as the sign of its class."""
     shape = value
-    for sign, characters in _CLASSES.items():
+    for sign, characters in classes.items():
+        run = "" if sign in counted else "+"
         shape = f"regexp_replace({shape}, {quote(characters + run)}, '{sign}', 'g')"
     return shape
 
 
-def _regex(shape: str, *, runs: bool) -> str:
+def _regex(shape: str, classes: Mapping[str, str], counted: str) -> str:
     """The regular expression of a shape."""
     found = ""
     for run in re.finditer(r"(.)\1*", shape, re.DOTALL):
         sign, times = run[1], len(run[0])
-        found += _CLASSES.get(sign) or re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", sign)
-        found += "+" if runs and sign in _CLASSES else "" if times == 1 else f"{{{times}}}"
+        found += classes.get(sign) or re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", sign)
+        found += "+" if sign in classes and sign not in counted else "" if times == 1 else f"{{{times}}}"
     return found
 
 

@@ -207,6 +207,21 @@ def test_a_pattern_has_lengths_where_nearly_all_have_one_and_classes_otherwise(c
     assert rows_of(con, one) == wrong_loose
 
 
+def test_digits_and_capitals_in_any_order_are_one_class_and_words_have_any_length(con: Con) -> None:
+    dice = random.Random(5)
+    codes, wrong = planted(["".join(dice.choices("0123456789ABCDEFGH", k=18)) for _ in range(ROWS)], "12A", "x" * 18)
+    kinds = [
+        dice.choice(["有限责任公司", "股份有限公司", "个体", "其他企业", "集体", "合作社", "分公司"]) + str(n)
+        for n in range(ROWS)
+    ]
+    suggested = found(con, {"code": codes, "kind": kinds})
+    [one] = of_kind(suggested, "pattern", "code")
+    assert "'[0-9A-Z]{18}'" in one.that
+    assert rows_of(con, one) == wrong
+    [one] = of_kind(suggested, "pattern", "kind")
+    assert r"'\p{Han}+[0-9]+'" in one.that
+
+
 def test_a_key_is_found_with_the_records_that_repeat_it(con: Con) -> None:
     keys = [f"K{n}" for n in range(ROWS)]
     keys[7] = keys[400]
@@ -371,14 +386,18 @@ def test_no_value_of_a_personal_or_sensitive_column_stands_in_a_suggestion(con: 
 
 @FEW
 @given(
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), st.sampled_from(["", "+"])
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1),
+    st.sampled_from([suggestions._APART, suggestions._MIXED]),
+    st.sampled_from(["", "9AX"]),
 )
-def test_a_pattern_fits_its_texts_and_holds_no_letter_or_digit_of_them(value: str, run: str) -> None:
+def test_a_pattern_fits_its_texts_and_holds_no_letter_or_digit_of_them(
+    value: str, classes: dict[str, str], counted: str
+) -> None:
     with duckdb.connect() as con:
-        [shape] = con.execute(f"SELECT {suggestions._shape('$1', run)}", [value]).fetchone() or ()
-        pattern = suggestions._regex(shape, runs=bool(run))
+        [shape] = con.execute(f"SELECT {suggestions._shape('$1', classes, counted)}", [value]).fetchone() or ()
+        pattern = suggestions._regex(shape, classes, counted)
         assert con.execute("SELECT regexp_full_match($1, $2)", [value, pattern]).fetchone() == (True,)
-    for characters in suggestions._CLASSES.values():
+    for characters in classes.values():
         pattern = pattern.replace(characters, "")
     assert not [letter for letter in re.sub(r"\{\d+\}", "", pattern) if letter.isalnum()]
 
