@@ -77,6 +77,28 @@ def try_(
             emit_table([asdict(sample) for sample in one.samples], title=f"{one.rule.id}: {one.rule.column}")
 
 
+@rules_app.command("suggest")
+def suggest(resource: Resource) -> None:
+    """Profile a pool and propose rules as YAML for the resource's file, each with its evidence and what it flags today.
+
+    Nothing is saved. Values of personal and sensitive columns stand in no proposal.
+    """
+    from catalog import load_catalog
+    from pipelines.installation import open_city
+    from pipelines.settings import Settings
+    from quality_checks import suggestions
+    from quality_checks.macros import name
+
+    settings = Settings()
+    catalog = load_catalog(settings.catalog)
+    one_of("resource", resource, catalog.resources)
+    profiled = catalog.resources[resource]
+    pool = f"{name(profiled.department)}.{name(profiled.name)}"
+    with open_city(settings, catalog) as city:
+        found = suggestions.suggest(city.con, pool, profiled.columns)
+    typer.echo("rules:\n" + suggestions.to_yaml(found, resource), nl=False)
+
+
 @rules_app.command("export")
 def export(folder: Annotated[Path, typer.Argument(help="gets one JSON file per suite")]) -> None:
     """Write every table's rules as suites of Great Expectations, to be run by it elsewhere."""

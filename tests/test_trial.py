@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from catalog.load import Catalog, CatalogError, load_rules
-from quality_checks import macros, rule_book, trial
+from quality_checks import macros, rule_book, suggestions, trial
 from resources.city import City
 from tests.test_pools import HEADER, RESIDENTS, rows, take
 
@@ -49,6 +49,23 @@ def test_rules_are_tried_with_counts_and_masked_samples_and_nothing_is_written(
         {"record_key": "110*************3X", "observed": "张***", "suggested": None}]  # fmt: skip
     assert [sample.observed for sample in tried["sizes"].samples] == ["0"]
     assert rows(small_city, "select count(*) from quality.findings") == [(0,)]
+
+
+def test_suggested_rules_can_be_tried_as_printed_and_flag_what_they_say(small_city: City, tmp_path: Path) -> None:
+    lines = "".join(
+        f"{n},名{n % 40 if n != 7 else 3},{1 + n % 2},,{10 if n % 4 else 20},{n % 3 + 1 if n != 9 else 900}\n"
+        for n in range(400)
+    )
+    take(small_city, RESIDENTS, HEADER + lines)
+    small_city.con.execute(macros.SQL)
+    resource = small_city.catalog.resources[RESIDENT]
+    found = suggestions.suggest(small_city.con, RESIDENT, resource.columns)
+    assert {one.kind for one in found} >= {"required", "range", "depends"}
+    file = tmp_path / "suggested.yaml"
+    file.write_text("rules:\n" + suggestions.to_yaml(found, RESIDENT))
+    rules = load_rules(small_city.catalog, resource, file)
+    tried = trial.try_rules(small_city.con, small_city.catalog, resource, rules, samples=0)
+    assert [(one.failed, one.state) for one in tried] == [(one.flagged, "ok") for one in found]
 
 
 @pytest.mark.parametrize(

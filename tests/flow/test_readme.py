@@ -173,11 +173,13 @@ def test_the_rules_of_contributing_are_tried_and_nothing_is_saved(made_by_the_re
     shown = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     [text] = re.findall(r"```yaml\n# new_rules.yaml\n(.*?)```", shown, re.DOTALL)
     file = tmp_path / "new_rules.yaml"
-    file.write_text(text, encoding="utf-8")
     resource = "public_security.resident_registration"
+    suggested = shuyuan(home, "rules", "suggest", resource).stdout
+    assert yaml.safe_load(suggested)["rules"], suggested
+    file.write_text(text + suggested.removeprefix("rules:\n"), encoding="utf-8")
     done = shuyuan(home, "rules", "try", str(file), "--resource", resource, "--json")
     tried = json.loads(done.stdout)
-    assert [one["rule"] for one in tried] == [rule["id"] for rule in yaml.safe_load(text)["rules"]]
+    assert [one["rule"] for one in tried] == [rule["id"] for rule in yaml.safe_load(file.read_text("utf-8"))["rules"]]
     assert {one["state"] for one in tried} == {"ok"}
     assert all(0 <= one["failed"] <= one["applicable"] <= one["records"] for one in tried)
     assert tried[0]["applicable"] > 0
