@@ -240,6 +240,7 @@ class Tolerance(Frozen):
 
 
 OBEYS = "_obeys"  # in a relation, whether the record keeps a rule about several records
+MAJORITY = 0.5
 USUAL = "_usual"  # in a relation, the value that most records of its group have
 
 
@@ -250,8 +251,8 @@ class Rule(Frozen):
       `person.death_date is null`; a record without a partner has nulls there,
     * `unique`: no two records have the same values in all of these columns,
     * `depends`: records with the same values in all of these columns have one value of `column` (a functional
-      dependency). Those that differ from the value of more than half of their group break it, that value is suggested;
-      where none has the half, nobody can say who is wrong, and nobody is accused,
+      dependency). Where one value stands in more than `majority` of a group (half of it unless stated), those that
+      differ break the rule, that value is suggested; in other groups nobody knows who is wrong, and nobody is accused,
     * `denied`: a denial constraint between two records,
     * `failing`: a DuckDB query whose first column is the `_record_key` of every record that breaks the rule.
 
@@ -265,6 +266,7 @@ class Rule(Frozen):
     that: Sql | None = None
     unique: tuple[Name, ...] = ()
     depends: tuple[Name, ...] = ()
+    majority: float = Field(default=MAJORITY, ge=0, lt=1)
     denied: Denial | None = None
     failing: Sql | None = None
     when: Sql = "true"
@@ -296,6 +298,8 @@ class Rule(Frozen):
     def _one_condition(self) -> Rule:
         if sum(map(bool, (self.that, self.unique, self.depends, self.denied, self.failing))) != 1:
             raise ValueError("state exactly one of that, unique, depends, denied, failing")
+        if not self.depends and self.majority != MAJORITY:
+            raise ValueError("majority is allowed beside depends only")
         if self.column in self.depends:
             raise ValueError(f"depends: {self.column} cannot depend on itself")
         if self.valid_from and self.valid_to and self.valid_to < self.valid_from:

@@ -133,14 +133,17 @@ def judged(relation: str, rule: Rule) -> str:
             f" LEFT JOIN ({again}) g USING ({listed})"
         )
     value = name(rule.column)
+    group = f"OVER (PARTITION BY {listed})"
     counts = f"SELECT {listed}, {value} AS said, count(*) AS times FROM ({rows}) WHERE {value} IS NOT NULL GROUP BY ALL"
-    usual = (
-        f"SELECT {listed}, CASE WHEN 2 * max(times) > sum(times) THEN arg_max(said, times) END AS usual"
-        f" FROM ({counts}) GROUP BY {listed}"
+    most = f"SELECT *, max(times) {group} AS most, sum(times) {group} AS whole FROM ({counts})"
+    told = (
+        f"SELECT {listed}, said, times = most AS obeys, CASE WHEN count_if(times = most) {group} = 1"
+        f" THEN arg_max(said, times) {group} END AS usual FROM ({most}) WHERE most > {rule.majority} * whole"
     )
+    same = " AND ".join(f"g.{column} = t.{column}" for column in columns)
     return (
-        f"SELECT t.*, g.usual AS {USUAL}, CASE WHEN {known} THEN t.{value} = g.usual END AS {OBEYS}"
-        f" FROM ({relation}) t LEFT JOIN ({usual}) g USING ({listed})"
+        f"SELECT t.*, g.usual AS {USUAL}, g.obeys AS {OBEYS}"
+        f" FROM ({relation}) t LEFT JOIN ({told}) g ON {same} AND g.said = t.{value}"
     )
 
 

@@ -38,19 +38,17 @@ def unique_by_hand(records: list[Record], columns: list[str], speaks: Callable[[
     return [None if None in key else times[key] == 1 for key in keys]
 
 
-def depends_by_hand(records: list[Record], by: list[str], column: str) -> Verdicts:
+def depends_by_hand(records: list[Record], by: list[str], column: str, majority: float) -> Verdicts:
     groups: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for record in records:
         if record[column] is not None:
             groups[tuple(record[name] for name in by)][record[column]] += 1
     verdicts: Verdicts = []
     for record in records:
-        key = tuple(record[name] for name in by)
-        if None in key or record[column] is None:
-            verdicts.append(None)
-            continue
-        usual, times = groups[key].most_common(1)[0]
-        verdicts.append(record[column] == usual if 2 * times > groups[key].total() else None)
+        key, said = tuple(record[name] for name in by), record[column]
+        most = max(groups[key].values(), default=0)
+        clear = None not in key and said is not None and most > majority * groups[key].total()
+        verdicts.append(groups[key][said] == most if clear else None)
     return verdicts
 
 
@@ -80,18 +78,23 @@ def test_no_two_records_agree_in_all_columns(
 
 
 @SANE
-@given(records=RECORDS)
+@given(records=RECORDS, majority=st.sampled_from([0, 0.5, 0.7]))
 def test_a_column_depends_on_others_and_only_a_minority_is_accused(
-    con: duckdb.DuckDBPyConnection, small_catalog: Catalog, records: list[Record]
+    con: duckdb.DuckDBPyConnection, small_catalog: Catalog, records: list[Record], majority: float
 ) -> None:
-    rule = several(depends=["name", "household_size"], column="sex")
-    agree(con, small_catalog, rule, records, depends_by_hand(records, ["name", "household_size"], "sex"))
+    rule = several(depends=["name", "household_size"], column="sex", majority=majority)
+    agree(con, small_catalog, rule, records, depends_by_hand(records, ["name", "household_size"], "sex", majority))
 
 
-def test_the_value_of_the_majority_is_suggested(con: duckdb.DuckDBPyConnection, small_catalog: Catalog) -> None:
+def test_the_value_of_the_majority_is_suggested_and_none_of_two(
+    con: duckdb.DuckDBPyConnection, small_catalog: Catalog
+) -> None:
     put(con, [{"name": "甲", "sex": sex} for sex in ("1", "1", "2")])
     _, violations, _ = run(con, small_catalog, [several(depends=["name"], column="sex")])
     assert [(key, observed, suggested) for _, key, observed, suggested, _ in violations] == [("3", "2", "1")]
+    put(con, [{"name": "甲", "sex": sex} for sex in ("1", "1", "2", "3", "3")])
+    _, violations, _ = run(con, small_catalog, [several(depends=["name"], column="sex", majority=0)])
+    assert [(key, observed, suggested) for _, key, observed, suggested, _ in violations] == [("3", "2", None)]
 
 
 @SANE
@@ -119,7 +122,15 @@ def test_a_query_names_the_failing_records(
     agree(con, small_catalog, rule, records, told)
 
 
-@pytest.mark.parametrize("stated", [{}, {"that": "true", "unique": ["name"]}, {"depends": ["name"], "column": "name"}])
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {},
+        {"that": "true", "unique": ["name"]},
+        {"depends": ["name"], "column": "name"},
+        {"that": "true", "majority": 0.9},
+    ],
+)
 def test_a_rule_states_exactly_one_condition(stated: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"exactly one of that, unique|cannot depend on itself"):
+    with pytest.raises(ValueError, match=r"exactly one of that, unique|cannot depend on itself|beside depends only"):
         several(**stated)
