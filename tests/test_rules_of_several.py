@@ -11,10 +11,10 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_runner import RESIDENTS, con, put, run, written
 
 from catalog.load import Catalog
 from catalog.models import Rule
-from tests.test_runner import RESIDENTS, con, put, run, written
 
 __all__ = ["con"]
 

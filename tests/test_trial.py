@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from test_pools import HEADER, RESIDENTS, rows, take
 
 from catalog.load import Catalog, CatalogError, load_rules
 from quality_checks import macros, rule_book, suggestions, trial
 from resources.city import City
-from tests.test_pools import HEADER, RESIDENTS, rows, take
 
 RESIDENT = RESIDENTS.replace("/", ".")
 RULE = "  - {{id: {id}, {said}, zh: 测试, en: test, indicator: '0104', severity: warn, source: test}}\n"
