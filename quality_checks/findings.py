@@ -11,11 +11,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Rule
 from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult
+from quality_checks.runner import redact
 from quality_checks.suites import Suite, verdict
 
 VIOLATIONS = "quality_violations"  # temporary table
@@ -49,14 +51,33 @@ def take_back(con: DuckDBPyConnection, rules: Sequence[str]) -> None:
 def collect(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleResult]) -> list[RuleResult]:
     """Add the failing records of the suite to the violations, in one pass over its relation.
 
-    Only rules that failed somewhere are looked at. A rule whose records are not as many as its result counted comes
-    back with state `error`, and its records are taken out again: something is wrong with us, not with the data.
+    Only rules that failed somewhere are looked at. A rule whose records cannot be collected, such as one whose
+    suggestion does not run, or are not as many as its result counted comes back with state `error` and none of them:
+    something is wrong with us, not with the data.
     """
     failing = {result.rule_id for result in results if result.failed}
     rules = [rule for rule in suite.rules if rule.id in failing]
+    broken: dict[str, str] = {}
+    try:
+        _add(con, suite, rules)
+    except duckdb.Error:
+        for rule in rules:
+            try:
+                _add(con, suite, [rule])
+            except duckdb.Error as error:
+                broken[rule.id] = redact(str(error))
+    return _same_counts(
+        con, suite, [_failed(one, broken[one.rule_id]) if one.rule_id in broken else one for one in results]
+    )
+
+
+def _add(con: DuckDBPyConnection, suite: Suite, rules: Sequence[Rule]) -> None:
     if rules:
         con.execute(f"INSERT INTO {VIOLATIONS} {violations_sql(suite, rules)}")
-    return _same_counts(con, suite, results)
+
+
+def _failed(result: RuleResult, message: str) -> RuleResult:
+    return replace(result, applicable=0, failed=0, tolerated=0, state="error", message=message)
 
 
 def violations_sql(suite: Suite, rules: Sequence[Rule]) -> str:
@@ -99,7 +120,7 @@ def _same_counts(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleRe
             here = "rule_id = $1 AND department = $2 AND resource = $3"
             con.execute(f"DELETE FROM {VIOLATIONS} WHERE {here}", [result.rule_id, suite.department, suite.resource])
             said = f"{result.failed} failing rows counted, {rows} collected"
-            checked.append(replace(result, applicable=0, failed=0, state="error", message=said))
+            checked.append(_failed(result, said))
         else:
             checked.append(result)
     return checked

@@ -310,17 +310,22 @@ def test_a_citys_findings_results_documents_and_scores_follow_its_pool(small_cit
     assert wrong not in kept.read_text("utf-8")
 
 
-def test_a_suggestion_that_does_not_run_costs_its_rule_alone_and_nothing_is_found_twice(small_city: City) -> None:
+@pytest.mark.parametrize(
+    ("suggest", "said"),
+    [("no_such_macro(id_number)", "no_such_macro"), ("(name || 'x')::integer", "Conversion Error: Could not convert")],
+)
+def test_a_suggestion_that_does_not_run_costs_its_rule_alone_and_nothing_is_found_twice(
+    small_city: City, suggest: str, said: str
+) -> None:
     wrong = "110105194912310021"
     resource = small_city.catalog.resources[RESIDENTS]
     small_city.commit("public_security", lambda con: pool(con, [(wrong, "李四", "男")]), author="t")
-    broken = resource.rules[0].model_copy(
-        update={"id": "PSB-901", "that": "false", "when": "true", "suggest": "no_such_macro(id_number)"}
-    )
+    broken = resource.rules[0].model_copy(update={"id": "PSB-901", "that": "false", "when": "true", "suggest": suggest})
     resource = resource.model_copy(update={"rules": (*resource.rules, broken)})
     results = {one.rule_id: one for one in quality.check_pool(small_city, resource, DAY, author="t")}
     assert results["PSB-901"].state == "error"
-    assert "no_such_macro" in results["PSB-901"].message
+    assert said in results["PSB-901"].message
+    assert "李四" not in results["PSB-901"].message
     assert {one.state for rule, one in results.items() if rule != "PSB-901"} == {"ok"}
     found = small_city.con.execute(
         "SELECT rule_id, count(*) FROM quality.findings GROUP BY ALL ORDER BY ALL"
