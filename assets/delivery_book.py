@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from assets import pools
-from catalog.models import Level, Resource
+from catalog.models import Resource
 from resources import clock
 from resources.city import City
 from resources.lake import quoted
@@ -142,10 +142,7 @@ def rows(
 
 def _shown(resource: Resource, name: str, *, unmasked: bool) -> str:
     column, value = resource.columns[name], quoted(name)
-    if unmasked or column.level in {Level.public, Level.internal}:
-        return value
-    macro = "mask_id" if column.identifier else "mask_text"
-    return f"{macro}({value}::varchar) as {value}"
+    return value if unmasked or column.is_open else f"{column.mask}({value}::varchar) as {value}"
 
 
 def replay(city: City, delivery_id: str, *, actor: str) -> dict[str, Any]:

@@ -13,13 +13,12 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Column, ColumnType, Level, Resource
+from catalog.models import Column, ColumnType, Resource
 from quality_checks.macros import is_missing
 from resources.lake import literal, quoted
 
 SAMPLE = 100_000  # records of which the commonest lengths are counted
 TOP = 3
-OPEN = {Level.public, Level.internal}
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def profile(
 
 def _figures(name: str, column: Column) -> str:
     value = quoted(name)
-    shown = column.logical_type is not ColumnType.text and column.level in OPEN
+    shown = column.logical_type is not ColumnType.text and column.is_open
     ends = f"min({value})::varchar, max({value})::varchar" if shown else "null, null"
     return f"count({value}), approx_count_distinct({value}), {ends}"
 

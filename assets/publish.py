@@ -101,7 +101,7 @@ def _candidate(con: DuckDBPyConnection, catalog: Catalog, product: Product) -> C
     query = f"SELECT {shown} FROM {kind}.{name(target.replace('.', '__'))}"
     comments = {
         column: f"{stated.title} / {column}"
-        + ("" if _plain(stated) or column in product.clear else "（已脱敏 / masked）")
+        + ("" if stated.is_open or column in product.clear else "（已脱敏 / masked）")
         for column, stated in columns.items()
     }
     listed = ", ".join(map(name, columns))
@@ -125,10 +125,6 @@ def columns_of(catalog: Catalog, product: Product) -> dict[str, Column]:
     return {column: known[column] for column in product.columns}
 
 
-def _plain(column: Column) -> bool:
-    return column.level in {Level.public, Level.internal}
-
-
 def masked(column_name: str, column: Column) -> str:
     """What a reader may see of a column, as SQL of the column's type.
 
@@ -136,7 +132,7 @@ def masked(column_name: str, column: Column) -> str:
     out because one character is all they have; what has no partial form is NULL.
     """
     value = name(column_name)
-    if _plain(column):
+    if column.is_open:
         return value
     if column.codes:
         return f"repeat('*', length({value}))"

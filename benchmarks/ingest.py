@@ -24,7 +24,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.whole_city import ROOT, watched
+from benchmarks.whole_city import ROOT, tell, watched
 from catalog.load import load_catalog
 
 DAY = date(2026, 11, 2)
@@ -218,7 +218,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as folder:
         scratch = Path(folder)
         result = small(scratch, options.deliveries) if options.small else large(scratch, options.rows, options.repeat)
-    print(json.dumps(result) if options.json else "\n".join(f"{key:>14}  {value}" for key, value in result.items()))
+    tell(result, as_json=options.json)
     return None
 
 

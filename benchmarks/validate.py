@@ -26,7 +26,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.ingest import DEPARTMENT
-from benchmarks.whole_city import ROOT, watched
+from benchmarks.whole_city import ROOT, tell, watched
 from quality_checks import macros
 
 DAY = date(2026, 11, 2)
@@ -254,7 +254,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as folder:
         scratch = Path(folder)
         result = small(scratch, options.repeat) if options.small else large(scratch, options.rows, options.repeat)
-    print(json.dumps(result) if options.json else "\n".join(f"{key:>10}  {value}" for key, value in result.items()))
+    tell(result, as_json=options.json)
     return None
 
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -64,6 +65,11 @@ def watched(command: list[str], home: Path) -> tuple[str, float, int]:
     return output, seconds, peak
 
 
+def tell(result: Mapping[str, object], *, as_json: bool) -> None:
+    """Figures on stdout, as one JSON object or a line each."""
+    print(json.dumps(result) if as_json else "\n".join(f"{key:>14}  {value}" for key, value in result.items()))
+
+
 def copy_landing(source: Path, home: Path) -> None:
     """The same files under a second name: a run moves what it takes in."""
     shutil.copytree(source, home / "landing", copy_function=os.link)
@@ -109,7 +115,7 @@ def main() -> None:
             "peak_mb": round(max(peaks) / 1e6),
             "nothing_new_s": round(again, 2),
         }
-    print(json.dumps(result) if options.json else "\n".join(f"{key:>14}  {value}" for key, value in result.items()))
+    tell(result, as_json=options.json)
 
 
 if __name__ == "__main__":

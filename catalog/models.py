@@ -187,6 +187,16 @@ class Column(Frozen):
         return self.type or ColumnType.text
 
     @property
+    def is_open(self) -> bool:
+        """Whether its values may be shown: they are neither personal nor sensitive."""
+        return self.level in {Level.public, Level.internal}
+
+    @property
+    def mask(self) -> str:
+        """Macro that masks its values; none, an empty text, where they may be shown."""
+        return "" if self.is_open else "mask_id" if self.identifier else "mask_text"
+
+    @property
     def sql_type(self) -> str:
         """DuckDB type of the typed value in the pool."""
         return {

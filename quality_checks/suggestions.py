@@ -21,7 +21,7 @@ from typing import Any, Literal
 import yaml
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Column, ColumnType, Level
+from catalog.models import Column, ColumnType
 from quality_checks.macros import name, quote
 
 SAMPLE = 100_000  # records the candidates are learned from; about so many when the table is larger
@@ -49,7 +49,6 @@ PAIR_GAIN = 0.5  # what a second column on the left must spare of the errors of 
 LEFT_SIDES = 2  # suggested for one column
 MOST_PAIRS = 100  # left sides of two columns tried
 
-OPEN = {Level.public, Level.internal}
 NO_VALUE = ("", "-", "--", "/", "n/a", "na", "nan", "nil", "none", "null", "无", "未知", "不详", "不明", "暂无", "空")
 
 Kind = Literal["required", "type", "range", "codes", "pattern", "unique", "depends"]
@@ -306,7 +305,7 @@ class _Sample:
             figures = self.figures[column]
             fits = figures.stated >= FEWEST and figures.text == text
             fits &= not undeclared or not (stated.codes or stated.identifier)
-            if fits and (not open_ or stated.level in OPEN):
+            if fits and (not open_ or stated.is_open):
                 yield column, stated
 
 

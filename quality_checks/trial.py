@@ -12,13 +12,11 @@ from functools import partial
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import Level, Resource, Rule
+from catalog.models import Resource, Rule
 from quality_checks import findings
 from quality_checks.macros import name, quote
 from quality_checks.runner import error_result, validate
 from quality_checks.suites import bind, pool_suites
-
-OPEN = {Level.public, Level.internal}
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,8 @@ def try_rules(
 
 
 def _samples(con: DuckDBPyConnection, resource: Resource, rule: Rule, most: int) -> tuple[Sample, ...]:
-    keys_open = all(resource.columns[column].level in OPEN for column in resource.key)
-    column = resource.columns[rule.column]
-    mask = "" if column.level in OPEN else "mask_id" if column.identifier else "mask_text"
+    keys_open = all(resource.columns[column].is_open for column in resource.key)
+    mask = resource.columns[rule.column].mask
     shown = f"{'' if keys_open else 'mask_id'}(record_key), {mask}(observed_value), {mask}(suggested_value)"
     rows = con.execute(
         f"SELECT {shown} FROM {findings.VIOLATIONS} WHERE rule_id = {quote(rule.id)} ORDER BY record_key LIMIT {most}"
