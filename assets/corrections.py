@@ -186,11 +186,8 @@ def _read_records(con: DuckDBPyConnection, catalog: Catalog) -> None:
     for resource_id, columns, passing in wanted:
         resource = catalog.resources.get(resource_id)
         if resource is not None:
-            rules = [
-                rule
-                for rule in all_rules(resource, catalog)
-                if rule.id in (passing or ()) and rule.that and not rule.lookup
-            ]
+            passed = [rule for rule in all_rules(resource, catalog) if rule.id in (passing or ())]
+            rules = [rule for rule in passed if not rule.lookup and not rule.failing]
             con.execute(f"INSERT INTO corrections_records {_records_sql(resource, columns, rules)}")
 
 
@@ -219,9 +216,10 @@ def _records_sql(resource: Resource, columns: list[str], rules: list[Rule]) -> s
 
 def _silenced(resource: Resource, rule: Rule) -> str:
     """Whether the rule says nothing of a record because a field it reads is blank, as SQL over the pool."""
-    read = sorted(set(re.findall(r"\w+", rule.condition)) & resource.columns.keys())
-    blank = " OR ".join(f"NOT ({stated(resource, column)})" for column in read)
-    return f"(({rule.when}) AND ({rule.condition}) IS NULL AND ({blank or 'false'}))"
+    words = re.findall(r"\w+", rule.that) if rule.that else rule.columns_read()
+    blank = " OR ".join(f"NOT ({stated(resource, column)})" for column in sorted(set(words) & resource.columns.keys()))
+    silent = f"({rule.that}) IS NULL" if rule.that else "true"  # about several records it says nothing of a blank
+    return f"(({rule.when}) AND {silent} AND ({blank or 'false'}))"
 
 
 def _read_rules(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:

@@ -7,7 +7,7 @@ from itertools import product
 
 import psycopg2
 import pytest
-from correction_loop import DAYS, RIGHT, WRONG, Loop
+from correction_loop import DAYS, NUMBER, RIGHT, WRONG, Loop
 
 from assets.corrections import CorrectionsSummary, advance
 from quality_checks.working_days import add_workdays
@@ -85,6 +85,19 @@ def test_blanking_the_field_a_value_is_compared_with_is_no_correction(loop):
     assert loop.states() == {"a": "blanked_at_source"}
     loop.day(DAYS[2], {"a": RIGHT}, [])
     assert loop.states() == {"a": "verified_as_suggested"}
+
+
+def test_blanking_what_a_value_depends_on_is_no_correction(loop, monkeypatch):
+    place = f"{loop.department}.{loop.resource}"
+    resource = loop.city.catalog.resources[place]
+    rule = resource.rules[0].model_copy(update={"id": "PSB-902", "that": None, "depends": ("id_number",)})
+    changed = resource.model_copy(update={"rules": (*resource.rules, rule)})
+    monkeypatch.setitem(loop.city.catalog.resources, place, changed)
+    for day, failing, number in ((DAYS[0], ["a"], NUMBER), (DAYS[1], [], None)):
+        loop.deliver(day, {"a": WRONG}, number=number)
+        loop.check(day, failing, rule="PSB-902")
+        advance(loop.city, day, author="test")
+    assert loop.states() == {"PSB-902 a": "blanked_at_source"}
 
 
 def test_an_empty_delivery_verifies_nothing(loop):
