@@ -20,14 +20,21 @@ from great_expectations.expectations.metrics.table_metric_provider import TableM
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.pool import StaticPool
 
+from quality_checks.macros import name
+from quality_checks.verdicts import TIMES
+
 FAILED = 2**32  # what a failing row adds to the sum, beside the 1 that every row the rule applies to adds
 
 
 class RuleCounts(TableMetricProvider):  # type: ignore[misc]
-    """Rows a rule applies to and rows that break it, in one number: the rule's SQL is evaluated once per row."""
+    """Records a rule applies to and records that break it, in one number: the rule's SQL is evaluated once a record.
+
+    Where the records have been judged already, `judged` is the column of verdicts in a table whose every row stands
+    for `_times` records.
+    """
 
     metric_name = "rule.counts"
-    value_keys = ("when", "that")
+    value_keys = ("when", "that", "judged")
 
     @metric_partial(  # type: ignore[untyped-decorator]
         engine=SqlAlchemyExecutionEngine,
@@ -43,24 +50,28 @@ class RuleCounts(TableMetricProvider):  # type: ignore[misc]
         runtime_configuration: dict[str, Any],  # noqa: ARG002
     ) -> tuple[sa.ColumnElement[int], dict[str, Any], dict[str, Any]]:
         when, that = metric_value_kwargs["when"], metric_value_kwargs["that"]
-        counted = f"(NOT ({that}))::BIGINT * {FAILED} + 1"
-        if when != "true":
-            counted = f"CASE WHEN ({when}) THEN {counted} END"
+        if judged := metric_value_kwargs["judged"]:
+            counted = f"((NOT {name(judged)})::BIGINT * {FAILED} + 1) * {TIMES}"
+        else:
+            counted = f"(NOT ({that}))::BIGINT * {FAILED} + 1"
+            if when != "true":
+                counted = f"CASE WHEN ({when}) THEN {counted} END"
         return sa.literal_column(f"sum({counted})"), metric_domain_kwargs, {}
 
 
 class ExpectRecordsToObeyRule(BatchExpectation):  # type: ignore[misc]
     """Expect every record for which `when` is true and `that` is not null to make `that` true.
 
-    `tolerance` is the share of them that may fail.
+    `tolerance` is the share of them that may fail, `judged` where their verdicts stand already.
     """
 
     metric_dependencies: ClassVar[tuple[str, ...]] = ("rule.counts",)
-    success_keys: ClassVar[tuple[str, ...]] = ("when", "that", "tolerance")
+    success_keys: ClassVar[tuple[str, ...]] = ("when", "that", "tolerance", "judged")
 
     when: str
     that: str
     tolerance: float = 0.0
+    judged: str = ""
 
     def _validate(
         self,
@@ -71,6 +82,17 @@ class ExpectRecordsToObeyRule(BatchExpectation):  # type: ignore[misc]
         failed, applicable = divmod(int(metrics["rule.counts"] or 0), FAILED)
         success = failed <= applicable * self.tolerance
         return {"success": success, "result": {"element_count": applicable, "unexpected_count": failed}}
+
+
+class ExpectRecords(ExpectRecordsToObeyRule):
+    """Expect at least one record; `observed_value` is their number."""
+
+    when: str = "true"
+    that: str = "true"
+
+    def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
+        records = int(metrics["rule.counts"] or 0) % FAILED
+        return {"success": records > 0, "result": {"observed_value": records}}
 
 
 class _Lent(duckdb_engine.ConnectionWrapper):

@@ -1,8 +1,8 @@
 """Findings: every record that breaks a rule, with its history, in `quality.findings`; each evaluation's counts.
 
-`collect` finds the failing records of a suite in one pass of our own, by the same SQL that Great Expectations counted
-with; `merge` brings the lake's findings to what was found now. A finding is never deleted: it is seen first, seen last,
-resolved, reopened. What becomes of it with its department is `quality_checks.corrections`.
+`collect` tells the failing records of a suite from the verdicts that Great Expectations counted; `merge` brings the
+lake's findings to what was found now. A finding is never deleted: it is seen first, seen last, resolved, reopened. What
+becomes of it with its department is `quality_checks.corrections`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from duckdb import DuckDBPyConnection
 
 from catalog.models import Rule
 from quality_checks.macros import name, quote
-from quality_checks.results import RuleResult
-from quality_checks.runner import redact
-from quality_checks.suites import Suite, verdict
+from quality_checks.results import RuleResult, redact
+from quality_checks.suites import Suite
+from quality_checks.verdicts import VERDICTS, breaks
 
 VIOLATIONS = "quality_violations"  # temporary table
 FIELDS = (
@@ -49,29 +49,27 @@ def take_back(con: DuckDBPyConnection, rules: Sequence[str]) -> None:
 
 
 def collect(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleResult]) -> list[RuleResult]:
-    """Add the failing records of the suite to the violations, in one pass over its relation.
+    """Add the failing records of the suite, which `runner.validate` has just judged, to the violations.
 
-    Only rules that failed somewhere are looked at. A rule whose records cannot be collected, such as one whose
-    suggestion does not run, or are not as many as its result counted comes back with state `error` and none of them:
-    something is wrong with us, not with the data.
+    A rule whose records cannot be told, such as one whose suggestion does not run, comes back with state `error` and
+    none of them: something is wrong with us, not with the data.
     """
-    failing = {result.rule_id for result in results if result.failed}
-    rules = [rule for rule in suite.rules if rule.id in failing]
+    state = {result.rule_id: result for result in results}
+    judged = [rule for rule in suite.rules if state[rule.id].state == "ok"]
+    failing = [(number, rule) for number, rule in enumerate(judged) if state[rule.id].failed]
     broken: dict[str, str] = {}
     try:
-        _add(con, suite, rules)
+        _add(con, suite, failing)
     except duckdb.Error:
-        for rule in rules:
+        for one in failing:
             try:
-                _add(con, suite, [rule])
+                _add(con, suite, [one])
             except duckdb.Error as error:
-                broken[rule.id] = redact(str(error))
-    return _same_counts(
-        con, suite, [_failed(one, broken[one.rule_id]) if one.rule_id in broken else one for one in results]
-    )
+                broken[one[1].id] = redact(str(error))
+    return [_failed(one, broken[one.rule_id]) if one.rule_id in broken else one for one in results]
 
 
-def _add(con: DuckDBPyConnection, suite: Suite, rules: Sequence[Rule]) -> None:
+def _add(con: DuckDBPyConnection, suite: Suite, rules: Sequence[tuple[int, Rule]]) -> None:
     if rules:
         con.execute(f"INSERT INTO {VIOLATIONS} {violations_sql(suite, rules)}")
 
@@ -80,18 +78,17 @@ def _failed(result: RuleResult, message: str) -> RuleResult:
     return replace(result, applicable=0, failed=0, tolerated=0, state="error", message=message)
 
 
-def violations_sql(suite: Suite, rules: Sequence[Rule]) -> str:
-    """Query: one row per record and rule it breaks, with `FIELDS` as columns."""
-    breaks = ", ".join(f"coalesce(NOT ({verdict(rule)}), false) AS _breaks_{n}" for n, rule in enumerate(rules))
-    found = ", ".join(f"CASE WHEN _breaks_{n} THEN {_told(n, rule)} END" for n, rule in enumerate(rules))
-    any_broken = " OR ".join(f"_breaks_{n}" for n in range(len(rules)))
-    fixed = ", ".join(_fixed(n, rule) for n, rule in enumerate(rules))
+def violations_sql(suite: Suite, rules: Sequence[tuple[int, Rule]]) -> str:
+    """Query: one row per record and rule it breaks, with `FIELDS` as columns; each rule with its number in the verdicts."""
+    found = ", ".join(f"CASE WHEN {breaks(n)} THEN {_told(n, rule)} END" for n, rule in rules)
+    any_broken = " OR ".join(breaks(n) for n, _ in rules)
+    fixed = ", ".join(_fixed(n, rule) for n, rule in rules)
     return (
         "SELECT r.rule_id, r.standard, r.dimension, r.indicator, r.severity,"
         f" {quote(suite.department)}, {quote(suite.resource)}, f._record_key, r.told_column, f.told.observed,"
         " CASE WHEN f.told.suggested IS DISTINCT FROM f.told.observed THEN f.told.suggested END, r.reason,"
         f" f._delivery_id FROM (SELECT _record_key, _delivery_id, unnest([{found}]) AS told"
-        f" FROM (SELECT *, {breaks} FROM ({suite.relation})) WHERE {any_broken}) f"
+        f" FROM {VERDICTS} WHERE {any_broken}) f"
         f" JOIN (VALUES {fixed}) r(number, rule_id, standard, dimension, indicator, severity, told_column, reason)"
         " ON r.number = f.told.number"
     )
@@ -108,22 +105,6 @@ def _fixed(number: int, rule: Rule) -> str:
     standard = quote(rule.standard) if rule.standard else "NULL"
     texts = map(quote, (rule.dimension, rule.indicator, rule.severity.value, rule.column, rule.zh))
     return f"({number}, {quote(rule.id)}, {standard}, {', '.join(texts)})"
-
-
-def _same_counts(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleResult]) -> list[RuleResult]:
-    counted = f"SELECT rule_id, count(*) FROM {VIOLATIONS} WHERE department = $1 AND resource = $2 GROUP BY rule_id"
-    found = dict(con.execute(counted, [suite.department, suite.resource]).fetchall())
-    checked: list[RuleResult] = []
-    for result in results:
-        rows = found.get(result.rule_id, 0)
-        if result.state == "ok" and rows != result.failed:
-            here = "rule_id = $1 AND department = $2 AND resource = $3"
-            con.execute(f"DELETE FROM {VIOLATIONS} WHERE {here}", [result.rule_id, suite.department, suite.resource])
-            said = f"{result.failed} failing rows counted, {rows} collected"
-            checked.append(_failed(result, said))
-        else:
-            checked.append(result)
-    return checked
 
 
 def merge(con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult], as_of: date) -> None:

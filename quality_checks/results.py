@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,3 +27,8 @@ class RuleResult:
     state: Literal["ok", "error"] = "ok"
     message: str = ""
     tolerated: int = 0
+
+
+def redact(message: str) -> str:
+    """The first line of a database error without what it quotes: that may be a record's value."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\d{4,}", "…", message.split("\n", 1)[0])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,14 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Rule, Severity
+from quality_checks.macros import name
 from quality_checks.results import RuleResult
 from quality_checks.suites import Suite
+from quality_checks.verdicts import TIMES, VERDICTS, judge, told
 
 _once = threading.Lock()
-CHECKED = "checked_rows"  # temporary view of the suite's relation
+CHECKED = "checked_rows"  # temporary view of the verdicts
+THERE = "_there"
 _SEVERITIES = {Severity.block: "critical", Severity.error: "warning", Severity.warn: "info", Severity.info: "info"}
 
 
@@ -35,20 +37,19 @@ class Validation:
 
 
 def validate(con: DuckDBPyConnection, suite: Suite) -> Validation:
-    """Evaluate all rules of the suite on its relation in one aggregate query.
+    """Judge the suite's records in one scan, then have all rules counted in one aggregate query over the verdicts.
 
-    A rule that fails at run time is found by halving and becomes a result of state `error`; all others are evaluated.
-    The connection must have the macros and no open transaction.
+    A rule that fails at run time becomes a result of state `error`; all others are evaluated. Leaves the verdicts for
+    `quality_checks.findings.collect`. The connection must have the macros and no open transaction.
     """
-    con.execute(f"CREATE OR REPLACE TEMP VIEW {CHECKED} AS {suite.relation}")
-    gx_results = _evaluate(con, suite, [_at_least_one_row(), *map(_expectation, suite.rules)])
-    rules = {rule.id: rule for rule in suite.rules}
-    results = [
-        _result(suite, rules[one.expectation_config.meta["rule"]], one)
-        for one in gx_results
-        if "rule" in one.expectation_config.meta
-    ]
-    return Validation(results, _document(suite, gx_results))
+    broken = judge(con, suite)  # does not need Great Expectations, which may still be on its way
+    rules = [rule for rule in suite.rules if rule.id not in broken]
+    columns = "".join(f", {told(n)} AS {name(rule.id)}" for n, rule in enumerate(rules))
+    con.execute(f"CREATE OR REPLACE TEMP VIEW {CHECKED} AS SELECT {TIMES}, true AS {THERE}{columns} FROM {VERDICTS}")
+    gx_results = _run(con, suite, [_some_records(), *(_expectation(rule, judged=rule.id) for rule in rules)])
+    gx_results += [_not_run(_expectation(rule), broken[rule.id]) for rule in suite.rules if rule.id in broken]
+    found = {one.expectation_config.meta.get("rule"): one for one in gx_results}
+    return Validation([_result(suite, rule, found[rule.id]) for rule in suite.rules], _document(suite, gx_results))
 
 
 def error_result(rule: Rule, department: str, resource: str, message: str) -> RuleResult:
@@ -74,18 +75,18 @@ def _context() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # noqa: TID251  # GX reads it while it is imported
     import great_expectations
 
-    for name in ("great_expectations", "great_expectations.data_context.types.base"):  # the latter has its own level
-        logging.getLogger(name).setLevel(logging.WARNING)  # it tells of temporary folders
+    for logger in ("great_expectations", "great_expectations.data_context.types.base"):  # the latter has its own level
+        logging.getLogger(logger).setLevel(logging.WARNING)  # it tells of temporary folders
     context = great_expectations.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     return context
 
 
-def _expectation(rule: Rule) -> Any:
+def _expectation(rule: Rule, judged: str = "") -> Any:
     _gx()
     from quality_checks.expectations import ExpectRecordsToObeyRule
 
-    told = {
+    meta = {
         "rule": rule.id,
         "version": rule.version,
         "severity": rule.severity.value,
@@ -100,27 +101,17 @@ def _expectation(rule: Rule) -> Any:
     severity = _SEVERITIES[rule.severity]
     share = rule.tolerance.share if rule.tolerance else 0.0
     return ExpectRecordsToObeyRule(
-        when=rule.when, that=rule.condition, tolerance=share, meta=told, severity=severity, description=rule.en
-    )
+        when=rule.when, that=rule.condition, tolerance=share, judged=judged,
+        meta=meta, severity=severity, description=rule.en,
+    )  # fmt: skip
 
 
-def _at_least_one_row() -> Any:
-    """Zero rows are never a pass."""
+def _some_records() -> Any:
+    """Zero records are never a pass."""
     _gx()
-    from great_expectations.expectations import ExpectTableRowCountToBeBetween
+    from quality_checks.expectations import ExpectRecords
 
-    return ExpectTableRowCountToBeBetween(min_value=1, severity="warning")
-
-
-def _evaluate(con: DuckDBPyConnection, suite: Suite, expectations: Sequence[Any]) -> list[Any]:
-    """GX's result of each expectation; one query, or when it fails two halves."""
-    found = _run(con, suite, expectations)
-    if all(_raised(one) is None for one in found):
-        return found
-    if len(expectations) == 1:
-        return [_redacted(found[0])]
-    half = len(expectations) // 2
-    return _evaluate(con, suite, expectations[:half]) + _evaluate(con, suite, expectations[half:])
+    return ExpectRecords(judged=THERE, severity="warning")
 
 
 def _run(con: DuckDBPyConnection, suite: Suite, expectations: Sequence[Any]) -> list[Any]:
@@ -153,7 +144,10 @@ def exported(suite: Suite) -> dict[str, Any]:
     query in `meta.relation` and a connection that has the macros of `quality_checks.macros`.
     """
     _gx()
-    return dict(_gx_suite(suite, [_at_least_one_row(), *map(_expectation, suite.rules)]).to_json_dict())
+    from great_expectations.expectations import ExpectTableRowCountToBeBetween
+
+    some_rows = ExpectTableRowCountToBeBetween(min_value=1, severity="warning")
+    return dict(_gx_suite(suite, [some_rows, *map(_expectation, suite.rules)]).to_json_dict())
 
 
 def _raised(gx_result: Any) -> str | None:
@@ -166,21 +160,15 @@ def _raised(gx_result: Any) -> str | None:
     return messages[0] if messages else "unknown error"
 
 
-def _redacted(gx_result: Any) -> Any:
+def _not_run(expectation: Any, message: str) -> Any:
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
     from great_expectations.validator.exception_info import ExceptionInfo
 
-    message = redact(_raised(gx_result) or "")
     return ExpectationValidationResult(
         success=False,
         exception_info=ExceptionInfo(exception_traceback="", exception_message=message),
-        expectation_config=gx_result.expectation_config,
+        expectation_config=expectation.configuration,
     )
-
-
-def redact(message: str) -> str:
-    """The first line of a database error without what it quotes: that may be a record's value."""
-    return re.sub(r"'[^']*'|\"[^\"]*\"|\d{4,}", "…", message.split("\n", 1)[0])
 
 
 def _result(suite: Suite, rule: Rule, gx_result: Any) -> RuleResult:
@@ -207,7 +195,7 @@ def _document(suite: Suite, gx_results: Sequence[Any]) -> dict[str, Any]:
     from great_expectations.validator.validation_statistics import calc_validation_statistics
 
     counted = calc_validation_statistics(list(gx_results))
-    told = ExpectationSuiteValidationResult(
+    document = ExpectationSuiteValidationResult(
         success=counted.success,
         results=list(gx_results),
         suite_name=suite.title,
@@ -219,4 +207,4 @@ def _document(suite: Suite, gx_results: Sequence[Any]) -> dict[str, Any]:
         },
         meta={"great_expectations_version": __version__},
     )
-    return dict(told.to_json_dict())
+    return dict(document.to_json_dict())

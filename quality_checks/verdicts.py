@@ -1,0 +1,122 @@
+"""The one scan of a suite: every rule judged on every record, once; what breaks a rule is kept whole.
+
+The verdicts are what Great Expectations counts (`quality_checks.runner`) and what findings are made of
+(`quality_checks.findings`): a count and its findings cannot differ, and a rule is never evaluated twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from catalog.models import Rule
+from quality_checks import macros
+from quality_checks.macros import name, quote
+from quality_checks.results import redact
+from quality_checks.suites import Suite, verdict
+
+VERDICTS = "verdicts"  # temporary table
+TIMES = "_times"
+_IN_A_WORD = 31  # rules whose verdicts, two bits each, one BIGINT holds
+_BROKEN, _KEPT = 1, 2  # and 0 where the rule says nothing
+_ALWAYS = ("_record_key", "_delivery_id", "_raw")
+
+
+def judge(con: DuckDBPyConnection, suite: Suite) -> dict[str, str]:
+    """Judge the suite's records; the message for each rule that fails at run time, which judges nothing.
+
+    Leaves the temporary table `VERDICTS`: one row per record that breaks a rule, with the columns that telling it
+    needs, and one per combination of verdicts of all other records; `TIMES` counts the records.
+
+    Raises duckdb.BinderException or duckdb.CatalogException where the suite's SQL does not bind.
+    """
+    broken: dict[str, str] = {}
+    try:
+        con.execute(_judged(suite, suite.rules))
+    except (duckdb.BinderException, duckdb.CatalogException):
+        raise
+    except duckdb.Error:
+        broken = dict(_failing(con, suite, suite.rules))
+        con.execute(_judged(suite, [rule for rule in suite.rules if rule.id not in broken]))
+    return broken
+
+
+def _failing(con: DuckDBPyConnection, suite: Suite, rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
+    """The rules whose SQL fails on some record, found by halving."""
+    try:
+        con.execute(_judged(suite, rules))
+    except duckdb.Error as error:
+        if len(rules) == 1:
+            yield rules[0].id, redact(str(error))
+        else:
+            half = len(rules) // 2
+            yield from _failing(con, suite, rules[:half])
+            yield from _failing(con, suite, rules[half:])
+
+
+def _judged(suite: Suite, rules: Sequence[Rule]) -> str:
+    relation, said = _shared(suite.relation, [verdict(rule) for rule in rules])
+    judged = "".join(f", ({sql})::BOOLEAN AS _verdict_{n}" for n, sql in enumerate(said))
+    words = [range(first, min(first + _IN_A_WORD, len(rules))) for first in range(0, len(rules), _IN_A_WORD)]
+    packed = "".join(f", {_packed(numbers)} AS _word_{n}" for n, numbers in enumerate(words))
+    kept = ", ".join(f"_word_{n}" for n in range(len(words))) + ", " if words else ""
+    breaks = " OR ".join(f"_word_{n} & {_mask(numbers)} <> 0" for n, numbers in enumerate(words)) or "false"
+    needed = ", ".join(map(quote, sorted(_needed(rules))))
+    return (
+        f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS"
+        f" SELECT {kept}CASE WHEN {breaks} THEN COLUMNS(lambda c: lower(c) IN ({needed})) END, count(*) AS {TIMES}"
+        f" FROM (SELECT *{packed} FROM (SELECT *{judged} FROM {relation})) GROUP BY ALL"
+    )
+
+
+def _packed(numbers: range) -> str:
+    place = "coalesce(_verdict_{n}::BIGINT + 1, 0) * {weight}"
+    return " + ".join(place.format(n=n, weight=4**shift) for shift, n in enumerate(numbers))
+
+
+def _mask(numbers: range) -> int:
+    return sum(_BROKEN * 4**shift for shift in range(len(numbers)))
+
+
+def place_of(number: int) -> str:
+    """SQL over `VERDICTS`: what rule `number` said of the record."""
+    return f"(_word_{number // _IN_A_WORD} >> {number % _IN_A_WORD * 2} & 3)"
+
+
+def breaks(number: int) -> str:
+    """SQL over `VERDICTS`: whether the record breaks rule `number`."""
+    return f"{place_of(number)} = {_BROKEN}"
+
+
+def told(number: int) -> str:
+    """SQL over `VERDICTS`: true, false or, where rule `number` does not apply, null."""
+    return f"CASE {place_of(number)} WHEN {_KEPT} THEN true WHEN {_BROKEN} THEN false END"
+
+
+def _needed(rules: Sequence[Rule]) -> set[str]:
+    """What the columns that tell of a finding may be called: every word of the rules' suggestions."""
+    said = " ".join(f"{rule.column} {rule.offered or ''}" for rule in rules)
+    return {*_ALWAYS, *(word.lower() for word in re.findall(r"\w+", said))}
+
+
+def _shared(relation: str, said: Sequence[str]) -> tuple[str, list[str]]:
+    """The relation with what several rules ask of one column worked out once a record, and the rules reading that.
+
+    A rule with names of its own, in a lambda or a query, stays as it is: what it calls `id` may be no column.
+    """
+    own_names = re.compile(r"\b(lambda|select)\b", re.IGNORECASE)
+    every = " ".join(one for one in said if not own_names.search(one))
+    source = f"({relation})"
+    written = list(said)
+    for steps in macros.SHARED:
+        asked = "|".join(step for step, _ in steps)
+        for column in dict.fromkeys(re.findall(rf'\b(?:{asked})\(\s*"?(\w+)"?\s*\)', every)):
+            parts = {step: name(f"_{step}_{column}") for step, _ in steps}
+            for step, sql in steps:
+                source = f"(SELECT *, {sql.format(id=name(column), **parts)} AS {parts[step]} FROM {source})"
+                call = re.compile(rf'\b{step}\(\s*"?{column}"?\s*\)')
+                written = [one if own_names.search(one) else call.sub(parts[step], one) for one in written]
+    return source, written
