@@ -79,7 +79,7 @@ def _failed(result: RuleResult, message: str) -> RuleResult:
 
 
 def violations_sql(suite: Suite, rules: Sequence[tuple[int, Rule]]) -> str:
-    """Query: one row per record and rule it breaks, with `FIELDS` as columns; each rule with its number in the verdicts."""
+    """Query: one row per record and rule it breaks, with `FIELDS` as columns; a rule has a number in the verdicts."""
     found = ", ".join(f"CASE WHEN {breaks(n)} THEN {_told(n, rule)} END" for n, rule in rules)
     any_broken = " OR ".join(breaks(n) for n, _ in rules)
     fixed = ", ".join(_fixed(n, rule) for n, rule in rules)
