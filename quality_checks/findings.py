@@ -18,7 +18,7 @@ from catalog.models import Rule
 from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult, redact
 from quality_checks.suites import Suite
-from quality_checks.verdicts import VERDICTS, breaks
+from quality_checks.verdicts import VERDICTS, told
 
 VIOLATIONS = "quality_violations"  # temporary table
 FIELDS = (
@@ -80,8 +80,8 @@ def _failed(result: RuleResult, message: str) -> RuleResult:
 
 def violations_sql(suite: Suite, rules: Sequence[tuple[int, Rule]]) -> str:
     """Query: one row per record and rule it breaks, with `FIELDS` as columns; a rule has a number in the verdicts."""
-    found = ", ".join(f"CASE WHEN {breaks(n)} THEN {_told(n, rule)} END" for n, rule in rules)
-    any_broken = " OR ".join(breaks(n) for n, _ in rules)
+    found = ", ".join(f"CASE WHEN NOT {told(n)} THEN {_told(n, rule)} END" for n, rule in rules)
+    any_broken = " OR ".join(f"NOT {told(n)}" for n, _ in rules)
     fixed = ", ".join(_fixed(n, rule) for n, rule in rules)
     return (
         "SELECT r.rule_id, r.standard, r.dimension, r.indicator, r.severity,"

@@ -20,8 +20,6 @@ from quality_checks.suites import Suite, verdict
 
 VERDICTS = "verdicts"  # temporary table
 TIMES = "_times"
-_IN_A_WORD = 31  # rules whose verdicts, two bits each, one BIGINT holds
-_BROKEN, _KEPT = 1, 2  # and 0 where the rule says nothing
 _ALWAYS = ("_record_key", "_delivery_id", "_raw")
 
 
@@ -29,7 +27,8 @@ def judge(con: DuckDBPyConnection, suite: Suite) -> dict[str, str]:
     """Judge the suite's records; the message for each rule that fails at run time, which judges nothing.
 
     Leaves the temporary table `VERDICTS`: one row per record that breaks a rule, with the columns that telling it
-    needs, and one per combination of verdicts of all other records; `TIMES` counts the records.
+    needs, and one per combination of verdicts of all other records; `TIMES` counts the records. Rule n of the suite
+    without the broken ones has the column `told(n)`.
 
     Raises duckdb.BinderException or duckdb.CatalogException where the suite's SQL does not bind.
     """
@@ -59,41 +58,20 @@ def _failing(con: DuckDBPyConnection, suite: Suite, rules: Sequence[Rule]) -> It
 
 def _judged(suite: Suite, rules: Sequence[Rule]) -> str:
     relation, said = _shared(suite.relation, [verdict(rule) for rule in rules])
-    judged = "".join(f", ({sql})::BOOLEAN AS _verdict_{n}" for n, sql in enumerate(said))
-    words = [range(first, min(first + _IN_A_WORD, len(rules))) for first in range(0, len(rules), _IN_A_WORD)]
-    packed = "".join(f", {_packed(numbers)} AS _word_{n}" for n, numbers in enumerate(words))
-    kept = ", ".join(f"_word_{n}" for n in range(len(words))) + ", " if words else ""
-    breaks = " OR ".join(f"_word_{n} & {_mask(numbers)} <> 0" for n, numbers in enumerate(words)) or "false"
+    judged = "".join(f", ({sql})::BOOLEAN AS {told(n)}" for n, sql in enumerate(said))
+    kept = "".join(f"{told(n)}, " for n, _ in enumerate(rules))
+    obeyed = " AND ".join(told(n) for n, _ in enumerate(rules)) or "true"
     needed = ", ".join(map(quote, sorted(_needed(rules))))
     return (
         f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS"
-        f" SELECT {kept}CASE WHEN {breaks} THEN COLUMNS(lambda c: lower(c) IN ({needed})) END, count(*) AS {TIMES}"
-        f" FROM (SELECT *{packed} FROM (SELECT *{judged} FROM {relation})) GROUP BY ALL"
+        f" SELECT {kept}CASE WHEN NOT ({obeyed}) THEN COLUMNS(lambda c: lower(c) IN ({needed})) END, count(*) AS {TIMES}"
+        f" FROM (SELECT *{judged} FROM {relation}) GROUP BY ALL"
     )
 
 
-def _packed(numbers: range) -> str:
-    place = "coalesce(_verdict_{n}::BIGINT + 1, 0) * {weight}"
-    return " + ".join(place.format(n=n, weight=4**shift) for shift, n in enumerate(numbers))
-
-
-def _mask(numbers: range) -> int:
-    return sum(_BROKEN * 4**shift for shift in range(len(numbers)))
-
-
-def place_of(number: int) -> str:
-    """SQL over `VERDICTS`: what rule `number` said of the record."""
-    return f"(_word_{number // _IN_A_WORD} >> {number % _IN_A_WORD * 2} & 3)"
-
-
-def breaks(number: int) -> str:
-    """SQL over `VERDICTS`: whether the record breaks rule `number`."""
-    return f"{place_of(number)} = {_BROKEN}"
-
-
 def told(number: int) -> str:
-    """SQL over `VERDICTS`: true, false or, where rule `number` does not apply, null."""
-    return f"CASE {place_of(number)} WHEN {_KEPT} THEN true WHEN {_BROKEN} THEN false END"
+    """Column of `VERDICTS`: true, false or, where rule `number` does not apply, null."""
+    return f"_verdict_{number}"
 
 
 def _needed(rules: Sequence[Rule]) -> set[str]:

@@ -13,7 +13,7 @@ from test_runner import SANE, written
 from catalog.models import Rule
 from quality_checks import macros
 from quality_checks.suites import Suite
-from quality_checks.verdicts import TIMES, VERDICTS, breaks, judge, told
+from quality_checks.verdicts import TIMES, VERDICTS, judge, told
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def suite(table: str, rules: Sequence[Rule]) -> Suite:
 def counts(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> list[tuple[int, int]]:
     """Records each rule applies to, and those that break it."""
     both = "".join(
-        f"coalesce(sum({TIMES}) FILTER (({told(n)}) IS NOT NULL), 0)::INT,"
-        f" coalesce(sum({TIMES}) FILTER ({breaks(n)}), 0)::INT, "
+        f"coalesce(sum({TIMES}) FILTER ({told(n)} IS NOT NULL), 0)::INT,"
+        f" coalesce(sum({TIMES}) FILTER (NOT {told(n)}), 0)::INT, "
         for n, _ in enumerate(rules)
     )
     row = con.execute(f"SELECT {both} FROM {VERDICTS}").fetchone() or ()
@@ -86,7 +86,7 @@ def test_what_tells_a_finding_is_kept_of_records_that_break_a_rule_and_of_no_oth
     )
     rules = [written(id="T-1", that="v < 8", suggest="upper(oTHER)", column="v")]
     assert judge(con, suite("numbers", rules)) == {}
-    rows = con.execute(f"SELECT * EXCLUDE (_word_0) FROM {VERDICTS} ORDER BY v")
+    rows = con.execute(f"SELECT * EXCLUDE (_verdict_0) FROM {VERDICTS} ORDER BY v")
     assert {column[0] for column in rows.description} == {"v", "Other", "_record_key", "_delivery_id", "_raw", TIMES}
     assert [row[:2] for row in rows.fetchall()] == [(8, "x8"), (None, None)]
 
