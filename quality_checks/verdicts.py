@@ -64,7 +64,8 @@ def _judged(suite: Suite, rules: Sequence[Rule]) -> str:
     needed = ", ".join(map(quote, sorted(_needed(rules))))
     return (
         f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS"
-        f" SELECT {kept}CASE WHEN NOT ({obeyed}) THEN COLUMNS(lambda c: lower(c) IN ({needed})) END, count(*) AS {TIMES}"
+        f" SELECT {kept}CASE WHEN NOT ({obeyed}) THEN COLUMNS(lambda c: lower(c) IN ({needed})) END,"
+        f" count(*) AS {TIMES}"
         f" FROM (SELECT *{judged} FROM {relation}) GROUP BY ALL"
     )
 
