@@ -25,6 +25,7 @@ from quality_checks.rule_book import on_day, rule_book
 from quality_checks.rules import lookup_rules, pool_rules
 from quality_checks.runner import error_result, validate
 from quality_checks.suites import Suite, bind, pool_suites, thematic_suites
+from resources import clock
 from resources.city import City
 
 Build = Callable[[Sequence[Rule]], list[Suite]]
@@ -87,7 +88,7 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
     judged = [
         judgement
         for resource in city.catalog.resources.values()
-        for judgement in punctuality.judge(resource, deliveries.get(resource.id, []), as_of)
+        for judgement in punctuality.judge(resource, deliveries.get(resource.id, []), as_of, clock.now())
     ]
     punctuality.write_violations(city.con, judged)
     results = [judgement.result for judgement in judged]
@@ -97,7 +98,8 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
 
 def due_deliveries(city: City, as_of: date) -> list[Due]:
     """Which deliveries are missing or expected next on `as_of`, the latest first."""
-    return due_calendar(city.catalog.resources.values(), punctuality.read_deliveries(city.con, as_of), as_of)
+    deliveries = punctuality.read_deliveries(city.con, as_of)
+    return due_calendar(city.catalog.resources.values(), deliveries, as_of, clock.now())
 
 
 def _check(

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, StringConstraints, field_validator, mode
 from catalog.frozen import Frozen
 from catalog.layout import Layout
 from catalog.sources import Source
+from catalog.timing import MaxAge, Volume
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
@@ -65,6 +66,8 @@ class Severity(StrEnum):
 class Cycle(StrEnum):
     """Update cycle 更新周期 of the catalogue guide."""
 
+    real_time = "real_time"  # every few minutes, day and night
+    hourly = "hourly"
     daily = "daily"  # every working day
     every_day = "every_day"  # rest days too: hospitals, markets, alarms
     weekly = "weekly"
@@ -441,6 +444,8 @@ class Resource(Frozen):
     code: Annotated[str, StringConstraints(pattern=r"^[1-9]/\d{2}/\d{3}/\d{6}$")]
     format: Literal["file", "spreadsheet", "database", "interface"] = "spreadsheet"
     cycle: Cycle
+    max_age: MaxAge | None = None  # none: what the cycle says
+    volume: Volume = Volume()
     mode: Mode
     change_column: ChangeColumn | None = None
     key: tuple[Name, ...] = Field(min_length=1)
