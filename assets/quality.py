@@ -18,7 +18,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Resource, Rule, ThematicTable
-from quality_checks import findings, punctuality
+from quality_checks import findings, punctuality, spatial
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.results import RuleResult
 from quality_checks.rule_book import on_day, rule_book
@@ -126,6 +126,7 @@ def _evaluate(city: City, table: _Table, as_of: date) -> list[RuleResult]:
     """Results of one table's rules; the failing records are added to the violations."""
     if not table.rules:
         return []
+    spatial.prepare(city.con, table.rules)
     suites = table.build(table.rules)
     broken: dict[str, str] = {}
     try:
