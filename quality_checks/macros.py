@@ -195,11 +195,12 @@ CREATE OR REPLACE TEMP MACRO one_phone_ok(p) AS regexp_full_match(p,
     '|1[0-9]{{2,4}}|9[56][0-9]{{3,6}}|(?:[+]|00)(?:8[0-57-9]|[1-79])[0-9]{{5,13}}|[+]?86(?:0)?[1-9][0-9]{{8,10}}');
 CREATE OR REPLACE TEMP MACRO phone_ok(p) AS list_bool_and(list_transform(
     string_split_regex(regexp_replace(to_half_width(p), '[\s()—–-]', '', 'g'), '[,;/、]'), lambda one: one_phone_ok(one)));
--- That the divisions an address names stand in the order province, city, county; one it does not name is passed over.
+-- That an address does not begin with a city before its province, or a county before either. Further on a division's name
+-- may be part of a firm's or a road's, so nothing is said of it.
 CREATE OR REPLACE TEMP MACRO address_in_order(address, province, city, county) AS
-    CASE WHEN address IS NOT NULL THEN coalesce(nullif(strpos(address, province), 0) <= nullif(strpos(address, city), 0), true)
-        AND coalesce(nullif(strpos(address, city), 0) <= nullif(strpos(address, county), 0), true)
-        AND coalesce(nullif(strpos(address, province), 0) <= nullif(strpos(address, county), 0), true) END;
+    NOT starts_with(address, coalesce(city || province, ' '))
+    AND NOT starts_with(address, coalesce(county || province, ' '))
+    AND NOT (starts_with(address, coalesce(county || city, ' ')) AND city IS DISTINCT FROM county);
 CREATE OR REPLACE TEMP MACRO in_china(lon, lat) AS lon BETWEEN 73.62 AND 134.77 AND lat BETWEEN 16.7 AND 53.56;
 CREATE OR REPLACE TEMP MACRO mask_name(n) AS left(n, 1) || repeat('*', greatest(length(n) - 1, 1));
 CREATE OR REPLACE TEMP MACRO mask_id(i) AS
