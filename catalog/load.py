@@ -321,7 +321,9 @@ def _check_rules(reader: _Reader, catalog: Catalog, file: str, rules: Iterable[R
             if known is not None:
                 reader.known(file, where, target, known)
                 if lookup.shape:
-                    reader.report(file, where.removesuffix("to") + "shape", lookup.shape, "only a resource has outlines")
+                    reader.report(
+                        file, where.removesuffix("to") + "shape", lookup.shape, "only a resource has outlines"
+                    )
                 continue
             reader.known(file, where, lookup.to, catalog.resources)
             partner = catalog.resources.get(lookup.to)

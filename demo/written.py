@@ -75,11 +75,12 @@ SWAPPED = Wrong({"longitude": "latitude", "latitude": "longitude"})
 # into the north-eastern corner of the county's rectangle, which no longer is the county
 CORNER = Wrong(
     {
-        "longitude": "(SELECT (east - (east - west) * 0.02)::DECIMAL(9, 6)::VARCHAR FROM county WHERE code = division)",
-        "latitude": "(SELECT (north - (north - south) * 0.02)::DECIMAL(9, 6)::VARCHAR FROM county WHERE code = division)",
+        "longitude": "(SELECT round(east - (east - west) * 0.02, 6)::VARCHAR FROM county WHERE code = division)",
+        "latitude": "(SELECT round(north - (north - south) * 0.02, 6)::VARCHAR FROM county WHERE code = division)",
     },
     suggests=False,
 )
+OTHER_DIGIT = "left(registration_number, 14) || (right(registration_number, 1)::INTEGER + 3) % 10"
 FIVE_POINTS = r"\(\(([^,]+), ([^,]+), ([^,]+), ([^,]+), ([^,]+)\)\)"
 ELSEWHERE = Wrong({"division": "CASE division WHEN '341524' THEN '341523' ELSE '341524' END"})
 UNKNOWN_ADDRESS = Wrong({"address_code": "left(address_code, 6) || '9999999999'"}, "address_code IS NOT NULL")
@@ -163,11 +164,11 @@ WRITTEN: dict[str, Wrong] = {
     "MRB-009": Wrong({"registered_capital": "'-5'"}),
     "MRB-010": Wrong({"registered_capital": "(registered_capital::DECIMAL(18, 2) * 10000)::VARCHAR"},
                      TAXED),
-    "MRB-011": Wrong({"registration_number": "left(registration_number, 14) || (right(registration_number, 1)::INTEGER + 3) % 10"}),
-    "MRB-012": Wrong({"registration_number": "registration_number(CASE division WHEN '341524' THEN '341523' ELSE '341524' END"
-                      " || substr(registration_number, 7, 8))"}),
-    "MRB-013": Wrong({"registered_address": "replace(registered_address, (SELECT name FROM county WHERE code = division),"
-                      " CASE division WHEN '341524' THEN '霍山县' ELSE '金寨县' END)"}),
+    "MRB-011": Wrong({"registration_number": OTHER_DIGIT}),
+    "MRB-012": Wrong({"registration_number": "registration_number(CASE division WHEN '341524' THEN '341523'"
+                      " ELSE '341524' END || substr(registration_number, 7, 8))"}),
+    "MRB-013": Wrong({"registered_address": "replace(registered_address, (SELECT name FROM county WHERE code ="
+                      " division), CASE division WHEN '341524' THEN '霍山县' ELSE '金寨县' END)"}),
     "MRB-101": Wrong({"entity_type": "'91'"}),
     "MRB-102": _before("approved_on", "founded_on"),
     "MRB-103": Wrong({"status": "'1'"}, UNTAXED),

@@ -149,8 +149,8 @@ CREATE OR REPLACE TEMP MACRO uscc_repair_normal(u) AS
          WHEN length(u) = 18 THEN only_one(uscc_neighbours(u)) END;
 CREATE OR REPLACE TEMP MACRO uscc_repair(u) AS
     list_transform([uscc_normal(u)], lambda normal: uscc_repair_normal(normal))[1];
--- The registration number before the credit code: 6 digits authority, 8 digits sequence, check digit MOD 11,10. Numbers of
--- other lengths were given before 2007 and carry no check digit, so they are neither right nor wrong: null.
+-- The registration number before the credit code: 6 digits authority, 8 digits sequence, check digit MOD 11,10.
+-- Numbers of other lengths were given before 2007 and carry no check digit, so they are neither right nor wrong: null.
 CREATE OR REPLACE TEMP MACRO registration_number_ok(n) AS
     CASE WHEN regexp_full_match(n, '[0-9]{{15}}') THEN (list_reduce(
         list_transform(string_split(left(n, 14), ''), lambda d: ascii(d) - 48),
@@ -194,9 +194,10 @@ CREATE OR REPLACE TEMP MACRO one_phone_ok(p) AS regexp_full_match(p,
     '(?:[+]?86)?1[3-9][0-9]{{9}}|0[1-9][0-9]{{1,2}}[2-9][0-9]{{6,7}}(?:(?:转|x|X|#|ext)[0-9]{{1,6}})?|[48]00[0-9]{{7}}'
     '|1[0-9]{{2,4}}|9[56][0-9]{{3,6}}|(?:[+]|00)(?:8[0-57-9]|[1-79])[0-9]{{5,13}}|[+]?86(?:0)?[1-9][0-9]{{8,10}}');
 CREATE OR REPLACE TEMP MACRO phone_ok(p) AS list_bool_and(list_transform(
-    string_split_regex(regexp_replace(to_half_width(p), '[\s()—–-]', '', 'g'), '[,;/、]'), lambda one: one_phone_ok(one)));
--- That an address does not begin with a city before its province, or a county before either. Further on a division's name
--- may be part of a firm's or a road's, so nothing is said of it.
+    string_split_regex(regexp_replace(to_half_width(p), '[\s()—–-]', '', 'g'), '[,;/、]'),
+    lambda one: one_phone_ok(one)));
+-- That an address does not begin with a city before its province, or a county before either. Further on a division's
+-- name may be part of a firm's or a road's, so nothing is said of it.
 CREATE OR REPLACE TEMP MACRO address_in_order(address, province, city, county) AS
     NOT starts_with(address, coalesce(city || province, ' '))
     AND NOT starts_with(address, coalesce(county || province, ' '))

@@ -206,7 +206,9 @@ def _volume(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
         applies=band.known > 0 or band.odd,
         failed=band.odd,
         observed=f"{last.rows_delivered or 0} 行" if last else "",
-        expected=f"通常约 {band.expected:.0f} 行（{band.low:.0f} 至 {band.high:.0f} 行）" if band.known else "至少 1 行",
+        expected=f"通常约 {band.expected:.0f} 行（{band.low:.0f} 至 {band.high:.0f} 行）"
+        if band.known
+        else "至少 1 行",
     )
 
 

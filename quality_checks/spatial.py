@@ -29,10 +29,12 @@ CREATE OR REPLACE TEMP MACRO outline_is_area(t) AS CASE WHEN t IS NOT NULL THEN 
 CREATE OR REPLACE TEMP MACRO outline_closed(t) AS list_bool_and(list_transform(
     list_transform(regexp_extract_all(t, '\(([^()]+)\)', 1), lambda ring: string_split_regex(trim(ring), '\s*,\s*')),
     lambda points: points[1] = points[-1]));
-CREATE OR REPLACE TEMP MACRO outline_ok(t) AS outline_is_area(t) AND coalesce(TRY(ST_IsValid(outline_shape(t))), false);
-CREATE OR REPLACE TEMP MACRO outline_repair(t) AS CASE
-    WHEN TRY(ST_GeometryType(ST_MakeValid(outline_shape(t))) IN ('POLYGON', 'MULTIPOLYGON'))
-    THEN ST_AsText(ST_MakeValid(outline_shape(t)))::VARCHAR END;
+CREATE OR REPLACE TEMP MACRO outline_ok(t) AS CASE WHEN t IS NOT NULL
+    THEN outline_is_area(t) AND coalesce(TRY(ST_IsValid(outline_shape(t))), false) END;
+-- The areas of the outline made valid; lines and points that are left over are no area.
+CREATE OR REPLACE TEMP MACRO outline_areas(t) AS TRY(ST_CollectionExtract(ST_MakeValid(outline_shape(t)), 3));
+CREATE OR REPLACE TEMP MACRO outline_repair(t) AS
+    CASE WHEN TRY(NOT ST_IsEmpty(outline_areas(t))) THEN ST_AsText(outline_areas(t))::VARCHAR END;
 CREATE OR REPLACE TEMP MACRO in_shape(longitude, latitude, shape) AS
     ST_Intersects(shape, ST_Point(longitude::DOUBLE, latitude::DOUBLE));
 CREATE OR REPLACE TEMP MACRO ring_area(ring) AS list_sum(list_transform(range(1, len(ring) // 2), lambda i:
@@ -46,7 +48,10 @@ CREATE OR REPLACE TEMP MACRO outline_reversed(t) AS CASE
     THEN 'POLYGON ((' || array_to_string(list_reverse(string_split_regex(
         regexp_extract(t, '\(\(([^()]*)\)\)', 1), ',\s*')), ', ') || '))' END;
 """
-_WORDS = re.compile(r"\b(outline_(shape|is_area|closed|ok|repair|turns_left|reversed)|in_shape|ring_area|st_\w+)\s*\(", re.IGNORECASE)
+_WORDS = re.compile(
+    r"\b(outline_(shape|is_area|closed|ok|areas|repair|turns_left|reversed)|in_shape|ring_area|st_\w+)\s*\(",
+    re.IGNORECASE,
+)
 
 
 def speaks_of_shapes(rule: Rule) -> bool:

@@ -94,7 +94,10 @@ def test_a_pass_made_later_for_a_day_asks_a_feed_of_minutes_for_a_delivery_of_th
     assert late(NOW.date()) == 0
     assert late(NOW.date() + timedelta(days=1)) == 1
     calendar = due_calendar([resource], {resource.id: came}, NOW.date() + timedelta(days=2), following)
-    assert [(one.state, str(one.expected_as_of)) for one in calendar] == [("late", "2026-11-04"), ("late", "2026-11-05")]
+    assert [(one.state, str(one.expected_as_of)) for one in calendar] == [
+        ("late", "2026-11-04"),
+        ("late", "2026-11-05"),
+    ]
 
 
 def test_at_midnight_a_feed_of_minutes_is_not_late_for_the_new_day(small_catalog: Catalog) -> None:
@@ -102,6 +105,6 @@ def test_at_midnight_a_feed_of_minutes_is_not_late_for_the_new_day(small_catalog
     resource = resource.model_copy(update={"cycle": Cycle.real_time})
     midnight = datetime(2026, 11, 4, 0, 3, tzinfo=ZONE)
     came = [Delivery("d1", NOW.date(), "full", "pooled", None, 1, (), arrived=midnight - timedelta(minutes=9))]
-    assert [one.result.failed for one in judge(resource, came, midnight.date(), midnight)][0] == 0
+    assert next(one.result.failed for one in judge(resource, came, midnight.date(), midnight)) == 0
     old = [Delivery("d1", NOW.date() - timedelta(days=9), "full", "pooled", None, 1, (), arrived=midnight)]
-    assert [one.result.failed for one in judge(resource, old, midnight.date(), midnight)][0] == 1
+    assert next(one.result.failed for one in judge(resource, old, midnight.date(), midnight)) == 1

@@ -249,7 +249,9 @@ def test_outlines_are_judged_as_simple_features_are(catalog: Catalog) -> None:
         assert each("outline_ok", *shapes) == [True] * 4 + [False] * 6
         assert each("outline_turns_left", square, turned, hole, several) == [True, False, True, True]
         assert each("outline_reversed", square, hole) == [turned, None]
-        assert each("outline_ok", *map(str, each("outline_repair", bow))) == [True]
+        spike = "POLYGON ((0 0, 4 0, 4 4, 6 4, 4 4, 0 4, 0 0))"
+        assert each("outline_ok", *map(str, each("outline_repair", bow, spike))) == [True, True]
+        assert said(con, "outline_ok(NULL)") is None
         assert each("outline_repair", unclosed, "界线") == [None, None]
         inside = "in_shape({}, outline_shape({}))"
         points = ["2, 2", "0, 2", "5, 2", "1.5, 1.5"]
@@ -293,7 +295,7 @@ def test_a_point_is_held_against_the_outline_of_its_division_read_once(catalog: 
             " ('nowhere', '341523', 110, 20), ('unknown', '341503', 116.2, 32.2), ('unread', '341524', 116.2, 32.2)"
         )
         told = f"SELECT place_code, {suites.verdict(rule)}, ({rule.suggest}) FROM ({suite.relation})"
-        assert dict((code, (ok, code_there)) for code, ok, code_there in con.execute(told).fetchall()) == {
+        assert {code: (ok, code_there) for code, ok, code_there in con.execute(told).fetchall()} == {
             "in": (True, "341522"), "other": (False, "341523"), "edge": (True, "341522"), "nowhere": (False, None),
             "unknown": (None, "341522"), "unread": (None, "341522"),
         }  # fmt: skip
