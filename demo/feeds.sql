@@ -222,7 +222,7 @@ FROM (SELECT certificate.*, '六安市' AS county, 1 + dice(n, 'county', 7) AS a
 JOIN parcel_count AS k ON k.c = t.at JOIN county_parcel AS parcel ON parcel.c = t.at AND parcel.place = t.n * 7919 % parcels
 JOIN org_pillar AS o ON o.place = (t.n * 104729 + 31) % getvariable('org_pillars');
 
--- @ natural_resources.division_boundaries xlsx
+-- @ natural_resources.division_boundaries csv
 WITH area AS (
     SELECT c AS n, code AS division, name, west, east, south, north, false AS free FROM county
     UNION ALL -- neighbours nobody's coordinates lie in: what goes wrong with them harms nobody

@@ -80,6 +80,7 @@ CORNER = Wrong(
     },
     suggests=False,
 )
+HOUSEHOLD_OF_ONE = {"household_number": "'DX' || g.id_number", "household_members": "'1'"}
 OTHER_DIGIT = "left(registration_number, 14) || (right(registration_number, 1)::INTEGER + 3) % 10"
 FIVE_POINTS = r"\(\(([^,]+), ([^,]+), ([^,]+), ([^,]+), ([^,]+)\)\)"
 ELSEWHERE = Wrong({"division": "CASE division WHEN '341524' THEN '341523' ELSE '341524' END"})
@@ -120,9 +121,9 @@ WRITTEN: dict[str, Wrong] = {
     "CAB-004": Wrong({"registered_on": _years("birth_date", 15)}, "business_type = '1' AND birth_date > '1970-01-01'"),
     "CAB-101": Wrong({"death_date": f"({START} + 300)::VARCHAR", "cremated_on": "NULL"}),
     "CAB-102": _before("cremated_on", "death_date"),
-    "CAB-201": Wrong(guest=DEAD, extra=True),
+    "CAB-201": Wrong(HOUSEHOLD_OF_ONE, guest=DEAD, extra=True),
     "CAB-202": _before("valid_to", "approved_on"),
-    "CAB-203": Wrong({"household_members": "(household_members::INTEGER + 1)::VARCHAR"}),
+    "CAB-203": Wrong({"household_members": "(household_members::INTEGER + 7)::VARCHAR"}),
     "CAB-301": Wrong({"started_on": _years("g.birth_date", 80)}, guest=OLD_DEAD, extra=True),
     "CAB-302": Wrong({"started_on": _years("birth_date", 70)}),
     "CAB-401": Wrong({"entity_type": "CASE entity_type WHEN '51' THEN '52' ELSE '51' END"}),
@@ -300,17 +301,20 @@ WRITTEN: dict[str, Wrong] = {
                       "granted_on": _day("g.deregistered_on", -10)}, guest=ENDED),
     "IFT-002": Wrong({"uscc": "g.uscc", "name": "g.name"}, guest=ENDED),
     "SAT-001": Wrong(
+        HOUSEHOLD_OF_ONE,
         guest=f"{PILLAR} AND id_number IN (SELECT "
         "legal_representative_id_number FROM organisation WHERE status = '1' AND prefix IN ('91', '92') GROUP BY ALL "
         "HAVING sum(capital) >= 200)",
         extra=True,
     ),
     "SAT-002": Wrong(
+        HOUSEHOLD_OF_ONE,
         guest=f"{PILLAR} AND id_number IN (SELECT "
         'holder_number FROM feed."natural_resources.real_estate_registration" GROUP BY ALL HAVING count(*) > 3)',
         extra=True,
     ),
     "SAT-003": Wrong(
+        HOUSEHOLD_OF_ONE,
         guest="SELECT 'p' || n AS entity, * FROM person WHERE NOT pillar AND id_number IN (SELECT id_number FROM "
         'feed."human_resources.pension_payment" WHERE monthly_amount::DECIMAL(18, 2) >= 3000)',
         extra=True,
