@@ -106,6 +106,8 @@ WRITTEN: dict[str, Wrong] = {
     "PSB-101": _birth("id_type IN ('111', '154')"),
     "PSB-102": Wrong({"permit_type": "CASE permit_type WHEN '2' THEN '3' ELSE '2' END"}, "id_type = '154'"),
     "PSB-103": _before("valid_to", "valid_from"),
+    "PSB-104": Wrong({"name": "name || '　'"}),
+    "PSB-105": Wrong({"birth_date": "'1890-01-01'"}, "id_type = '553'"),
     "PSB-201": Wrong({"death_date": "NULL"}, "reason = '1'"),
     "PSB-202": _before("cancelled_on", "death_date"),
     "PSB-301": SWAPPED,

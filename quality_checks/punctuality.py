@@ -32,6 +32,7 @@ MAX_AGE: Mapping[Cycle, MaxAge] = {
     Cycle.yearly: MaxAge(days=366, working_days=20),
 }
 DRIFTED = 0.5  # share of a column's texts that stopped being of its type
+FEW_TEXTS = 5  # texts not of their type it takes to speak of a share: of an all but empty column one is most of them
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,13 @@ def read_deliveries(con: DuckDBPyConnection, as_of: date) -> dict[str, list[Deli
 
 
 def _unparsed(con: DuckDBPyConnection) -> dict[str, dict[str, float]]:
-    """By delivery: columns with texts that were not of their type, and which share of all its texts that is."""
+    """By delivery: columns with some texts that were not of their type, and which share of all its texts that is."""
     rows = con.execute(
         """
         SELECT delivery_id, column_name, unparsed / (rows - nulls + unparsed) FROM shuyuan.ops.profiles
-        WHERE unparsed > 0
-        """
+        WHERE unparsed >= $1
+        """,
+        [FEW_TEXTS],
     ).fetchall()
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for delivery_id, column, share in rows:
