@@ -43,6 +43,7 @@ REACHED = """
     where department = %s and resource = %s and name = %s and outcome = 'pulled' and watermark is not null
     order by pull_id desc limit 1
 """
+ALWAYS = {Cycle.real_time, Cycle.hourly}
 LAST = """
     select department || '.' || resource, max(pulled_at) from ops.pulls where outcome = 'pulled' group by 1
 """
@@ -89,14 +90,16 @@ def pull(city: City, resources: Iterable[Resource], vault: Vault, *, again: bool
 
 
 def due(city: City, today: date) -> list[Resource]:
-    """Resources with a source that brought nothing new yet in the present period of their cycle."""
+    """Resources with a source that brought nothing new yet in the present period of their cycle; where a day has many
+    periods, whenever it is asked.
+    """
     sourced = [resource for resource in city.catalog.resources.values() if resource.source]
     if not sourced:
         return []
     with city.server.session() as cursor:
         cursor.execute(LAST)
         last = {name: when.astimezone(clock.ZONE).date() for name, when in cursor.fetchall()}
-    return [one for one in sourced if last.get(one.id, date.min) < period(one.cycle, today)]
+    return [one for one in sourced if one.cycle in ALWAYS or last.get(one.id, date.min) < period(one.cycle, today)]
 
 
 def failing(city: City) -> list[str]:
@@ -108,7 +111,7 @@ def failing(city: City) -> list[str]:
 
 def period(cycle: Cycle, day: date) -> date:
     """First day of the period of the cycle that `day` is in."""
-    if cycle in {Cycle.daily, Cycle.every_day}:
+    if cycle in {*ALWAYS, Cycle.daily, Cycle.every_day}:
         return day
     if cycle is Cycle.weekly:
         return day - timedelta(days=day.weekday())

@@ -18,13 +18,14 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Resource, Rule, ThematicTable
-from quality_checks import findings, punctuality
+from quality_checks import findings, punctuality, spatial
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.results import RuleResult
 from quality_checks.rule_book import on_day, rule_book
 from quality_checks.rules import lookup_rules, pool_rules
 from quality_checks.runner import error_result, validate
 from quality_checks.suites import Suite, bind, pool_suites, thematic_suites
+from resources import clock
 from resources.city import City
 
 Build = Callable[[Sequence[Rule]], list[Suite]]
@@ -87,7 +88,7 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
     judged = [
         judgement
         for resource in city.catalog.resources.values()
-        for judgement in punctuality.judge(resource, deliveries.get(resource.id, []), as_of)
+        for judgement in punctuality.judge(resource, deliveries.get(resource.id, []), as_of, clock.now())
     ]
     punctuality.write_violations(city.con, judged)
     results = [judgement.result for judgement in judged]
@@ -97,7 +98,8 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
 
 def due_deliveries(city: City, as_of: date) -> list[Due]:
     """Which deliveries are missing or expected next on `as_of`, the latest first."""
-    return due_calendar(city.catalog.resources.values(), punctuality.read_deliveries(city.con, as_of), as_of)
+    deliveries = punctuality.read_deliveries(city.con, as_of)
+    return due_calendar(city.catalog.resources.values(), deliveries, as_of, clock.now())
 
 
 def _check(
@@ -124,6 +126,7 @@ def _evaluate(city: City, table: _Table, as_of: date) -> list[RuleResult]:
     """Results of one table's rules; the failing records are added to the violations."""
     if not table.rules:
         return []
+    spatial.prepare(city.con, table.rules)
     suites = table.build(table.rules)
     broken: dict[str, str] = {}
     try:

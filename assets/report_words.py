@@ -102,6 +102,8 @@ FEEDS = {
     ),
 }
 CYCLES = {
+    "real_time": Word("实时", "real time"),
+    "hourly": Word("每小时", "hourly"),
     "daily": Word("每个工作日", "every working day"),
     "every_day": Word("每日", "daily, rest days too"),
     "weekly": Word("每周", "weekly"),

@@ -320,9 +320,15 @@ def _check_rules(reader: _Reader, catalog: Catalog, file: str, rules: Iterable[R
             where = f"rules.{rule.id}.lookup.{name}.to"
             if known is not None:
                 reader.known(file, where, target, known)
+                if lookup.shape:
+                    reader.report(
+                        file, where.removesuffix("to") + "shape", lookup.shape, "only a resource has outlines"
+                    )
                 continue
             reader.known(file, where, lookup.to, catalog.resources)
             partner = catalog.resources.get(lookup.to)
+            if partner and lookup.shape:
+                reader.known(file, where.removesuffix("to") + "shape", lookup.shape, partner.columns)
             if partner and lookup.on:
                 reader.known(file, where.removesuffix("to") + "on", lookup.on, partner.columns)
             elif partner and len(partner.key) > 1:

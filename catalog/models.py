@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, StringConstraints, field_validator, mode
 from catalog.frozen import Frozen
 from catalog.layout import Layout
 from catalog.sources import Source
+from catalog.timing import MaxAge, Volume
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
@@ -65,6 +66,8 @@ class Severity(StrEnum):
 class Cycle(StrEnum):
     """Update cycle 更新周期 of the catalogue guide."""
 
+    real_time = "real_time"  # every few minutes, day and night
+    hourly = "hourly"
     daily = "daily"  # every working day
     every_day = "every_day"  # rest days too: hospitals, markets, alarms
     weekly = "weekly"
@@ -145,7 +148,7 @@ class Column(Frozen):
     `aliases` are headers it was delivered under, beside its name and title; `missing` are spellings of "no value", as
     those of its resource. `unit` is what the pool's numbers count, `delivered_unit` what a bare number counts when that
     is another multiple; a number may also be delivered with its unit. `excel_dates` lets the day numbers of a
-    spreadsheet stand for dates in files that are none.
+    spreadsheet stand for dates in files that are none. `form: phone` says that its texts are telephone numbers.
     """
 
     title: Text
@@ -153,6 +156,7 @@ class Column(Frozen):
     type: ColumnType | None = None
     codes: Name | None = None
     identifier: Identifier | None = None
+    form: Literal["phone"] | None = None
     required: bool = False
     max_length: int | None = Field(default=None, ge=1, le=100_000)
     scale: int = Field(default=2, ge=0, le=12)  # digits after the point, for decimals
@@ -168,6 +172,10 @@ class Column(Frozen):
             raise ValueError("state exactly one of type, codes, identifier")
         if self.max_length is not None and self.logical_type is not ColumnType.text:
             raise ValueError("max_length is allowed on text only")
+        if self.form and self.type is not ColumnType.text:
+            raise ValueError("form is allowed on text only")
+        if self.form == "phone" and self.level is Level.internal:
+            raise ValueError("form phone needs a level: personal, or public where it is an office's")
         if self.excel_dates and self.logical_type not in {ColumnType.date, ColumnType.timestamp}:
             raise ValueError("excel_dates is allowed on date and timestamp only")
         return self
@@ -213,12 +221,14 @@ class Lookup(Frozen):
     """A table joined to the checked record so that a rule can speak of both.
 
     `to` is `base.<library>`, `codes.<list>` or `<department>.<resource>`; `by` the column of the checked record
-    (or an SQL expression over it) equal to the key of that table, or to its column `on`.
+    (or an SQL expression over it) equal to the key of that table, or to its column `on`. `shape` is a column of that
+    table that holds an outline (WKT): it is read once per row there and is `<name>.shape` in the rule.
     """
 
     to: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
     by: Sql
     on: Name | None = None
+    shape: Name | None = None
 
 
 class Accusation(Frozen):
@@ -441,6 +451,8 @@ class Resource(Frozen):
     code: Annotated[str, StringConstraints(pattern=r"^[1-9]/\d{2}/\d{3}/\d{6}$")]
     format: Literal["file", "spreadsheet", "database", "interface"] = "spreadsheet"
     cycle: Cycle
+    max_age: MaxAge | None = None  # none: what the cycle says
+    volume: Volume = Volume()
     mode: Mode
     change_column: ChangeColumn | None = None
     key: tuple[Name, ...] = Field(min_length=1)

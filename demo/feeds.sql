@@ -50,7 +50,7 @@ FROM person WHERE standing = 'dead';
 -- @ civil_affairs.minimum_living_allowance xlsx
 SELECT *, 'p' || n AS entity, NOT pillar AS free, 'D' || digits(household, 9) AS household_number,
     CASE WHEN contains(town_name, '街道') THEN '1' ELSE '2' END AS category, (300 + 10 * dice(n, 'allowance', 50))::DECIMAL(18, 2) AS monthly_amount,
-    1 + dice(n, 'members', 4) AS household_members, getvariable('start')::DATE - 30 - dice(n, 'approved', 300)::INTEGER AS approved_on,
+    count(*) OVER (PARTITION BY household) AS household_members, getvariable('start')::DATE - 30 - dice(n, 'approved', 300)::INTEGER AS approved_on,
     getvariable('start')::DATE + 200 + dice(n, 'allowance_ends', 150)::INTEGER AS valid_to, '62284800' || digits(n, 11) AS bank_account
 FROM person WHERE standing = 'register' AND NOT alone AND NOT pillar AND age >= 2 AND chosen(n, 'poor', 0.02, 230) AND dice(n, 'amount', 80) < 56;
 
@@ -118,7 +118,7 @@ SELECT * EXCLUDE (status), 'o' || n AS entity, NOT pillar AS free, 'PDY' || digi
 FROM hospital WHERE NOT alone;
 
 -- @ market_regulation.enterprise_registration csv
-SELECT *, 'o' || n AS entity, NOT pillar AS free, division || digits(n, 9) AS registration_number, capital AS registered_capital,
+SELECT *, 'o' || n AS entity, NOT pillar AS free, registration_number(substr(uscc, 3, 6) || digits(n, 8)) AS registration_number, capital AS registered_capital,
     founded_on AS term_from, CASE WHEN dice(n, 'term', 2) = 0 THEN founded_on + 20000 END AS term_to,
     '一般项目：商品销售；技术服务；信息咨询' AS business_scope
 FROM organisation WHERE kind IN ('enterprise', 'cooperative');
@@ -222,7 +222,7 @@ FROM (SELECT certificate.*, '六安市' AS county, 1 + dice(n, 'county', 7) AS a
 JOIN parcel_count AS k ON k.c = t.at JOIN county_parcel AS parcel ON parcel.c = t.at AND parcel.place = t.n * 7919 % parcels
 JOIN org_pillar AS o ON o.place = (t.n * 104729 + 31) % getvariable('org_pillars');
 
--- @ natural_resources.division_boundaries xlsx
+-- @ natural_resources.division_boundaries csv
 WITH area AS (
     SELECT c AS n, code AS division, name, west, east, south, north, false AS free FROM county
     UNION ALL -- neighbours nobody's coordinates lie in: what goes wrong with them harms nobody
@@ -231,7 +231,7 @@ WITH area AS (
         WHERE code LIKE '34%' AND code NOT LIKE '%00' AND coalesce(valid_to, '') = '' AND code NOT IN (SELECT code FROM county))
 )
 SELECT *, 'd' || n AS entity, west::DECIMAL(9, 6) AS min_longitude, east::DECIMAL(9, 6) AS max_longitude,
-    south::DECIMAL(9, 6) AS min_latitude, north::DECIMAL(9, 6) AS max_latitude, '4490' AS crs, DATE '2016-01-01' AS effective_on
+    south::DECIMAL(9, 6) AS min_latitude, north::DECIMAL(9, 6) AS max_latitude, octagon(west, east, south, north) AS outline, '4490' AS crs, DATE '2016-01-01' AS effective_on
 FROM area;
 
 -- @ natural_resources.land_parcels csv
@@ -254,7 +254,7 @@ JOIN pillar AS p ON p.place = getvariable('pillars') + t.n * 104729 % getvariabl
 WHERE dice(t.n, 'title', 10) < 8;
 
 -- @ tax.taxpayer_registration csv
-SELECT *, 'o' || n AS entity, NOT pillar AS free, pick(['1', '2'], n, 'taxpayer') AS taxpayer_kind,
+SELECT *, 'o' || n AS entity, NOT pillar AS free, pick(['1', '2'], n, 'taxpayer') AS taxpayer_kind, capital AS registered_capital,
     CASE status WHEN '1' THEN '03' WHEN '3' THEN '07' ELSE '05' END AS taxpayer_status, founded_on + 15 AS registered_on,
     CASE status WHEN '3' THEN deregistered_on - 5 END AS closed_on
 FROM organisation WHERE kind IN ('enterprise', 'sole_trader') AND NOT alone AND NOT untaxed;

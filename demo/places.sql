@@ -1,5 +1,5 @@
 -- Places of the fictional city: addresses, parcels, named places. One row per place, each in a village and inside the
--- rectangle of its county. A place marked `alone` is known to its own
+-- outline of its county. A place marked `alone` is known to its own
 -- register only.
 
 CREATE TABLE place AS
@@ -11,8 +11,8 @@ WITH kinds(kind, digit, floor, per_person) AS (VALUES
     SELECT row_number() OVER (ORDER BY digit, i) - 1 AS n, * FROM one
 ), spread AS (
     SELECT o.*, v.c, v.county_code AS division, v.county_name, v.town_code, v.town_name, v.village_code, v.village_name, v.village,
-        west + (east - west) * (0.02 + 0.96 * share(o.n, 'x')) AS x,
-        south + (north - south) * (0.02 + 0.96 * share(o.n, 'y')) AS y,
+        west + (east - west) * off_corner(0.02 + 0.96 * share(o.n, 'x'), 0.02 + 0.96 * share(o.n, 'y')) AS x,
+        south + (north - south) * off_corner(0.02 + 0.96 * share(o.n, 'y'), 0.02 + 0.96 * share(o.n, 'x')) AS y,
         pick(getvariable('streets'), o.n, 'street') AS road, 1 + dice(o.n, 'house', 800) || '号' AS house_number,
         getvariable('start')::DATE - 200 - dice(o.n, 'since', 9000)::INTEGER AS since
     FROM numbered AS o JOIN village AS v ON v.village = 1 + dice(o.n, 'village', 336) JOIN county ON county.c = v.c

@@ -14,6 +14,7 @@ from catalog.load import Catalog
 from catalog.models import Resource
 from demo.plants import Plant, plants_for
 from demo.truth import Feed
+from quality_checks import spatial
 from quality_checks.macros import name as quoted
 from quality_checks.macros import quote
 
@@ -36,6 +37,7 @@ def plant(con: duckdb.DuckDBPyConnection, catalog: Catalog, feeds: Sequence[Feed
     con.execute(DEFECTS)
     if rate <= 0:
         return 0
+    spatial.prepare(con, (rule for feed in feeds for rule in feed.resource.rules))
     for feed in feeds:
         plants = plants_for(feed.resource, catalog)
         count = max(1, round(rate * feed.rows / len(plants)))

@@ -89,7 +89,8 @@ def _tellers(catalog: Catalog, library: Library, attribute: str) -> set[str]:
 
 def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
     wrong: Wrong = WRITTEN[rule.id]
-    looked = any(f"{alias}." in (rule.suggest or "") for alias in rule.lookup) or wide
+    words = [*(f"{alias}." for alias in rule.lookup), "(select "]
+    looked = any(word in (rule.suggest or "") for word in words) or wide
     return Plant(
         rule_id=rule.id,
         resource=resource,
@@ -98,7 +99,7 @@ def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
         where=wrong.where,
         guest=wrong.guest,
         extra=wrong.extra,
-        suggest=("clean" if looked else rule.suggest) if rule.suggest else None,
+        suggest=("clean" if looked else rule.suggest) if rule.suggest and wrong.suggests else None,
         own=not rule.lookup and not wide,
         ordered=rule.severity != "info",
     )
@@ -131,6 +132,8 @@ def _cell(resource: Resource, name: str, column: Column, kind: str, catalog: Cat
     if kind == "length":
         most = (column.max_length or 0) + 7
         return f"left(repeat(coalesce({value}, '') || '附', {most}), {most})", "true"
+    if kind == "phone":
+        return f"left({value}, -3)", f"{value} IS NOT NULL"
     if kind == "code":
         return _wrong_code(value, column, catalog), stated
     if kind == "identifier":

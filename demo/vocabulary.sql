@@ -46,6 +46,21 @@ CREATE TEMP MACRO mod37_after(state, text) AS list_reduce(
 CREATE TEMP MACRO mod37_check(state) AS substr('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ',
     1 + ((37 - (CASE state WHEN 0 THEN 36 ELSE state END * 2) % 37) % 36)::INTEGER, 1);
 
+-- Registration numbers of 15 digits: 14 digits and a check digit of ISO 7064 MOD 11,10.
+CREATE TEMP MACRO mod11_after(text) AS list_reduce(
+    list_transform(string_split(text, ''), lambda d: d::BIGINT),
+    lambda s, v: CASE (s + v) % 10 WHEN 0 THEN 20 ELSE (s + v) % 10 * 2 END % 11, 10::BIGINT);
+CREATE TEMP MACRO registration_number(body) AS body || ((11 - mod11_after(body)) % 10);
+
+-- A county: its rectangle without the corners, each cut by 15 % of both sides; nobody lives there.
+CREATE TEMP MACRO corner(x, y) AS round(x, 6)::DECIMAL(9, 6) || ' ' || round(y, 6)::DECIMAL(9, 6);
+CREATE TEMP MACRO octagon(w, e, s, n) AS 'POLYGON ((' || concat_ws(', ',
+    corner(w + (e - w) * 0.15, s), corner(e - (e - w) * 0.15, s), corner(e, s + (n - s) * 0.15), corner(e, n - (n - s) * 0.15),
+    corner(e - (e - w) * 0.15, n), corner(w + (e - w) * 0.15, n), corner(w, n - (n - s) * 0.15), corner(w, s + (n - s) * 0.15),
+    corner(w + (e - w) * 0.15, s)) || '))';
+-- A share of a side, drawn to the middle where both shares together would lie in a corner.
+CREATE TEMP MACRO off_corner(share, other) AS CASE WHEN abs(share - 0.5) + abs(other - 0.5) > 0.84 THEN 0.25 + share / 2 ELSE share END;
+
 SET VARIABLE surnames = string_split('李王张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏钟汪田任姜', '');
 SET VARIABLE given = string_split('安柏澄楚川达芳枫刚阁光桂海涵浩荷衡宏花怀辉嘉建江洁锦静菊君凯康兰乐丽莲良林玲龙露满梅铭楠宁攀鹏萍清晴庆秋荣瑞睿山尚诗舒松涛天婷桐彤望文希贤翔晓欣兴秀萱雅妍岩燕阳怡颖永雨玉原远月云泽哲珍芝舟竹子紫', '');
 SET VARIABLE foreign_names = ['安娜·贝尔', '保罗·格林', '卡洛斯·迪亚斯', '埃琳娜·索科娃', '托马斯·韦伯', '玛丽亚·罗西', '詹姆斯·利特尔', '索菲·马丁'];

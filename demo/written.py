@@ -19,6 +19,7 @@ ENDED = (
     f" AND deregistered_on < {START} - 40"
 )
 UNTAXED = "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE untaxed)"
+TAXED = "NOT _alone AND uscc NOT IN (SELECT uscc FROM organisation WHERE untaxed)"
 ENTERPRISE = "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'enterprise' AND NOT pillar AND NOT alone"
 UNKNOWN_ORGANISATION = "credit_code('91341502' || organisation_code('XY' || digits(_n % 1000000, 6)))"
 UNKNOWN_PERSON = "'34150219000101' || digits(_n % 1000, 3) || id_check_digit('34150219000101' || digits(_n % 1000, 3))"
@@ -39,6 +40,7 @@ class Wrong:
     where: str = "true"
     guest: str = ""
     extra: bool = False
+    suggests: bool = True  # the rule finds a value to suggest
 
 
 def _day(column: str, days: int) -> str:
@@ -70,6 +72,17 @@ def _before(column: str, other: str, where: str = "true", **more: str) -> Wrong:
 
 SEX = Wrong({"sex": "CASE sex WHEN '1' THEN '2' ELSE '1' END"}, "id_type = '111'")
 SWAPPED = Wrong({"longitude": "latitude", "latitude": "longitude"})
+# into the north-eastern corner of the county's rectangle, which no longer is the county
+CORNER = Wrong(
+    {
+        "longitude": "(SELECT round(east - (east - west) * 0.02, 6)::VARCHAR FROM county WHERE code = division)",
+        "latitude": "(SELECT round(north - (north - south) * 0.02, 6)::VARCHAR FROM county WHERE code = division)",
+    },
+    suggests=False,
+)
+HOUSEHOLD_OF_ONE = {"household_number": "'DX' || g.id_number", "household_members": "'1'"}
+OTHER_DIGIT = "left(registration_number, 14) || (right(registration_number, 1)::INTEGER + 3) % 10"
+FIVE_POINTS = r"\(\(([^,]+), ([^,]+), ([^,]+), ([^,]+), ([^,]+)\)\)"
 ELSEWHERE = Wrong({"division": "CASE division WHEN '341524' THEN '341523' ELSE '341524' END"})
 UNKNOWN_ADDRESS = Wrong({"address_code": "left(address_code, 6) || '9999999999'"}, "address_code IS NOT NULL")
 ENDED_HOLDER = Wrong({"uscc": "g.uscc", "holder_name": "g.name"}, "status = '01'", ENDED)
@@ -82,19 +95,27 @@ WRITTEN: dict[str, Wrong] = {
     "PSB-003": Wrong({"birth_date": "'1890-01-01'", "id_number": _number("left(id_number, 6)", "'18900101'")}),
     "PSB-004": Wrong({"id_number": _number("'349999'", "substr(id_number, 7, 8)")}),
     "PSB-005": Wrong({"id_number": _number("'342401'", "substr(id_number, 7, 8)")}, "birth_date >= '2000-01-01'"),
+    "PSB-009": Wrong(
+        {"division": "CASE division WHEN '341522' THEN '342423' WHEN '341523' THEN '342425' WHEN '341524' THEN '342426'"
+         " ELSE '342427' END"},
+        "division IN ('341522', '341523', '341524', '341525')",
+    ),
     "PSB-006": Wrong({"name": "name || '　'"}),
     "PSB-007": Wrong(guest=DEAD, extra=True),
     "PSB-008": UNKNOWN_ADDRESS,
     "PSB-101": _birth("id_type IN ('111', '154')"),
     "PSB-102": Wrong({"permit_type": "CASE permit_type WHEN '2' THEN '3' ELSE '2' END"}, "id_type = '154'"),
     "PSB-103": _before("valid_to", "valid_from"),
+    "PSB-104": Wrong({"name": "name || '　'"}),
+    "PSB-105": Wrong({"birth_date": "'1890-01-01'"}, "id_type = '553'"),
     "PSB-201": Wrong({"death_date": "NULL"}, "reason = '1'"),
     "PSB-202": _before("cancelled_on", "death_date"),
     "PSB-301": SWAPPED,
     "PSB-302": Wrong({"crs": "'4326'"}),
-    "PSB-303": Wrong({"longitude": "(longitude::DECIMAL(18, 6) + 3)::VARCHAR"}),
+    "PSB-303": CORNER,
     "PSB-304": Wrong({"address_code": "'341500' || substr(address_code, 7)"}),
     "PSB-305": Wrong({"full_address": "replace(full_address, (SELECT name FROM county WHERE code = division), '')"}),
+    "PSB-306": Wrong({"full_address": "replace(replace(full_address, '安徽省', ''), '六安市', '六安市安徽省')"}),
     # civil affairs
     "CAB-001": _birth("id_type = '111'"),
     "CAB-002": Wrong({"marital_status": "'40'"}, "business_type = '1'"),
@@ -102,8 +123,9 @@ WRITTEN: dict[str, Wrong] = {
     "CAB-004": Wrong({"registered_on": _years("birth_date", 15)}, "business_type = '1' AND birth_date > '1970-01-01'"),
     "CAB-101": Wrong({"death_date": f"({START} + 300)::VARCHAR", "cremated_on": "NULL"}),
     "CAB-102": _before("cremated_on", "death_date"),
-    "CAB-201": Wrong(guest=DEAD, extra=True),
+    "CAB-201": Wrong(HOUSEHOLD_OF_ONE, guest=DEAD, extra=True),
     "CAB-202": _before("valid_to", "approved_on"),
+    "CAB-203": Wrong({"household_members": "(household_members::INTEGER + 7)::VARCHAR"}),
     "CAB-301": Wrong({"started_on": _years("g.birth_date", 80)}, guest=OLD_DEAD, extra=True),
     "CAB-302": Wrong({"started_on": _years("birth_date", 70)}),
     "CAB-401": Wrong({"entity_type": "CASE entity_type WHEN '51' THEN '52' ELSE '51' END"}),
@@ -144,7 +166,12 @@ WRITTEN: dict[str, Wrong] = {
     "MRB-008": Wrong({"industry": "'A'"}),
     "MRB-009": Wrong({"registered_capital": "'-5'"}),
     "MRB-010": Wrong({"registered_capital": "(registered_capital::DECIMAL(18, 2) * 10000)::VARCHAR"},
-                     "registered_capital::DECIMAL(18, 2) > 120"),
+                     TAXED),
+    "MRB-011": Wrong({"registration_number": OTHER_DIGIT}),
+    "MRB-012": Wrong({"registration_number": "registration_number(CASE division WHEN '341524' THEN '341523'"
+                      " ELSE '341524' END || substr(registration_number, 7, 8))"}),
+    "MRB-013": Wrong({"registered_address": "replace(registered_address, (SELECT name FROM county WHERE code ="
+                      " division), CASE division WHEN '341524' THEN '霍山县' ELSE '金寨县' END)"}),
     "MRB-101": Wrong({"entity_type": "'91'"}),
     "MRB-102": _before("approved_on", "founded_on"),
     "MRB-103": Wrong({"status": "'1'"}, UNTAXED),
@@ -204,6 +231,11 @@ WRITTEN: dict[str, Wrong] = {
         {"previous_certificate_id": f"(SELECT min(certificate_id) FROM {INDEX} WHERE status = '01' AND version = '1')"},
         "status = '01' AND previous_certificate_id IS NOT NULL",
     ),
+    "GSB-109": Wrong(
+        {"certificate_number": f"(SELECT min(o.certificate_number) FROM {INDEX} o WHERE o.version = '2' AND"
+         " o.status = '01' AND o.certificate_type = c.certificate_type)"},
+        f"version = '1' AND status = '01' AND {LATEST}",
+    ),
     # housing
     "HCB-001": SWAPPED,
     "HCB-002": UNKNOWN_ADDRESS,
@@ -220,12 +252,17 @@ WRITTEN: dict[str, Wrong] = {
     "NRB-102": ELSEWHERE,
     "NRB-103": Wrong({"outline": "'POINT (' || longitude || ' ' || latitude || ')'"}),
     "NRB-104": Wrong({"outline": "replace(outline, '))', '1))')"}),
+    "NRB-105": Wrong({"outline": f"regexp_replace(outline, '{FIVE_POINTS}', '((\\1, \\3, \\2, \\4, \\5))')"}),
+    "NRB-106": Wrong({"outline": f"regexp_replace(outline, '{FIVE_POINTS}', '((\\5, \\4, \\3, \\2, \\1))')"}),
+    "NRB-107": Wrong({"outline": '(SELECT min(outline) FROM feed."natural_resources.land_parcels" WHERE NOT _free)'}),
+    "NRB-203": Wrong({"outline": "'POLYGON ((117.3 29.5, 117.5 29.7, 117.5 29.5, 117.3 29.7, 117.3 29.5))'"}),
     "NRB-201": Wrong({"max_longitude": "(min_longitude::DECIMAL(9, 6) - 1)::VARCHAR"}),
     "NRB-202": Wrong({"name": "name || '（旧）'"}),
     # tax
     "TAX-001": _before("closed_on", "registered_on", "taxpayer_status = '07'"),
     "TAX-002": Wrong({"closed_on": "NULL"}, "taxpayer_status = '07'"),
     "TAX-003": Wrong({"registered_on": _day("registered_on", -60)}),
+    "TAX-004": Wrong({"registered_capital": "(registered_capital::DECIMAL(18, 2) * 10000)::VARCHAR"}),
     "TAX-101": Wrong({"amount": "'0.00'"}),
     "TAX-102": _before("period_to", "period_from"),
     "TAX-103": Wrong({"uscc": UNKNOWN_ORGANISATION}),
@@ -266,17 +303,20 @@ WRITTEN: dict[str, Wrong] = {
                       "granted_on": _day("g.deregistered_on", -10)}, guest=ENDED),
     "IFT-002": Wrong({"uscc": "g.uscc", "name": "g.name"}, guest=ENDED),
     "SAT-001": Wrong(
+        HOUSEHOLD_OF_ONE,
         guest=f"{PILLAR} AND id_number IN (SELECT "
         "legal_representative_id_number FROM organisation WHERE status = '1' AND prefix IN ('91', '92') GROUP BY ALL "
         "HAVING sum(capital) >= 200)",
         extra=True,
     ),
     "SAT-002": Wrong(
+        HOUSEHOLD_OF_ONE,
         guest=f"{PILLAR} AND id_number IN (SELECT "
         'holder_number FROM feed."natural_resources.real_estate_registration" GROUP BY ALL HAVING count(*) > 3)',
         extra=True,
     ),
     "SAT-003": Wrong(
+        HOUSEHOLD_OF_ONE,
         guest="SELECT 'p' || n AS entity, * FROM person WHERE NOT pillar AND id_number IN (SELECT id_number FROM "
         'feed."human_resources.pension_payment" WHERE monthly_amount::DECIMAL(18, 2) >= 3000)',
         extra=True,

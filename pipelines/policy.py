@@ -11,18 +11,21 @@ from datetime import timedelta
 
 import dagster as dg
 
-from catalog import Catalog, Cycle
+from catalog import Catalog, Cycle, Resource
+from quality_checks.punctuality import max_age
 
-# Wall-clock windows in which an operator expects a pool to have been rebuilt: the cycle plus a long weekend.
-WINDOWS = {
-    Cycle.daily: timedelta(days=4),
-    Cycle.every_day: timedelta(days=2),
-    Cycle.weekly: timedelta(days=11),
-    Cycle.monthly: timedelta(days=40),
-    Cycle.quarterly: timedelta(days=110),
-    Cycle.yearly: timedelta(days=400),
-}
+WEEKEND = timedelta(days=3)  # a long one: rest days pass before a department that keeps office hours delivers
+HANDOVER = timedelta(days=1)  # between the hour of one day's delivery and that of the next
 KINDS = {"pool": {"ducklake"}, "base": {"ducklake"}, "thematic": {"ducklake", "sql"}, "publish": {"postgres"}}
+
+
+def window_of(resource: Resource) -> timedelta:
+    """How long an operator waits for a pool to be made again: the age its delivery may have, and rest days."""
+    age = max_age(resource)
+    if age.minutes:
+        return timedelta(minutes=age.minutes)
+    rest = WEEKEND if age.working_days or resource.cycle is not Cycle.every_day else HANDOVER
+    return timedelta(days=age.days + age.working_days) + rest
 
 
 def apply_policy(catalog: Catalog, assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
@@ -32,11 +35,11 @@ def apply_policy(catalog: Catalog, assets: Iterable[dg.AssetsDefinition]) -> lis
         layer = spec.key.path[0]
         tags = {"shuyuan/layer": layer}
         owner = "data_bureau"
-        window = timedelta(days=4)
+        window = timedelta(days=1) + WEEKEND
         if layer == "pool":
             resource = catalog.resources[".".join(spec.key.path[1:])]
             owner = resource.department
-            window = WINDOWS[resource.cycle]
+            window = window_of(resource)
             tags |= {"shuyuan/cycle": resource.cycle.value, "shuyuan/mode": resource.mode}
         elif layer == "base":
             owner = catalog.libraries[spec.key.path[1]].lead

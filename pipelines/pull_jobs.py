@@ -7,7 +7,7 @@ import dagster as dg
 from assets import pulls
 from assets.graph_pools import PASS
 from assets.settling import settle
-from catalog import Catalog
+from catalog import Catalog, Cycle
 from resources import clock
 from resources.failures import PermanentError, TransientError
 from resources.secrets import Vault
@@ -22,7 +22,8 @@ def build_pull_jobs(catalog: Catalog, vault: Vault) -> list[dg.JobDefinition]:
 
 
 def build_pull_schedules(catalog: Catalog, time_zone: str) -> list[dg.ScheduleDefinition]:
-    """Each department's sources before the city's morning pass and every three hours of the day, a minute apart.
+    """Each department's sources before the city's morning pass and every three hours of the day, a minute apart; all
+    day long every hour or every five minutes where one of its cycles wants that.
 
     A source is asked until something new came in the present period of its resource's cycle: `pulls.due`.
     """
@@ -30,12 +31,19 @@ def build_pull_schedules(catalog: Catalog, time_zone: str) -> list[dg.ScheduleDe
         dg.ScheduleDefinition(
             name=f"{PREFIX}{department}",
             job_name=f"{PREFIX}{department}",
-            cron_schedule=f"{number % 60} 5-17/3 * * *",
+            cron_schedule=_times(catalog, department, number % 60),
             execution_timezone=time_zone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
         )
         for number, department in enumerate(_with_sources(catalog))
     ]
+
+
+def _times(catalog: Catalog, department: str, minute: int) -> str:
+    cycles = {resource.cycle for resource in catalog.of_department(department) if resource.source}
+    if Cycle.real_time in cycles:
+        return "*/5 * * * *"
+    return f"{minute} * * * *" if Cycle.hourly in cycles else f"{minute} 5-17/3 * * *"
 
 
 def _with_sources(catalog: Catalog) -> list[str]:

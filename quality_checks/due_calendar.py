@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from catalog.models import Cycle, Resource
-from quality_checks.punctuality import Delivery, due_after
+from quality_checks.punctuality import Delivery, due_after, minutes_late
 from quality_checks.working_days import add_workdays, workdays_between
 
 LOOK_BACK = 92  # days in which a gap between two deliveries is looked for
@@ -25,7 +25,7 @@ class Due:
     that owes nothing has one row with the next it will owe.
 
     `state`: `expected` (not due yet), `late` (due and not there), `gap` (a later one came instead). `late_by` counts
-    working days after `due_on`.
+    working days after `due_on`, `minutes_late` minutes where the day's next delivery is due within minutes.
     """
 
     department: str
@@ -36,33 +36,46 @@ class Due:
     expected_as_of: date
     due_on: date
     late_by: int
+    minutes_late: int = 0
 
 
-def due_calendar(resources: Iterable[Resource], deliveries: Mapping[str, Sequence[Delivery]], as_of: date) -> list[Due]:
+def due_calendar(
+    resources: Iterable[Resource],
+    deliveries: Mapping[str, Sequence[Delivery]],
+    as_of: date,
+    now: datetime | None = None,
+) -> list[Due]:
     """What is missing or expected next on `as_of`, the latest first; `deliveries` by resource id as the register has
-    them.
+    them. `now` is the moment that ages in minutes are measured against on its own day.
     """
-    found = [due for resource in resources for due in _of(resource, deliveries.get(resource.id, ()), as_of)]
-    return sorted(found, key=lambda due: (-due.late_by, due.department, due.resource, due.expected_as_of))
+    found = [due for resource in resources for due in _of(resource, deliveries.get(resource.id, ()), as_of, now)]
+    return sorted(
+        found, key=lambda due: (-due.late_by, -due.minutes_late, due.department, due.resource, due.expected_as_of)
+    )
 
 
-def _of(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> Iterator[Due]:
+def _of(resource: Resource, deliveries: Sequence[Delivery], as_of: date, now: datetime | None) -> Iterator[Due]:
     cycle = resource.cycle
-    came = sorted({one.as_of for one in deliveries if one.state == "pooled" and one.as_of <= as_of})
+    pooled = [one for one in deliveries if one.state == "pooled" and one.as_of <= as_of]
+    came = sorted({one.as_of for one in pooled})
     last = came[-1] if came else None
 
-    def due(state: str, day: date, before: date) -> Due:
-        due_on = due_after(cycle, before)
+    def due(state: str, day: date, before: date, minutes: int = 0) -> Due:
+        due_on = due_after(resource, before)
         late_by = 0 if state == "expected" else max(0, workdays_between(due_on, as_of))
-        return Due(resource.department, resource.name, cycle.value, state, last, day, due_on, late_by)
+        return Due(resource.department, resource.name, cycle.value, state, last, day, due_on, late_by, minutes)
 
     for before, later in pairwise(came):
         if (as_of - later).days <= LOOK_BACK:
             # What came after the next one was due is not this one come late.
             missed = [day for day in _expected(cycle, before, later) if _next(cycle, day) <= later]
             yield from (due("gap", day, owed) for owed, day in pairwise([before, *missed]))
+    over = minutes_late(resource, pooled[-1] if pooled else None, as_of, now)
+    if over is not None and last:
+        yield due("late", as_of, last, over) if over > 0 else due("expected", as_of, last)
+        return
     chain = [last or resource.published]
-    while due_after(cycle, chain[-1]) < as_of:
+    while due_after(resource, chain[-1]) < as_of:
         chain.append(_next(cycle, chain[-1]))
     yield from (due("late", day, owed) for owed, day in list(pairwise(chain))[-LISTED:])
     if len(chain) == 1:
@@ -80,7 +93,7 @@ def _expected(cycle: Cycle, after: date, before: date) -> Iterator[date]:
 def _next(cycle: Cycle, day: date) -> date:
     if cycle is Cycle.daily:
         return add_workdays(day, 1)[0]
-    if cycle is Cycle.every_day:
+    if cycle in {Cycle.real_time, Cycle.hourly, Cycle.every_day}:  # of a day gone by, at least one is asked for
         return day + timedelta(days=1)
     if cycle is Cycle.weekly:
         return day + timedelta(days=7)

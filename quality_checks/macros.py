@@ -4,7 +4,8 @@ A word that more than one rule needs belongs here, named once; what only one res
 macro answers null for null, never raises on garbage text, and is pure. `SQL` is run once on every connection.
 
 Sources: GB 11643-1999 (citizen number, ISO 7064 MOD 11-2), GB 32100-2015 with amendment 1 (unified social credit
-code), GB 11714-1997 (organisation code inside it), GB/T 36904-2018 (e-certificate identifier, ISO 7064 MOD 37,36).
+code), GB 11714-1997 (organisation code inside it), GB/T 36904-2018 (e-certificate identifier, ISO 7064 MOD 37,36),
+GS 15-2006 (registration number of 15 digits, ISO 7064 MOD 11,10), YD/T 1095 and the national numbering plan (phones).
 """
 
 from __future__ import annotations
@@ -160,6 +161,15 @@ CREATE OR REPLACE TEMP MACRO uscc_repair_normal(u) AS
          WHEN length(u) = 18 THEN only_one(uscc_neighbours(u)) END;
 CREATE OR REPLACE TEMP MACRO uscc_repair(u) AS
     list_transform([uscc_normal(u)], lambda normal: uscc_repair_normal(normal))[1];
+-- The registration number before the credit code: 6 digits authority, 8 digits sequence, check digit MOD 11,10.
+-- Numbers of other lengths were given before 2007 and carry no check digit, so they are neither right nor wrong: null.
+CREATE OR REPLACE TEMP MACRO registration_number_ok(n) AS
+    CASE WHEN regexp_full_match(n, '[0-9]{{15}}') THEN (list_reduce(
+        list_transform(string_split(left(n, 14), ''), lambda d: ascii(d) - 48),
+        lambda product, digit: ((product + digit + 9) % 10 + 1) * 2 % 11, 10) + ascii(right(n, 1)) - 48) % 10 = 1 END;
+-- Of two amounts of one thing in 10,000 yuan, whether the first is the second in yuan: 10,000 times as much, to 0.1 %.
+CREATE OR REPLACE TEMP MACRO unit_slip(amount, other) AS
+    amount <> 0 AND other <> 0 AND abs(amount::DOUBLE / nullif(other, 0)::DOUBLE / 10000 - 1) < 0.001;
 """
 
 # 1.2.156.3005.2 . type (USCC of the defining authority and 3 more) . issuer (USCC) . serial . version . check character
@@ -191,6 +201,18 @@ CREATE OR REPLACE TEMP MACRO text_normal(t) AS
 CREATE OR REPLACE TEMP MACRO name_ok(n) AS
     regexp_full_match(n, '[\p{{Han}}\p{{L}}\p{{M}}\p{{Co}}][\p{{Han}}\p{{L}}\p{{M}}\p{{Co}}·•‧・.．''’\- ()（）]*')
     AND NOT regexp_full_match(n, '(?is){"|".join(PLACEHOLDERS)}|.* |.*(锟斤拷|烫烫).*');
+CREATE OR REPLACE TEMP MACRO one_phone_ok(p) AS regexp_full_match(p,
+    '(?:[+]?86)?1[3-9][0-9]{{9}}|0[1-9][0-9]{{1,2}}[2-9][0-9]{{6,7}}(?:(?:转|x|X|#|ext)[0-9]{{1,6}})?|[48]00[0-9]{{7}}'
+    '|1[0-9]{{2,4}}|9[56][0-9]{{3,6}}|(?:[+]|00)(?:8[0-57-9]|[1-79])[0-9]{{5,13}}|[+]?86(?:0)?[1-9][0-9]{{8,10}}');
+CREATE OR REPLACE TEMP MACRO phone_ok(p) AS list_bool_and(list_transform(
+    string_split_regex(regexp_replace(to_half_width(p), '[\s()—–-]', '', 'g'), '[,;/、]'),
+    lambda one: one_phone_ok(one)));
+-- That an address does not begin with a city before its province, or a county before either. Further on a division's
+-- name may be part of a firm's or a road's, so nothing is said of it.
+CREATE OR REPLACE TEMP MACRO address_in_order(address, province, city, county) AS
+    NOT starts_with(address, coalesce(city || province, ' '))
+    AND NOT starts_with(address, coalesce(county || province, ' '))
+    AND NOT (starts_with(address, coalesce(county || city, ' ')) AND city IS DISTINCT FROM county);
 CREATE OR REPLACE TEMP MACRO in_china(lon, lat) AS lon BETWEEN 73.62 AND 134.77 AND lat BETWEEN 16.7 AND 53.56;
 CREATE OR REPLACE TEMP MACRO mask_name(n) AS left(n, 1) || repeat('*', greatest(length(n) - 1, 1));
 CREATE OR REPLACE TEMP MACRO mask_id(i) AS

@@ -10,30 +10,29 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from statistics import median
+from datetime import date, datetime, timedelta
 
 from duckdb import DuckDBPyConnection
 
 from catalog.models import INDICATORS, Cycle, Resource, Severity
-from quality_checks import findings
+from catalog.timing import MaxAge
+from quality_checks import findings, volume
 from quality_checks.results import RuleResult
 from quality_checks.working_days import add_workdays
 
-# Days, then working days, that a delivery may be old before the next one is late (domain.md 2.3, our proposal).
-MAX_AGE: Mapping[Cycle, tuple[int, int]] = {
-    Cycle.daily: (0, 1),
-    Cycle.every_day: (1, 0),
-    Cycle.weekly: (7, 0),
-    Cycle.monthly: (31, 5),
-    Cycle.quarterly: (92, 10),
-    Cycle.yearly: (366, 20),
+# How old a delivery may be before the next one is late (domain.md 2.3, our proposal); a resource may say otherwise.
+MAX_AGE: Mapping[Cycle, MaxAge] = {
+    Cycle.real_time: MaxAge(minutes=15),
+    Cycle.hourly: MaxAge(minutes=90),
+    Cycle.daily: MaxAge(working_days=1),
+    Cycle.every_day: MaxAge(days=1),
+    Cycle.weekly: MaxAge(days=7),
+    Cycle.monthly: MaxAge(days=31, working_days=5),
+    Cycle.quarterly: MaxAge(days=92, working_days=10),
+    Cycle.yearly: MaxAge(days=366, working_days=20),
 }
-BAND = 0.5  # share of the usual volume by which a full delivery may differ
-FEW = 20  # rows by which any delivery may differ
-HISTORY = 12  # deliveries the usual volume is the median of
 DRIFTED = 0.5  # share of a column's texts that stopped being of its type
-ENOUGH = 3  # deliveries it takes to call growth unusual; a loss is unusual after one
+FEW_TEXTS = 5  # texts not of their type it takes to speak of a share: of an all but empty column one is most of them
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ class Delivery:
     reasons: tuple[str, ...]  # codes
     rows_quarantined: int | None = None
     unparsed: Mapping[str, float] = field(default_factory=dict)  # column -> share of its texts that are not of its type
+    arrived: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def read_deliveries(con: DuckDBPyConnection, as_of: date) -> dict[str, list[Deli
     rows = con.execute(
         """
         SELECT department || '.' || resource, delivery_id, as_of, mode, state, rows_declared, rows_delivered, reasons,
-               rows_quarantined
+               rows_quarantined, registered_at
         FROM shuyuan.ops.deliveries WHERE state <> 'superseded' AND as_of <= $1
         ORDER BY as_of, registered_at, delivery_id
         """,
@@ -95,20 +95,23 @@ def read_deliveries(con: DuckDBPyConnection, as_of: date) -> dict[str, list[Deli
     ).fetchall()
     shares = _unparsed(con)
     found: dict[str, list[Delivery]] = defaultdict(list)
-    for resource, delivery_id, day, mode, state, declared, delivered, reasons, left_out in rows:
+    for resource, delivery_id, day, mode, state, declared, delivered, reasons, left_out, arrived in rows:
         codes = tuple(reason["code"] for reason in json.loads(reasons))
         unparsed = shares.get(delivery_id, {})
-        found[resource].append(Delivery(delivery_id, day, mode, state, declared, delivered, codes, left_out, unparsed))
+        found[resource].append(
+            Delivery(delivery_id, day, mode, state, declared, delivered, codes, left_out, unparsed, arrived)
+        )
     return found
 
 
 def _unparsed(con: DuckDBPyConnection) -> dict[str, dict[str, float]]:
-    """By delivery: columns with texts that were not of their type, and which share of all its texts that is."""
+    """By delivery: columns with some texts that were not of their type, and which share of all its texts that is."""
     rows = con.execute(
         """
         SELECT delivery_id, column_name, unparsed / (rows - nulls + unparsed) FROM shuyuan.ops.profiles
-        WHERE unparsed > 0
-        """
+        WHERE unparsed >= $1
+        """,
+        [FEW_TEXTS],
     ).fetchall()
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for delivery_id, column, share in rows:
@@ -116,11 +119,16 @@ def _unparsed(con: DuckDBPyConnection) -> dict[str, dict[str, float]]:
     return found
 
 
-def judge(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> list[Judgement]:
-    """The verdicts on a resource; a rule that does not apply to it yet has 0 applicable."""
+def judge(
+    resource: Resource, deliveries: Sequence[Delivery], as_of: date, now: datetime | None = None
+) -> list[Judgement]:
+    """The verdicts on a resource; a rule that does not apply to it yet has 0 applicable.
+
+    `now` is the moment of the pass: on its own day an age in minutes is measured against it.
+    """
     judged = [one for one in deliveries if one.state != "registered"]
     return [
-        _late(resource, deliveries, as_of),
+        _late(resource, deliveries, as_of, now),
         _rows(resource, judged),
         _volume(resource, judged),
         _structure(resource, judged),
@@ -130,39 +138,37 @@ def judge(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> li
     ]
 
 
-def due_after(cycle: Cycle, last: date) -> date:
-    """The last day on which a delivery of `last` is still fresh."""
-    days, working_days = MAX_AGE[cycle]
-    return add_workdays(last + timedelta(days=days), working_days)[0]
+def max_age(resource: Resource) -> MaxAge:
+    """How old its last delivery may be."""
+    return resource.max_age or MAX_AGE[resource.cycle]
 
 
-def usual_volume(volumes: Sequence[int]) -> tuple[float | None, bool]:
-    """Median of the deliveries before the last one, and whether the last is unusual against it.
+def due_after(resource: Resource, last: date) -> date:
+    """The last day on which a delivery of `last` is still fresh; where its age is one in minutes, that day itself."""
+    age = max_age(resource)
+    return add_workdays(last + timedelta(days=age.days), age.working_days)[0]
 
-    `volumes` are rows of full deliveries, oldest first. A delivery that was unusual in its time never counts as usual
-    later, so one bad run cannot poison the band. No delivery before: None. Nothing at all is always unusual.
+
+def minutes_late(resource: Resource, last: Delivery | None, as_of: date, now: datetime | None) -> int | None:
+    """Minutes over the age that its last delivery may have, at most 0 while it is fresh.
+
+    None where days decide: its age is one in days, or the pass is made later for a day gone by, of which a delivery of
+    that day is asked for and no more.
     """
-    usual: list[int] = []
-    expected: float | None = None
-    odd = False
-    for rows in volumes:
-        expected = median(usual[-HISTORY:]) if usual else None
-        odd = rows == 0 or (expected is not None and _outside(rows, expected, len(usual)))
-        if not odd:
-            usual.append(rows)
-    return expected, odd
+    age = max_age(resource)
+    if not age.minutes or now is None or now.date() != as_of or last is None or last.arrived is None:
+        return None
+    if as_of - last.as_of > timedelta(days=1):  # old data that arrived just now
+        return None
+    return int((now - last.arrived).total_seconds()) // 60 - age.minutes
 
 
-def _outside(rows: int, expected: float, known: int) -> bool:
-    if rows > expected and known < ENOUGH:
-        return False
-    return abs(rows - expected) > max(BAND * expected, FEW)
-
-
-def _late(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> Judgement:
+def _late(resource: Resource, deliveries: Sequence[Delivery], as_of: date, now: datetime | None) -> Judgement:
     last = next((one for one in reversed(deliveries) if one.state != "rejected"), None)  # here, if not loaded yet
-    due = due_after(resource.cycle, last.as_of if last else resource.published)
-    late = as_of > due
+    due = due_after(resource, last.as_of if last else resource.published)
+    over = minutes_late(resource, last, as_of, now)
+    late = as_of > due if over is None else over > 0
+    allowed = max_age(resource).minutes
     return _judgement(
         resource,
         LATE,
@@ -170,7 +176,7 @@ def _late(resource: Resource, deliveries: Sequence[Delivery], as_of: date) -> Ju
         applies=last is not None or late,
         failed=late,
         observed=f"最近一次交付 {last.as_of}" if last else "从未交付",
-        expected=f"应于 {due} 前交付",
+        expected=f"每 {allowed} 分钟内交付一次" if allowed else f"应于 {due} 前交付",
     )
 
 
@@ -193,15 +199,18 @@ def _rows(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
 
 def _volume(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
     full = [one for one in deliveries if one.state == "pooled" and one.mode == "full"]
-    expected, odd = usual_volume([one.rows_delivered or 0 for one in full])
+    last = full[-1] if full else None
+    band = volume.band_of_last(resource, [(one.as_of, one.rows_delivered or 0) for one in full])
     return _judgement(
         resource,
         VOLUME,
-        full[-1] if full else None,
-        applies=expected is not None or odd,
-        failed=odd,
-        observed=f"{full[-1].rows_delivered or 0} 行" if full else "",
-        expected=f"通常约 {expected:.0f} 行" if expected is not None else "至少 1 行",
+        last,
+        applies=band.known > 0 or band.odd,
+        failed=band.odd,
+        observed=f"{last.rows_delivered or 0} 行" if last else "",
+        expected=f"通常约 {band.expected:.0f} 行（{band.low:.0f} 至 {band.high:.0f} 行）"
+        if band.known
+        else "至少 1 行",
     )
 
 

@@ -66,6 +66,8 @@ def baseline_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:
             found.append(_type(resource, column_name, column))
         if column.max_length:
             found.append(_length(resource, column_name, column, column.max_length))
+        if column.form:
+            found.append(_phone(resource, column_name, column))
         if column.codes:
             found.append(_code(resource, column_name, column, catalog))
         if column.identifier:
@@ -140,6 +142,19 @@ def _length(resource: Resource, column_name: str, column: Column, most: int) -> 
         severity=Severity.warn,
         suggest=f"CASE WHEN length(text_normal({value})) <= {most} THEN text_normal({value}) END",
         source="GB/T 36344-2018",
+    )
+
+
+def _phone(resource: Resource, column_name: str, column: Column) -> Rule:
+    return Rule(
+        id=f"{resource.id}.{column_name}.phone",
+        that=f"phone_ok({name(column_name)})",
+        column=column_name,
+        zh=f"{column.title}应为手机号码、带区号的固定电话或服务号码",
+        en=f"{_words(column_name)} is a mobile number, a landline with area code or a service number",
+        indicator="0302",
+        severity=Severity.warn,
+        source="national numbering plan; GB/T 36344-2018, 0302",
     )
 
 

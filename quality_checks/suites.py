@@ -17,7 +17,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog, CatalogProblem
 from catalog.models import CODE_COLUMNS, OBEYS, PROVENANCE, USUAL, Accusation, Lookup, Resource, Rule, ThematicTable
-from quality_checks import macros
+from quality_checks import macros, spatial
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules
 
@@ -159,6 +159,8 @@ def _join(catalog: Catalog, alias: str, lookup: Lookup, said: str) -> str:
     key, columns = _target(catalog, lookup)
     named = {word.lower() for word in re.findall(rf'\b{alias}\s*\.\s*"?(\w+)', said)}
     fields = ", ".join(f"{quote(column)}: {name(column)}" for column in columns if column in named or column == key)
+    if lookup.shape:
+        fields += f", 'shape': outline_shape({name(lookup.shape)})"
     kind, table = lookup.to.split(".", 1)
     source = f"{name(kind)}.{name(table)}"
     partner = f"SELECT {name(key)} AS on_key, {{{fields}}} AS partner FROM {source}"
@@ -187,6 +189,7 @@ def bind(
     con: DuckDBPyConnection, build: Callable[[Sequence[Rule]], list[Suite]], rules: Sequence[Rule]
 ) -> tuple[list[Suite], dict[str, str]]:
     """The suites of the rules whose SQL binds, and the database's message for each other rule; no row is read."""
+    spatial.prepare(con, rules)
     suites = build(rules)
     if not any(_problem(con, suite) for suite in suites):
         return suites, {}

@@ -43,7 +43,7 @@ PLANTED = {
             RESIDENTS,
             "columns.name.requird",
             "",
-            "no such field; allowed: aliases, codes, delivered_unit, excel_dates, identifier, level, max_length, ",
+            "no such field; allowed: aliases, codes, delivered_unit, excel_dates, form, identifier, level, ",
         ),
     ),
     "unknown code list": (
@@ -64,13 +64,29 @@ PLANTED = {
         (RESIDENTS, "rules.0.indicator", "'0499'", "not an indicator of GB/T 36344-2018; allowed: 0101, 0102"),
     ),
     "unknown cycle": (
-        (RESIDENTS, "cycle: daily", "cycle: hourly"),
+        (RESIDENTS, "cycle: daily", "cycle: fortnightly"),
         (
             RESIDENTS,
             "cycle",
-            "'hourly'",
-            "Input should be 'daily', 'every_day', 'weekly', 'monthly', 'quarterly' or 'yearly'",
+            "'fortnightly'",
+            "Input should be 'real_time', 'hourly', 'daily', 'every_day', 'weekly', 'monthly', 'quarterly' or 'yearly'",
         ),
+    ),
+    "max_age with two clocks": (
+        (RESIDENTS, "cycle: daily", "cycle: daily\nmax_age: {minutes: 15, days: 1}"),
+        (RESIDENTS, "max_age", "", "state either minutes, or days and working_days"),
+    ),
+    "an accepted volume without its reason": (
+        (RESIDENTS, "cycle: daily", "cycle: daily\nvolume: {accepted: [{from: 2026-01-01}]}"),
+        (RESIDENTS, "volume.accepted.0.reason", "", "Field required"),
+    ),
+    "an accepted season that ends before it begins": (
+        (
+            RESIDENTS,
+            "cycle: daily",
+            "cycle: daily\nvolume: {accepted: [{from: 2026-02-01, to: 2026-01-01, reason: 春节}]}",
+        ),
+        (RESIDENTS, "volume.accepted.0", "", "to = 2026-01-01 is before from = 2026-02-01"),
     ),
     "layout with a mistyped field": (
         (RESIDENTS, "cycle: daily", "cycle: daily\nlayout: {delimeter: ';'}"),
@@ -267,7 +283,7 @@ def test_the_catalogue_the_mistakes_are_planted_in_has_none(planted: Path) -> No
 
 
 def test_all_mistakes_are_told_at_once(planted: Path) -> None:
-    spoil(planted, RESIDENTS, "cycle: daily", "cycle: hourly")
+    spoil(planted, RESIDENTS, "cycle: daily", "cycle: fortnightly")
     spoil(planted, "publish/residents.yaml", "reads: base.population", "reads: base.people")
     spoil(planted, "codes/gbt_2261_1.csv", "2,女性,Female", "1,女性,Female")
     spoil(planted, "libraries/legal_entity.yaml", "lead: market_regulation", "lead: weather")
@@ -283,7 +299,8 @@ def test_all_mistakes_are_told_at_once(planted: Path) -> None:
     first, *lines = str(caught.value).splitlines()
     assert first == f"{len(lines)} problems in the catalogue:"
     assert any(
-        line.startswith(f"{RESIDENTS}: cycle = 'hourly': Input should be 'daily', 'every_day'") for line in lines
+        line.startswith(f"{RESIDENTS}: cycle = 'fortnightly': Input should be 'real_time', 'hourly', 'daily'")
+        for line in lines
     )
 
 

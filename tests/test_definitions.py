@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from catalog import load_catalog
+from catalog import Cycle, load_catalog
+from catalog.timing import MaxAge
 from pipelines.definitions import build_defs
+from pipelines.policy import window_of
 from pipelines.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +46,32 @@ def test_the_policy_pass_leaves_no_asset_without_owner_kind_layer_and_freshness(
         if not (spec.owners and spec.kinds and spec.tags.get("shuyuan/layer") and spec.freshness_policy)
     ]
     assert bare == []
+
+
+def test_a_pools_freshness_is_the_age_its_delivery_may_have_and_rest_days(defs):
+    catalog = load_catalog(ROOT / "catalog")
+    windows = {spec.key.path[-1]: spec.freshness_policy.fail_window.to_timedelta() for spec in specs_of(defs)}
+    assert windows["resident_registration"] == timedelta(days=1 + 3)
+    assert windows["enterprise_registration"] == timedelta(days=1 + 3)
+    assert windows["taxpayer_registration"] == timedelta(days=7 + 3)
+    assert windows["student_enrolment"] == timedelta(days=31 + 5 + 3)
+    resource = catalog.resources["public_security.resident_registration"]
+    changed = {
+        timedelta(minutes=15): {"cycle": Cycle.real_time},
+        timedelta(minutes=90): {"cycle": Cycle.hourly},
+        timedelta(minutes=5): {"max_age": MaxAge(minutes=5)},
+        timedelta(days=2): {"cycle": Cycle.every_day},
+        timedelta(days=30 + 2 + 3): {"max_age": MaxAge(days=30, working_days=2)},
+    }
+    for window, update in changed.items():
+        assert window_of(resource.model_copy(update=update)) == window
+
+
+def test_no_check_blocks_a_whole_department_or_another_product(defs):
+    """A blocking rule keeps its record out of libraries and a gate its product back: both are decided by records."""
+    specs = [spec for one in defs.assets for spec in one.check_specs]
+    assert len(specs) > 100
+    assert [spec.key for spec in specs if spec.blocking] == []
 
 
 def test_every_pool_states_its_columns_and_table(defs):

@@ -234,19 +234,6 @@ def test_a_rejected_delivery_is_a_finding_of_its_own_and_no_excuse_for_lateness(
     assert failed(resource, [good, bad, delivery(DAY + timedelta(days=3))], DAY + timedelta(days=3)) == set()
 
 
-def test_a_bad_volume_never_becomes_the_usual_one() -> None:
-    usual = punctuality.usual_volume
-    assert usual([1000]) == (None, False)
-    assert usual([1000, 300]) == (1000, True)
-    assert usual([1000, 300, 300, 300]) == (1000, True)
-    assert usual([1000, 300, 300, 990]) == (1000, False)
-    assert usual([1000, 0]) == (1000, True)
-    assert usual([0]) == (None, True)
-    assert usual([1000, 1010, 1020, 2500]) == (1010, True)
-    assert usual([300, 1000]) == (300, False)  # one small first delivery says nothing about growth
-    assert usual([5, 9, 14, 25]) == (9, False)  # a handful of rows
-
-
 def test_a_volume_far_off_is_a_finding_of_the_delivery(small_catalog: Catalog) -> None:
     resource = small_catalog.resources[RESIDENTS]
     days = [DAY + timedelta(days=n) for n in range(3)]

@@ -295,7 +295,8 @@ def test_coordinates_of_china_and_nowhere_else(con: duckdb.DuckDBPyConnection) -
 UNARY = [
     "person_id_ok", "id_birth_date", "id_sex", "id_region", "id_to_18", "person_id_normal", "id_check_digit", "uscc_ok",
     "uscc_check", "org_code_check", "uscc_normal", "uscc_repair", "certificate_id_ok", "certificate_check",
-    "certificate_repair", "name_ok", "text_normal", "mask_name", "mask_id", "mask_text",
+    "certificate_repair", "name_ok", "text_normal", "mask_name", "mask_id", "mask_text", "registration_number_ok",
+    "phone_ok",
 ]  # fmt: skip
 
 
