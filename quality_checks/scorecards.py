@@ -8,8 +8,10 @@ leaves its figures for good, since no pass ever goes back.
 
 * An indicator's score is A/B, of the inverted 0303 and 0305 1 - A/B: nowhere is a raw ratio averaged. Without anything
   counted it has none, and weighs nothing.
+* A small sample (the jurisdiction says how small) is marked and weighs nothing: one wrong record of three says little.
+  What counts all columns, deliveries or resources there are is no sample.
 * A dimension's score is the mean of its indicators' scores by their weights, the total that of the dimensions' by
-  theirs. The counts beside them are checks that were passed, and checks.
+  theirs, marked when every sample in it was small. The counts beside them are checks that were passed, and checks.
 * Departments and resources are scored on what is their own; city and libraries on everything.
 * A score is rounded down to nine digits, and is 0 or 1 only when none or all is right.
 * A rule's precision is the share of its findings that no upheld objection took back; unknown (null) until an objection
@@ -25,6 +27,7 @@ from duckdb import DuckDBPyConnection
 from catalog.jurisdiction import Jurisdiction
 from catalog.load import Catalog
 from catalog.models import DIMENSIONS, INDICATORS, INVERTED
+from quality_checks.indicators import CENSUS
 from quality_checks.macros import quote
 
 BILLION = 1_000_000_000
@@ -85,6 +88,7 @@ def scores_sql(jurisdiction: Jurisdiction) -> str:
         f"WHEN billionths >= {round(grade.from_ * BILLION / 100)} THEN {quote(grade.title.zh)}"
         for grade in jurisdiction.grades
     )
+    census, fewest = ", ".join(map(quote, sorted(CENSUS))), jurisdiction.small_sample
     return f"""
         WITH scoped AS (
             SELECT unnest(CASE WHEN m.evaluated_on >= date_trunc('month', $1::DATE) THEN ['day', 'month']
@@ -112,21 +116,24 @@ def scores_sql(jurisdiction: Jurisdiction) -> str:
             FROM complete
         ),
         indicator_scores AS (
-            SELECT *, {_billionths("if(on_own, own_good, good)", "if(on_own, own_denominator, denominator)")} AS billionths
+            SELECT *, {_billionths("if(on_own, own_good, good)", "if(on_own, own_denominator, denominator)")} AS billionths,
+                indicator NOT IN ({census}) AS sampled,
+                sampled AND if(on_own, own_denominator, denominator) BETWEEN 1 AND {fewest - 1} AS small_sample,
+                sampled AND billionths IS NOT NULL AND NOT small_sample AND weight > 0 AS well_sampled
             FROM passed
         ),
         dimension_scores AS (
             SELECT period, scope, name, dimension, any_value(on_own) AS on_own, any_value(w.weight) AS weight,
                 sum(good)::BIGINT AS numerator, sum(denominator)::BIGINT AS denominator,
                 sum(own_good)::BIGINT AS own_numerator, sum(own_denominator)::BIGINT AS own_denominator,
-                {_mean("i.weight")} AS billionths
+                {_mean("if(small_sample, 0, i.weight)")} AS billionths, {_SMALL}
             FROM indicator_scores i JOIN (VALUES {dimensions}) w(dimension, weight) USING (dimension)
             GROUP BY period, scope, name, dimension
         ),
         totals AS (
             SELECT period, scope, name, any_value(on_own) AS on_own, sum(numerator)::BIGINT AS numerator,
                 sum(denominator)::BIGINT AS denominator, sum(own_numerator)::BIGINT AS own_numerator,
-                sum(own_denominator)::BIGINT AS own_denominator, {_mean("weight")} AS billionths
+                sum(own_denominator)::BIGINT AS own_denominator, {_mean("weight")} AS billionths, {_SMALL}
             FROM dimension_scores GROUP BY period, scope, name
         ),
         every AS (
@@ -137,9 +144,13 @@ def scores_sql(jurisdiction: Jurisdiction) -> str:
         SELECT $1::DATE AS as_of, period, scope, name, dimension, indicator, direction, numerator, denominator,
             own_numerator, own_denominator, (billionths / {BILLION})::DECIMAL(10, 9) AS score, weight,
             {quote(weights.name)} AS scheme,
-            if(on_own, own_denominator, denominator) BETWEEN 1 AND {jurisdiction.small_sample - 1} AS small_sample,
+            small_sample,
             CASE WHEN dimension IS NULL THEN CASE {grades} END END AS grade
         FROM every"""
+
+
+_SMALL = """bool_or(small_sample) AND NOT bool_or(well_sampled) AS small_sample,
+                bool_or(well_sampled) AS well_sampled"""
 
 
 def _billionths(part: str, whole: str) -> str:
@@ -150,8 +161,8 @@ def _billionths(part: str, whole: str) -> str:
 def _mean(weight: str) -> str:
     """The mean of the group's billionths by `weight`, rounded likewise; what has no score weighs nothing."""
     counts = f"FILTER (billionths IS NOT NULL AND {weight} > 0)"
-    total = f"sum(billionths::HUGEINT * {weight}) {counts}"
-    return f"greatest({total} // sum({weight}) {counts}, least({total}, 1))::BIGINT"
+    total, weights = f"sum(billionths::HUGEINT * {weight}) {counts}", f"sum({weight}) {counts}"
+    return f"CASE WHEN {weights} > 0 THEN greatest({total} // {weights}, least({total}, 1))::BIGINT END"
 
 
 # One row per department and rule with findings that were ever sent back; parameter: the day.
