@@ -40,8 +40,10 @@ def find_period(con: DuckDBPyConnection, month: date | None) -> Period:
     chosen = [day for day in scored if month is None or day.replace(day=1) == month]
     if chosen:
         return Period(chosen[-1], kind)
-    there = ", ".join(f"{day:%Y-%m}" for day in scored) or "none yet: shuyuan run scores"
-    raise LookupError(f"month = {month:%Y-%m}: no pass was scored in it; scored: {there}" if month else "nothing scored")
+    if month is None:
+        raise LookupError("nothing was scored yet: shuyuan run")
+    there = ", ".join(f"{day:%Y-%m}" for day in scored) or "none yet"
+    raise LookupError(f"month = {month:%Y-%m}: no pass was scored in it; scored: {there}")
 
 
 def export_scores(con: DuckDBPyConnection, folder: Path, period: Period) -> dict[str, int]:
