@@ -457,7 +457,7 @@ def _scores() -> dg.AssetsDefinition:
     )
     @settled
     def scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        """One row per scope, name and indicator or dimension: what is right of what was counted, with score and grade."""
+        """One row per scope, name and indicator or dimension: what is right of what was counted, and its score."""
         current = _this(context)
         current.progress("scores")
         scoring.score(current.city, current.as_of, author=current.author)

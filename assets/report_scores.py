@@ -120,7 +120,7 @@ def collect_scores(con: DuckDBPyConnection, as_of: date) -> Scores:
         of = scope, name
         passed, checks = counts[2:] if scope in OWN_SCOPES else counts[:2]
         if indicator:
-            figure = IndicatorFigure(indicator, direction, *counts, score, small)
+            figure = IndicatorFigure(*(indicator, direction, *counts, score, small))
             indicators.setdefault(of, {})[indicator] = figure
         elif dimension:
             dimensions.setdefault(of, {})[dimension] = Ratio(checks, checks - passed)

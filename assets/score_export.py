@@ -1,7 +1,7 @@
 """Scores for strangers: the rows they were counted from and the scores, as CSV, for one day or one calendar month.
 
-`measures.csv` has one row per resource, indicator and rule or measurement; `scores.csv` and `rule_precision.csv` what was
-made of them; docs/scores.md recomputes the one from the other. Only counts and names of the catalogue leave the lake.
+`measures.csv` has one row per resource, indicator and rule or measurement; `scores.csv` and `rule_precision.csv` what
+was made of them; docs/scores.md recomputes the one from the other. Only counts and names of the catalogue leave.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ def export_scores(con: DuckDBPyConnection, folder: Path, period: Period) -> dict
     at = f"as_of = {day} AND period = '{period.kind}'"
     queries = {
         "measures.csv": f"""
-            SELECT m.as_of, m.evaluated_on, m.department, m.resource, i.dimension, m.indicator, m.measure, i.direction,
+            SELECT m.as_of, m.evaluated_on, m.department, m.resource, dimension, indicator, m.measure, i.direction,
                 m.origin, m.numerator, m.denominator, m.excepted, i.weight, d.weight AS dimension_weight, i.scheme
             FROM quality.measures m
-            JOIN (FROM quality.scores WHERE {at} AND scope = 'city') i ON i.indicator = m.indicator
-            JOIN (FROM quality.scores WHERE {at} AND scope = 'city' AND indicator IS NULL) d ON d.dimension = i.dimension
+            JOIN (FROM quality.scores WHERE {at} AND scope = 'city') i USING (indicator)
+            JOIN (FROM quality.scores WHERE {at} AND scope = 'city' AND indicator IS NULL) d USING (dimension)
             WHERE m.as_of = {day} {within} ORDER BY department, resource, indicator, measure""",
         "scores.csv": f"""
             FROM quality.scores WHERE {at} ORDER BY scope, name, dimension NULLS FIRST, indicator NULLS FIRST""",
@@ -86,8 +86,8 @@ def scores_of(con: DuckDBPyConnection, period: Period, department: str | None) -
     )
     found = con.execute(
         f"""
-        SELECT scope, name, dimension, indicator, direction, numerator, denominator, own_numerator, own_denominator, score,
-            small_sample, grade, scheme
+        SELECT scope, name, dimension, indicator, direction, numerator, denominator, own_numerator, own_denominator,
+            score, small_sample, grade, scheme
         FROM quality.scores WHERE as_of = $as_of AND period = $kind AND {chosen}
         ORDER BY scope, name, dimension NULLS FIRST, indicator NULLS FIRST
         """,

@@ -73,7 +73,7 @@ class Catalog:
     thematic: Mapping[str, ThematicTable]  # by "<topic>.<table>"
     products: Mapping[str, Product]
     codes: Mapping[str, CodeList]
-    jurisdiction: Jurisdiction = Jurisdiction()
+    jurisdiction: Jurisdiction = field(default_factory=Jurisdiction)
 
     def of_department(self, department: str) -> list[Resource]:
         return [resource for resource in self.resources.values() if resource.department == department]

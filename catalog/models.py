@@ -466,7 +466,9 @@ class Resource(Frozen):
     opening: Opening
     published: date
     source: Source | None = None  # where it is fetched from; none: it is delivered into landing
-    received_from: Name | None = None  # who gave all of it to the department: return flow 回流 from above, or a department
+    received_from: Name | None = (
+        None  # who gave all of it to the department: return flow 回流 from above, or a department
+    )
     columns: dict[Name, Column] = Field(min_length=1)
     versions: tuple[SchemaVersion, ...] = ()
     missing: tuple[Text, ...] = ()  # spellings of "no value" in every column

@@ -10,7 +10,9 @@ import typer
 
 from pipelines.cli_options import Json, one_of
 
-scores_app = typer.Typer(no_args_is_help=True, help="Scores 评分: what is right of what was counted, weighted and graded.")
+scores_app = typer.Typer(
+    no_args_is_help=True, help="Scores 评分: what is right of what was counted, weighted and graded."
+)
 
 Month = Annotated[
     str | None, typer.Option("--month", metavar="YYYY-MM", help="a calendar month; default how all stands now")
@@ -57,13 +59,16 @@ def show(
     shown = [{**row, "score": points(row["score"])} for row in scores]
     emit_table(shown, title=f"scores of 100, {period.kind} to {period.as_of}")
     if department:
-        told = [{**row, "precision": points(row["precision"]) if row["precision"] is not None else "unknown"} for row in disputed]
+        told = [
+            {**row, "precision": points(row["precision"]) if row["precision"] is not None else "unknown"}
+            for row in disputed
+        ]
         emit_table(told, title="rules objected to; of the others precision is unknown")
 
 
 @scores_app.command("export")
 def export(folder: Annotated[Path, typer.Argument(help="gets three CSV files")], month: Month = None) -> None:
-    """Write the counted rows, the scores and the rules' precision; docs/scores.md recomputes the scores from the rows."""
+    """Write the counted rows, the scores and the rules' precision; docs/scores.md gets the scores from the rows."""
     from assets.score_export import export_scores, find_period
     from catalog import load_catalog
     from pipelines.console import err

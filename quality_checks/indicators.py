@@ -1,8 +1,8 @@
 """What each of the 20 indicators of GB/T 36344-2018 counts here, and why it may not apply to a resource.
 
-Every indicator is A/B, both counts. A rule counts for its own indicator, and as `also_counted` says for a second one that
-asks another question of the same values. What no rule can see is measured in `quality_checks.measures`. An indicator
-without anything counted is not applicable: that is neither 0 nor 100 %.
+Every indicator is A/B, both counts. A rule counts for its own indicator, and as `also_counted` says for a second one
+that asks another question of the same values. What no rule can see is measured in `quality_checks.measures`. An
+indicator without anything counted is not applicable: that is neither 0 nor 100 %.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ STATEMENTS: Mapping[str, Statement] = {
     "0103": Statement(
         "Metadata",
         "最近一批中按目录交付的信息项 / 目录要求的信息项；因结构被退回的批次一项也不算",
-        "columns of the last delivery that are the catalogue's / columns it calls for; a delivery refused for its structure"
-        " has none",
+        "columns of the last delivery that are the catalogue's / columns it calls for; none of a delivery refused for its"
+        " structure",
         "从未交付",
         "nothing was delivered yet",
     ),
@@ -85,7 +85,7 @@ STATEMENTS: Mapping[str, Statement] = {
     "0202": Statement(
         "Records complete",
         "最近一批中入池的记录 / 清单申报或文件所含的记录（重复的记录不算缺失）",
-        "records of the last delivery that reached the pool / records declared or in the file; a duplicate is not missing",
+        "records of the last delivery that reached the pool / records declared or in the file; a duplicate is none",
         "从未交付，或文件无法读取",
         "nothing was delivered yet, or the file could not be read",
     ),
@@ -199,4 +199,3 @@ def _is_reference(rule: Rule) -> bool:
     partners = [name for name, lookup in rule.lookup.items() if not lookup.to.startswith("codes.")]
     said = re.fullmatch(r"(\w+)\.\w+\s+is\s+not\s+null", (rule.that or "").strip(), re.IGNORECASE)
     return said is not None and said[1] in partners
-

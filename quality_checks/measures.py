@@ -2,7 +2,7 @@
 
 A row is either the latest result of a rule in force, or a measurement of what no rule about records sees: columns and
 records delivered, security levels, access, life span. Measurements are taken from what deliveries, results, findings
-and the catalogue already record; they accuse nobody. What each indicator counts is stated in `quality_checks.indicators`.
+and the catalogue already record; they accuse nobody. What each indicator counts states `quality_checks.indicators`.
 
 Numerators are the standard's: what is right, but what is wrong for the inverted 0303 and 0305. Rules of severity info
 do not count: what they note may well be right. Records excepted by an upheld objection count as right. Rows whose value
@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import date
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -130,11 +131,11 @@ class _Known:
     resource: str
 
 
-def _load(con: DuckDBPyConnection, table: str, kind: type[object], rows: Iterable[object]) -> None:
+def _load(con: DuckDBPyConnection, table: str, kind: type[Any], rows: Iterable[Any]) -> None:
     """The dataclass instances as a temporary table."""
     types = {"int": "BIGINT", "date": "DATE"}
-    columns = [(field.name, types.get(str(field.type), "VARCHAR")) for field in fields(kind)]  # type: ignore[arg-type]
-    values = list(zip(*map(astuple, rows), strict=True)) or [()] * len(columns)  # type: ignore[arg-type]
+    columns = [(field.name, types.get(str(field.type), "VARCHAR")) for field in fields(kind)]
+    values = list(zip(*map(astuple, rows), strict=True)) or [()] * len(columns)
     listed = ", ".join(f"unnest(${n}::{sql}[]) AS {column}" for n, (column, sql) in enumerate(columns, 1))
     con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {listed}", [list(column) for column in values])
 
@@ -145,19 +146,24 @@ def counted_rules(catalog: Catalog, as_of: date) -> Iterator[Counted]:
         inherited = received_columns(catalog, resource, as_of)
         for rule in all_rules(resource, catalog):
             yield from _counts(rule, resource, as_of, inherited=rule.column in inherited)
-    for library in catalog.libraries.values():
-        for rule in agreement_rules(library):
-            for resource in catalog.sources_of(library.name):
-                if rule.column in resource.supplies:
-                    column = Source(library, resource, 0).column(rule.column)
-                    inherited = received_columns(catalog, resource, as_of)
-                    yield from _counts(rule, resource, as_of, inherited=column in inherited)
+        yield from _comparisons(catalog, resource, as_of, inherited)
     for table in catalog.thematic.values():
         for rule in table.rules:
             if rule.accuse:
                 yield from _counts(rule, catalog.resources[rule.accuse.resource], as_of, own_table=False)
             elif rule.in_force(as_of) and rule.severity is not Severity.info:
                 yield Counted(table.lead, f"{table.topic}__{table.name}", rule.id, rule.indicator, OWN)
+
+
+def _comparisons(catalog: Catalog, resource: Resource, as_of: date, inherited: frozenset[str]) -> Iterator[Counted]:
+    """The comparisons of the library that the resource describes."""
+    if resource.describes is None:
+        return
+    library = catalog.libraries[resource.describes.library]
+    source = Source(library, resource, 0)
+    for rule in agreement_rules(library):
+        if rule.column in resource.supplies:
+            yield from _counts(rule, resource, as_of, inherited=source.column(rule.column) in inherited)
 
 
 def _counts(
@@ -210,15 +216,14 @@ def measured(
         found += _of_pool(resource, pools.get(resource.id), blocked.get(resource.id, 0), as_of)
         done, due = served.get(resource.id, (0, 0))
         if due:
-            found.append(_measured(resource, "0601", "products", done, due, as_of, INHERITED))
+            found.append(_measured(resource, "0601", "products", (done, due), on=as_of, origin=INHERITED))
     return found
 
 
 def _measured(
-    resource: Resource, indicator: str, what: str, numerator: int, denominator: int, day: date, origin: str = OWN
+    resource: Resource, indicator: str, what: str, counted: tuple[int, int], *, on: date, origin: str = OWN
 ) -> Measured:
-    who = resource.department, resource.name
-    return Measured(day, *who, indicator, f"measured:{what}", origin, numerator, denominator)
+    return Measured(on, resource.department, resource.name, indicator, f"measured:{what}", origin, *counted)
 
 
 def last_deliveries(con: DuckDBPyConnection, as_of: date) -> dict[str, Last]:
@@ -236,7 +241,7 @@ def last_deliveries(con: DuckDBPyConnection, as_of: date) -> dict[str, Last]:
         [as_of],
     ).fetchall()
     return {
-        resource: Last(*told, frozenset(reason["code"] for reason in json.loads(reasons)))
+        resource: Last(*(*told, frozenset(reason["code"] for reason in json.loads(reasons))))
         for resource, *told, reasons in rows
     }
 
@@ -308,7 +313,8 @@ def _blocked(con: DuckDBPyConnection) -> dict[str, int]:
     return dict(
         con.execute(
             "SELECT department || '.' || resource, count(DISTINCT record_key) FROM quality.findings"
-            " WHERE status = 'open' AND severity = 'block' AND finding_id NOT IN (SELECT item_id FROM _upheld) GROUP BY ALL"
+            " WHERE status = 'open' AND severity = 'block' AND finding_id NOT IN (SELECT item_id FROM _upheld)"
+            " GROUP BY ALL"
         ).fetchall()
     )
 
@@ -320,29 +326,28 @@ def _of_delivery(resource: Resource, last: Last, delivered: Sequence[str], kept:
     if refused or last.state == "pooled":
         there = set() if refused else due.keys() & set(delivered)
         expected = (due.keys() - optional) | there
-        yield _measured(resource, "0103", "columns", len(there), len(expected), last.taken_on)
+        yield _measured(resource, "0103", "columns", (len(there), len(expected)), on=last.taken_on)
     if last.rows_expected is not None:
         expected_rows = last.rows_expected - kept
         present = expected_rows + kept - last.rows_quarantined if last.state == "pooled" else 0
-        yield _measured(resource, "0202", "records", present, expected_rows, last.taken_on)
+        yield _measured(resource, "0202", "records", (present, expected_rows), on=last.taken_on)
 
 
 def _of_pool(resource: Resource, pool: Pool | None, blocked: int, as_of: date) -> Iterator[Measured]:
     """0601 and 0602: could the pool be read since its last delivery, and how many of its records can be used."""
     if pool is None:
         return
-    yield _measured(resource, "0601", "pool", int(pool.read), 1, as_of)
+    yield _measured(resource, "0601", "pool", (int(pool.read), 1), on=as_of)
     usable = 0 if pool.late else max(pool.records - blocked, 0)
     origin = INHERITED if resource.received_from and not pool.late else OWN
-    yield _measured(resource, "0602", "usable", usable, pool.records, as_of, origin)
+    yield _measured(resource, "0602", "usable", (usable, pool.records), on=as_of, origin=origin)
 
 
 def _security(catalog: Catalog, resource: Resource, as_of: date) -> Measured:
     """0106: columns that no product shows more openly than their level allows."""
     shown = set(_shown_openly(catalog, resource))
-    return _measured(
-        resource, "0106", "security", len(resource.columns) - len(shown), len(resource.columns), as_of, OWN
-    )
+    columns = len(resource.columns)
+    return _measured(resource, "0106", "security", (columns - len(shown), columns), on=as_of)
 
 
 def _shown_openly(catalog: Catalog, resource: Resource) -> Iterator[str]:

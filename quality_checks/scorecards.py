@@ -52,9 +52,11 @@ def compute(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
 def _scopes(con: DuckDBPyConnection, catalog: Catalog) -> None:
     """`_scopes`: one row per scope and resource that belongs to it."""
     tables = [(r.department, r.name, r.describes and r.describes.library) for r in catalog.resources.values()]
-    for table in catalog.thematic.values():
-        if not all(rule.accuse for rule in table.rules):
-            tables.append((table.lead, f"{table.topic}__{table.name}", None))
+    tables += [
+        (table.lead, f"{table.topic}__{table.name}", None)
+        for table in catalog.thematic.values()
+        if not all(rule.accuse for rule in table.rules)
+    ]
     departments, resources, libraries = (list(values) for values in zip(*tables, strict=True)) if tables else ([],) * 3
     con.execute(
         """
@@ -116,9 +118,9 @@ def scores_sql(jurisdiction: Jurisdiction) -> str:
             FROM complete
         ),
         indicator_scores AS (
-            SELECT *, {_billionths("if(on_own, own_good, good)", "if(on_own, own_denominator, denominator)")} AS billionths,
-                indicator NOT IN ({census}) AS sampled,
-                sampled AND if(on_own, own_denominator, denominator) BETWEEN 1 AND {fewest - 1} AS small_sample,
+            SELECT *, if(on_own, own_good, good) AS part, if(on_own, own_denominator, denominator) AS whole,
+                {_billionths("part", "whole")} AS billionths, indicator NOT IN ({census}) AS sampled,
+                sampled AND whole BETWEEN 1 AND {fewest - 1} AS small_sample,
                 sampled AND billionths IS NOT NULL AND NOT small_sample AND weight > 0 AS well_sampled
             FROM passed
         ),

@@ -1,4 +1,4 @@
-"""Scores on plain tables in memory: each trap of domain.md section 4 that concerns them, and a plain Python reference."""
+"""Scores on plain tables in memory: each trap of domain.md section 4 that concerns them, and a plain reference."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ def counts(con: duckdb.DuckDBPyConnection, indicator: str, of: str = RESIDENTS) 
     return found["numerator"], found["denominator"]
 
 
-def measure_row(con: duckdb.DuckDBPyConnection, indicator: str, a: int, b: int, of: str = RESIDENTS, **other: Any) -> None:
+def measure_row(
+    con: duckdb.DuckDBPyConnection, indicator: str, a: int, b: int, of: str = RESIDENTS, **other: Any
+) -> None:
     department, resource = of.split(".")
     told = {"as_of": DAY, "evaluated_on": DAY, "origin": "own", "measure": "R", "excepted": 0}
     told |= {"department": department, "resource": resource, "indicator": indicator, "numerator": a, "denominator": b}
@@ -142,10 +144,16 @@ def test_all_twenty_indicators_of_every_scope_stand_in_the_scores_and_what_has_n
     result(con, f"{RESIDENTS}.sex.code", 100)
     scored(con, small_catalog)
     scopes = con.execute(
-        "SELECT scope, count(DISTINCT name), count(*) FROM quality.scores WHERE period = 'day' GROUP BY ALL ORDER BY ALL"
+        "SELECT scope, count(DISTINCT name), count(*) FROM quality.scores WHERE period = 'day'"
+        " GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     each = 20 + len(DIMENSIONS) + 1
-    assert scopes == [("city", 1, each), ("department", 3, 3 * each), ("library", 2, 2 * each), ("resource", 3, 3 * each)]
+    assert scopes == [
+        ("city", 1, each),
+        ("department", 3, 3 * each),
+        ("library", 2, 2 * each),
+        ("resource", 3, 3 * each),
+    ]
     wrong, absent = row(con, "0105"), row(con, "0305")
     assert (wrong["numerator"], wrong["denominator"], wrong["score"]) == (0, 100, 0)
     assert (absent["numerator"], absent["denominator"], absent["score"]) == (0, 0, None)
@@ -161,7 +169,9 @@ def test_denominator_of_0201_counts_only_rows_the_rule_applies_to(
     assert row(con, "0201")["score"] == Decimal("0.75")
 
 
-def test_rules_count_for_the_second_question_they_answer(con: duckdb.DuckDBPyConnection, small_catalog: Catalog) -> None:
+def test_rules_count_for_the_second_question_they_answer(
+    con: duckdb.DuckDBPyConnection, small_catalog: Catalog
+) -> None:
     for kind, failed in (("sex.code", 1), ("id_number.identifier", 2), ("birth_date.type", 3), ("key.unique", 4)):
         result(con, f"{RESIDENTS}.{kind}", failed)
     result(con, f"{RESIDENTS}.id_number.required", 5)
@@ -195,7 +205,9 @@ def with_resource(catalog: Catalog, resource: Resource, **changes: Any) -> Catal
     return dataclasses.replace(catalog, resources={**catalog.resources, resource.id: changed})
 
 
-def test_a_rule_that_could_not_run_keeps_its_last_result(con: duckdb.DuckDBPyConnection, small_catalog: Catalog) -> None:
+def test_a_rule_that_could_not_run_keeps_its_last_result(
+    con: duckdb.DuckDBPyConnection, small_catalog: Catalog
+) -> None:
     result(con, "PSB-001", 3, as_of=OCTOBER, indicator="0401")
     result(con, "PSB-001", 0, 0, state="error", indicator="0401")
     scored(con, small_catalog)
@@ -244,7 +256,14 @@ def test_a_refused_delivery_has_no_columns_or_no_records(
 def test_verdicts_on_deliveries_count_once_and_never_beside_the_columns_and_records_they_judge(
     con: duckdb.DuckDBPyConnection, small_catalog: Catalog
 ) -> None:
-    kinds = {"late": "0502", "volume": "0501", "rows": "0202", "quarantine": "0202", "structure": "0103", "drift": "0102"}
+    kinds = {
+        "late": "0502",
+        "volume": "0501",
+        "rows": "0202",
+        "quarantine": "0202",
+        "structure": "0103",
+        "drift": "0102",
+    }
     for kind, indicator in kinds.items():
         result(con, f"{RESIDENTS}.delivery.{kind}", 1, 1, indicator=indicator)
     scored(con, small_catalog)
@@ -455,7 +474,10 @@ def test_a_month_holds_each_rules_latest_result_in_it_and_stays_as_it_was(
     frozen = con.execute("FROM quality.scores WHERE period = 'month' ORDER BY ALL").fetchall()
     result(con, f"{RESIDENTS}.sex.code", 0, as_of=later)
     scored(con, small_catalog, later)
-    assert con.execute(f"FROM quality.scores WHERE period = 'month' AND as_of = DATE '{gone}' ORDER BY ALL").fetchall() == frozen
+    assert (
+        con.execute(f"FROM quality.scores WHERE period = 'month' AND as_of = DATE '{gone}' ORDER BY ALL").fetchall()
+        == frozen
+    )
     assert row(con, "0105", day=later, period="month")["numerator"] == 100
     once = con.execute("FROM quality.scores ORDER BY ALL").fetchall()
     scored(con, small_catalog, later)
@@ -471,7 +493,10 @@ def test_weights_and_grades_are_the_jurisdictions(con: duckdb.DuckDBPyConnection
     assert (plain["score"], plain["grade"], plain["scheme"]) == (Decimal("0.825"), "良", "等权 equal weights")
     told = {
         "weights": {"name": "本市方案", "indicators": {"0104": 3}, "dimensions": {"completeness": 0}},
-        "grades": [{"title": {"zh": "合格", "en": "passed"}, "from": 62.5}, {"title": {"zh": "不合格", "en": "not"}, "from": 0}],
+        "grades": [
+            {"title": {"zh": "合格", "en": "passed"}, "from": 62.5},
+            {"title": {"zh": "不合格", "en": "not"}, "from": 0},
+        ],
     }
     ours = dataclasses.replace(small_catalog, jurisdiction=Jurisdiction.model_validate(told))
     scorecards.compute(con, ours, DAY)
@@ -490,7 +515,9 @@ def test_weights_and_grades_are_the_jurisdictions(con: duckdb.DuckDBPyConnection
         ("small_samples: 3", "no such field; allowed: grades, small_sample, weights"),
     ],
 )
-def test_a_mistake_in_the_jurisdictions_file_is_named_with_what_is_allowed(tmp_path: Path, text: str, said: str) -> None:
+def test_a_mistake_in_the_jurisdictions_file_is_named_with_what_is_allowed(
+    tmp_path: Path, text: str, said: str
+) -> None:
     catalog = tmp_path / "catalog"
     shutil.copytree(Path(__file__).parent / "small_catalogue", catalog)
     (catalog / "jurisdiction.yaml").write_text(text, "utf-8")
@@ -584,7 +611,9 @@ def test_a_stranger_recomputes_every_departments_score_from_the_exported_rows(
         for rule in measures.counted_rules(small_catalog, DAY):
             if (rule.department, rule.resource) == (resource.department, resource.name):
                 day = OCTOBER if rule.rule_id.endswith(".type") else DAY
-                con.execute("DELETE FROM quality.results WHERE rule_id = $1 AND resource = $2", [rule.rule_id, resource.name])
+                con.execute(
+                    "DELETE FROM quality.results WHERE rule_id = $1 AND resource = $2", [rule.rule_id, resource.name]
+                )
                 result(con, rule.rule_id, number + len(rule.rule_id) % 7, 31 + number, of=of, as_of=day)
     scored(con, small_catalog)
     [snippet] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/scores.md").read_text("utf-8"), re.DOTALL)
