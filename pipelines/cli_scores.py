@@ -56,8 +56,13 @@ def show(
     if as_json:
         emit_json({"as_of": period.as_of, "period": period.kind, "scores": scores, "rule_precision": disputed})
         return
-    shown = [{**row, "score": points(row["score"])} for row in scores]
-    emit_table(shown, title=f"scores of 100, {period.kind} to {period.as_of}")
+    left_out = ("scheme", "name", "scope") if department else ("scheme", "dimension", "indicator", "direction")
+    shown = [
+        {name: value for name, value in {**row, "score": points(row["score"])}.items() if name not in left_out}
+        for row in scores
+    ]
+    scheme = next((row["scheme"] for row in scores), "")
+    emit_table(shown, title=f"scores of 100 by {scheme}, {period.kind} to {period.as_of}")
     if department:
         told = [
             {**row, "precision": points(row["precision"]) if row["precision"] is not None else "unknown"}

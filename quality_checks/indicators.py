@@ -49,8 +49,8 @@ STATEMENTS: Mapping[str, Statement] = {
     "0103": Statement(
         "Metadata",
         "最近一批中按目录交付的信息项 / 目录要求的信息项；因结构被退回的批次一项也不算",
-        "columns of the last delivery that are the catalogue's / columns it calls for; none of a delivery refused for its"
-        " structure",
+        "columns of the last delivery that are the catalogue's / columns it calls for; of one refused for its structure"
+        " none",
         "从未交付",
         "nothing was delivered yet",
     ),
