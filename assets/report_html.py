@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from assets import report_charts, report_words
-from assets.report_scores import Ratio, points
+from assets.report_scores import Ratio, counted_share, points
 from assets.report_words import Word
 from catalog.models import DIMENSIONS, INDICATORS
 from quality_checks.indicators import STATEMENTS
@@ -60,7 +60,7 @@ def environment() -> Environment:
         statements=STATEMENTS,
     )
     env.filters.update(n=number, clean=redact, failing=failing_share, passing=passing_share, band=band, width=width)
-    env.filters.update(points=points, share=share)
+    env.filters.update(points=points, share=share, counted=counted_share)
     return env
 
 

@@ -138,6 +138,11 @@ def collect_scores(con: DuckDBPyConnection, as_of: date) -> Scores:
     return Scores(cards, precision)
 
 
+def counted_share(part: int, whole: int) -> str:
+    """A of B in percent, rounded as the score beside it is."""
+    return f"{points(Decimal(part) / whole)} %"
+
+
 def points(score: Decimal | None) -> str:
     """A score of 100 with two digits, rounded down: 100 and 0 stand only for all and none; unknown is a dash."""
     if score is None:

@@ -291,7 +291,7 @@ def test_a_scorecard_shows_grade_score_counts_direction_and_what_does_not_apply(
     assert "99.99 优" in card  # rounded down
     assert "本市方案" in card
     assert "2026-11 （至 2026-11-03） (to 2026-11-03) 81.23 良" in card
-    assert "0401 相同数据一致性 Same data agree ↑ 99,998 / 100,000 >99.99 % 5 / 10 50.00 % 99.99" in card
+    assert "0401 相同数据一致性 Same data agree ↑ 99,998 / 100,000 99.99 % 5 / 10 50.00 % 99.99" in card
     assert "0303 数据重复率 Duplicates ↓ 3 / 12 25.00 % — 75.00 样本少 few" in card
     assert (
         "0305 脏数据出现率 Dirty data 不适用：没有检查脏数据的规则 not applicable: no rule looks for dirty values"
