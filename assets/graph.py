@@ -20,6 +20,7 @@ from assets import (
     publish,
     quality,
     reports,
+    scoring,
     thematic,
 )
 from assets.graph_pools import PASS, not_loaded, pool_key, table_of
@@ -27,7 +28,7 @@ from assets.passing import Pass
 from assets.pooling import PoolResult
 from assets.settling import may_retry, settled
 from catalog import Catalog, Column, Department, Resource, Rule, ThematicTable
-from quality_checks import rules, scorecards
+from quality_checks import rules
 from quality_checks.results import RuleResult
 from resources.cluster import ServerError
 
@@ -456,10 +457,10 @@ def _scores() -> dg.AssetsDefinition:
     )
     @settled
     def scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        """One row per scope, name and dimension: rows that met the rules of all rows they apply to."""
+        """One row per scope, name and indicator or dimension: what is right of what was counted, and its score."""
         current = _this(context)
         current.progress("scores")
-        current.city.commit("city", lambda con: scorecards.compute(con, current.as_of), author=current.author)
+        scoring.score(current.city, current.as_of, author=current.author)
         return dg.MaterializeResult(metadata={"dagster/table_name": "quality.scores"})
 
     return scores

@@ -18,7 +18,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import Column, ColumnType, Level, Product
+from catalog.models import Column, ColumnType, Level, Product, Resource
 from quality_checks.macros import name, quote
 from resources.city import City
 from resources.clock import now
@@ -161,9 +161,12 @@ def _gate(city: City, product: Product, shown: Shown, candidate: Candidate, as_o
 def _gate_score(city: City, product: Product, as_of: date) -> str:
     gate = product.gate
     departments = ", ".join(map(quote, sorted(departments_of(city.catalog, product))))
-    scores = f"FROM quality.scores WHERE scope = 'department' AND name IN ({departments}) AND as_of <= DATE '{as_of}'"
+    scores = (
+        "FROM quality.scores WHERE period = 'day' AND scope = 'department' AND indicator IS NULL"
+        f" AND dimension IS NOT NULL AND name IN ({departments}) AND as_of <= DATE '{as_of}'"
+    )
     worst = city.con.execute(
-        f"SELECT name, dimension, (applicable - failed) / applicable AS score {scores} AND applicable > 0"
+        f"SELECT name, dimension, numerator / denominator AS score {scores} AND denominator > 0"
         f" AND as_of = (SELECT max(as_of) {scores}) ORDER BY score, name, dimension LIMIT 1"
     ).fetchone()
     if worst is None:
@@ -179,20 +182,53 @@ def _gate_score(city: City, product: Product, as_of: date) -> str:
 
 def departments_of(catalog: Catalog, product: Product) -> set[str]:
     """Departments whose data a product shows, through thematic tables and libraries."""
+    return {resource.department for resource in resources_of(catalog, product)}
+
+
+def resources_of(catalog: Catalog, product: Product) -> list[Resource]:
+    """Resources a product shows, through thematic tables and libraries, by id."""
     kind, _, target = product.reads.partition(".")
-    return set(_departments(catalog, target if kind == "thematic" else product.reads))
+    behind = {resource.id: resource for resource in _behind(catalog, target if kind == "thematic" else product.reads)}
+    return [behind[found] for found in sorted(behind)]
 
 
-def _departments(catalog: Catalog, table: str) -> Iterator[str]:
-    """Departments behind `base.<library>`, `<topic>.<table>` or `<department>.<resource>`."""
+def _behind(catalog: Catalog, table: str) -> Iterator[Resource]:
+    """Resources behind `base.<library>`, `<topic>.<table>` or `<department>.<resource>`."""
     if table in catalog.resources:
-        yield catalog.resources[table].department
+        yield catalog.resources[table]
     elif table in catalog.thematic:
         for source in catalog.thematic[table].reads:
             if source != table:
-                yield from _departments(catalog, source)
+                yield from _behind(catalog, source)
     else:
-        yield from (resource.department for resource in catalog.sources_of(table.removeprefix("base.")))
+        yield from catalog.sources_of(table.removeprefix("base."))
+
+
+def served(city: City, as_of: date) -> dict[str, tuple[int, int]]:
+    """By resource id: products that show it and were served when the pass `as_of` began, and how many were due then.
+
+    Products are due once a pass was finished. What this pass itself publishes says nothing yet, so that a pass made
+    again finds the same: a product was served when a version of an earlier day, or an earlier version, is known.
+    """
+    with city.server.session() as cursor:
+        cursor.execute("select count(*) from ops.passes where state = 'finished' and as_of < %s", (as_of,))
+        if cursor.fetchone()[0] == 0:
+            return {}
+        cursor.execute(
+            "select substring(t.relname from '^(.*)__[0-9]+$') as product,"
+            " bool_or(split_part(obj_description(t.oid, 'pg_class'), ' ', 2) < %s)"
+            " or min(substring(t.relname from '[0-9]+$')::bigint) > 1"
+            " from pg_class t join pg_namespace n on n.oid = t.relnamespace"
+            " where n.nspname = 'curated_versions' and t.relkind = 'r' group by 1",
+            (as_of.isoformat(),),
+        )
+        done = dict(cursor.fetchall())
+    counts: dict[str, tuple[int, int]] = {}
+    for product in city.catalog.products.values():
+        for resource in resources_of(city.catalog, product):
+            before = counts.get(resource.id, (0, 0))
+            counts[resource.id] = (before[0] + bool(done.get(product.name)), before[1] + 1)
+    return counts
 
 
 def _judge(city: City, product: Product, as_of: date, held: str) -> None:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from duckdb import DuckDBPyConnection
 
+from assets.report_scores import Scores, collect_scores
 from catalog.load import Catalog
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.punctuality import read_deliveries
@@ -23,14 +24,6 @@ Row = TypeVar("Row")
 
 TREND_PASSES = 30  # passes a chart looks back
 HISTORY = 60  # newest deliveries shown of one resource
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """Rows a rule, or all rules of a dimension, applied to, and those of them that failed."""
-
-    applicable: int
-    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +161,7 @@ class Figures:
     movements: list[Movement]
     results: list[RuleFigure]
     resource_passes: list[ResourcePass]
-    scores: Mapping[tuple[str, str], Mapping[str, Ratio]]
+    scores: Scores
     quarantine: list[Quarantined]
     due: list[Due]
 
@@ -236,10 +229,6 @@ _RESOURCE_PASSES = """
     from quality.results where as_of between $first and $as_of and state = 'ok'
     group by all order by department, resource, as_of"""
 
-_SCORES = """
-    select scope, name, dimension, arg_max(applicable, as_of), arg_max(failed, as_of)
-    from quality.scores where as_of <= $as_of group by scope, name, dimension order by scope, name, dimension"""
-
 
 def collect(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> Figures:
     """Read every figure of the site, as of the end of the pass `as_of`; about a dozen queries at any size."""
@@ -256,7 +245,7 @@ def collect(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> Figures:
         movements=read(con, _MOVEMENTS, Movement, {"days": list(passes)}),
         results=read(con, _RESULTS, RuleFigure, now),
         resource_passes=read(con, _RESOURCE_PASSES, ResourcePass, {"first": passes[0], "as_of": as_of}),
-        scores=_scores(con, as_of),
+        scores=collect_scores(con, as_of),
         quarantine=_quarantine(con, sorted(catalog.departments), passes[0]),
         due=due_calendar(catalog.resources.values(), read_deliveries(con, as_of), as_of),
     )
@@ -283,13 +272,6 @@ def _reasons(text: str | None) -> tuple[Reason, ...]:
         else Reason("", str(item))
         for item in listed
     )
-
-
-def _scores(con: DuckDBPyConnection, as_of: date) -> dict[tuple[str, str], dict[str, Ratio]]:
-    scores: dict[tuple[str, str], dict[str, Ratio]] = {}
-    for scope, name, dimension, applicable, failed in con.execute(_SCORES, {"as_of": as_of}).fetchall():
-        scores.setdefault((scope, name), {})[dimension] = Ratio(applicable, failed)
-    return scores
 
 
 def _quarantine(con: DuckDBPyConnection, departments: Sequence[str], first: date) -> list[Quarantined]:

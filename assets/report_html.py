@@ -14,9 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from assets import report_charts, report_words
-from assets.report_figures import Ratio
+from assets.report_scores import Ratio, counted_share, points
 from assets.report_words import Word
 from catalog.models import DIMENSIONS, INDICATORS
+from quality_checks.indicators import STATEMENTS
 
 TEMPLATES = Path(__file__).with_name("templates")
 # An ID number of 15 or 18 characters or a mobile number, wherever a file name or a reason may have carried one in.
@@ -56,8 +57,10 @@ def environment() -> Environment:
         charts=report_charts,
         dimensions=DIMENSIONS,
         indicators=INDICATORS,
+        statements=STATEMENTS,
     )
     env.filters.update(n=number, clean=redact, failing=failing_share, passing=passing_share, band=band, width=width)
+    env.filters.update(points=points, share=share, counted=counted_share)
     return env
 
 
@@ -97,20 +100,20 @@ def redact(text: str) -> str:
 
 def failing_share(ratio: Ratio | None) -> str:
     """Failed of applicable. Rounding never turns a failure into 0.00 % nor a lone pass into 100 %."""
-    return _share(ratio.failed, ratio.applicable) if ratio else "—"
+    return share(ratio.failed, ratio.applicable) if ratio else "—"
 
 
 def passing_share(ratio: Ratio | None) -> str:
     """Passed of applicable, by the same rounding."""
-    return _share(ratio.applicable - ratio.failed, ratio.applicable) if ratio else "—"
+    return share(ratio.applicable - ratio.failed, ratio.applicable) if ratio else "—"
 
 
 def band(ratio: Ratio | None) -> str:
     """The shade of a score cell."""
     if ratio is None or ratio.applicable == 0:
         return "none"
-    share = ratio.failed / ratio.applicable
-    return next((name for limit, name in _BANDS if share <= limit), "s4")
+    failed = ratio.failed / ratio.applicable
+    return next((name for limit, name in _BANDS if failed <= limit), "s4")
 
 
 def width(ratio: Ratio) -> str:
@@ -120,7 +123,8 @@ def width(ratio: Ratio) -> str:
     return f"{max(1.0, 100 * ratio.failed / ratio.applicable):.1f}"
 
 
-def _share(part: int, whole: int) -> str:
+def share(part: int, whole: int) -> str:
+    """A count's part of the whole in percent; a part is never rounded to none nor to all."""
     if whole == 0:
         return "—"
     if part in (0, whole):

@@ -7,7 +7,7 @@ Add here when a page shows a figure it did not show before. Reading figures is `
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -20,11 +20,11 @@ from assets.report_figures import (
     FindingCount,
     Movement,
     Quarantined,
-    Ratio,
     RuleFigure,
 )
 from assets.report_ledger import DUE_SOON_DAYS, ItemChange, Ledger, Order, OrderCount
 from assets.report_rules import RuleBook, Sentence
+from assets.report_scores import Precision, Ratio, Scorecard
 from assets.report_words import BASELINE, DIMENSIONS, FEEDS, SEVERITIES, STATES, WITH_BUREAU, Word, word
 from catalog.load import Catalog
 from catalog.models import Department, Resource, Rule, Title
@@ -94,8 +94,16 @@ class ResourceLine:
 
     resource: Resource
     newest: Delivery | None
-    scores: Mapping[str, Ratio]
+    card: Scorecard
     open: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionLine:
+    """One rule that somebody objected to."""
+
+    sentence: Sentence
+    rule: Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,9 @@ class StateLine:
     word: Word
     whose: str
     items: int
+
+
+_NO_CARD = Scorecard(None, None, "", small_sample=False, checks=0, dimensions={}, indicators={}, months=())
 
 
 class Site:
@@ -162,8 +173,9 @@ class Site:
             "changes": change_total(ledger.changes),
             "items_open": sum(count.items for count in ledger.items if count.state not in SETTLED),
             "departments": self._department_lines(),
-            "city_scores": figures.scores.get(("city", "city"), {}),
-            "score_lines": [(name, self._scores("department", name)) for name in self.catalog.departments],
+            "city_card": self._card("city", "city"),
+            "score_lines": [(name, self._card("department", name)) for name in self.catalog.departments],
+            "library_lines": [(one.title, self._card("library", name)) for name, one in self.catalog.libraries.items()],
             "days": figures.passes,
             "movements": self._movement(None),
             "worst": self._worst(),
@@ -191,7 +203,8 @@ class Site:
             "counts": self._order_count(name),
             "changes": self._changes.get(name, ItemChange(name, 0, 0, 0)),
             "orders": [self._order_line(order) for order in self._orders.get(name, [])],
-            "scores": self._scores("department", name),
+            "card": self._card("department", name),
+            **self._precision(name),
             "feeds": feeds,
             "late": sum(feed.kind == "late" for feed in feeds),
             "days": self.figures.passes,
@@ -209,7 +222,7 @@ class Site:
             "findings": finding_total(findings),
             "severities": by_severity(findings),
             "feeds": [feed for feed in self._feeds.get(resource.department, []) if feed.resource == resource.name],
-            "scores": self._scores("resource", resource.id),
+            "card": self._card("resource", resource.id),
             "rules": self._rule_lines(resource, findings),
             "days": self.figures.passes,
             "failed": [failed.get(day, 0) for day in self.figures.passes],
@@ -298,7 +311,7 @@ class Site:
         place = (resource.department, resource.name)
         newest = next(iter(self._deliveries.get(place, [])), None)
         opened = sum(count.open for count in self._findings.get(place, []))
-        return ResourceLine(resource, newest, self._scores("resource", resource.id), opened)
+        return ResourceLine(resource, newest, self._card("resource", resource.id), opened)
 
     def _order_line(self, order: Order) -> OrderLine:
         sentence = self.rules.sentence(order.department, order.resource, order.rule_id)
@@ -308,8 +321,14 @@ class Site:
     def _order_count(self, department: str) -> OrderCount:
         return self._counts.get(department, OrderCount(department, 0, 0, 0, 0))
 
-    def _scores(self, scope: str, name: str) -> Mapping[str, Ratio]:
-        return self.figures.scores.get((scope, name), {})
+    def _card(self, scope: str, name: str) -> Scorecard:
+        return self.figures.scores.cards.get((scope, name), _NO_CARD)
+
+    def _precision(self, department: str) -> Page:
+        """The rules somebody objected to, each with its sentence, and how many rules nobody objected to."""
+        rules = self.figures.scores.precision.get(department, ())
+        disputed = [PrecisionLine(self.rules.told(department, one.rule_id), one) for one in rules if one.objections]
+        return {"disputed": disputed, "undisputed": len(rules) - len(disputed)}
 
     def _movement(self, department: str | None) -> list[Movement]:
         known = {movement.as_of: movement for movement in self._movements.get(department, [])}

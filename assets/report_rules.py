@@ -56,6 +56,13 @@ class RuleBook:
             return Sentence(rule.zh, rule.en)
         return _feed_sentence(rule_id) or Sentence(rule_id, rule_id)
 
+    def told(self, department: str, rule_id: str) -> Sentence:
+        """What a rule of any of the department's resources says; generated rules begin with their resource's id."""
+        for resource in self._catalog.of_department(department):
+            if rule_id.startswith(f"{resource.id}.") or any(rule.id == rule_id for rule in resource.rules):
+                return self.sentence(department, resource.name, rule_id)
+        return self.sentence(department, "", rule_id)
+
     def chapters(self) -> list[tuple[Title, list[Rule]]]:
         """Written rules by department, thematic rules by table, then comparisons of sources; none without a rule."""
         catalog = self._catalog

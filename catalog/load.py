@@ -19,7 +19,9 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from catalog.jurisdiction import Jurisdiction
 from catalog.models import (
+    ABOVE,
     CodeList,
     Column,
     Department,
@@ -71,6 +73,7 @@ class Catalog:
     thematic: Mapping[str, ThematicTable]  # by "<topic>.<table>"
     products: Mapping[str, Product]
     codes: Mapping[str, CodeList]
+    jurisdiction: Jurisdiction = field(default_factory=Jurisdiction)
 
     def of_department(self, department: str) -> list[Resource]:
         return [resource for resource in self.resources.values() if resource.department == department]
@@ -247,7 +250,7 @@ def load_catalog(root: Path) -> Catalog:
         table = reader.read(path, ThematicTable, topic=path.parent.name, name=path.stem, sql=sql.read_text("utf-8"))
         if table:
             thematic[table.id] = table
-    catalog = Catalog(root, departments, resources, libraries, thematic, products, codes)
+    catalog = Catalog(root, departments, resources, libraries, thematic, products, codes, _read_jurisdiction(reader))
     _check_codes(reader, catalog)
     for resource in resources.values():
         _check_resource(reader, catalog, resource)
@@ -264,6 +267,12 @@ def load_catalog(root: Path) -> Catalog:
     if reader.problems:
         raise CatalogError(reader.problems)
     return catalog
+
+
+def _read_jurisdiction(reader: _Reader) -> Jurisdiction:
+    path = reader.root / "jurisdiction.yaml"
+    read = reader.read(path, Jurisdiction) if path.is_file() else None
+    return read or Jurisdiction()
 
 
 def _read_departments(reader: _Reader) -> tuple[dict[str, Department], dict[str, Resource]]:
@@ -360,6 +369,16 @@ def _check_resource(reader: _Reader, catalog: Catalog, resource: Resource) -> No
         reader.report(file, "ignore", ignored, "must not be one of the columns")
     _check_layout(reader, file, resource)
     _check_describes(reader, catalog, file, resource)
+    _check_received(reader, catalog, file, resource)
+
+
+def _check_received(reader: _Reader, catalog: Catalog, file: str, resource: Resource) -> None:
+    others = [*ABOVE, *(name for name in catalog.departments if name != resource.department)]
+    stated = {"received_from": resource.received_from}
+    stated |= {f"columns.{name}.received_from": column.received_from for name, column in resource.columns.items()}
+    for where, giver in stated.items():
+        if giver:
+            reader.known(file, where, giver, others)
 
 
 def _check_describes(reader: _Reader, catalog: Catalog, file: str, resource: Resource) -> None:

@@ -127,6 +127,19 @@ INDICATORS: dict[str, tuple[str, Dimension]] = {
     "0602": ("可用性", "accuracy"),
 }
 Indicator = Annotated[str, Field(json_schema_extra={"enum": sorted(INDICATORS)})]
+# The two whose A counts what is wrong in the standard's A/B: the lower, the better.
+INVERTED = frozenset({"0303", "0305"})
+
+
+def known_indicator(code: str) -> str:
+    """`code`, if the standard has it.
+
+    Raises:
+        ValueError: naming what is allowed.
+    """
+    if code not in INDICATORS:
+        raise ValueError(f"not an indicator of GB/T 36344-2018; allowed: {', '.join(sorted(INDICATORS))}")
+    return code
 
 
 # What may stand before a unit, and how many of it that is.
@@ -148,7 +161,12 @@ class Column(Frozen):
     `aliases` are headers it was delivered under, beside its name and title; `missing` are spellings of "no value", as
     those of its resource. `unit` is what the pool's numbers count, `delivered_unit` what a bare number counts when that
     is another multiple; a number may also be delivered with its unit. `excel_dates` lets the day numbers of a
+    <<<<<<< HEAD
     spreadsheet stand for dates in files that are none. `form: phone` says that its texts are telephone numbers.
+    =======
+    spreadsheet stand for dates in files that are none. `received_from` names who gave the value to the department: its
+    errors count as inherited.
+    >>>>>>> scores
     """
 
     title: Text
@@ -165,6 +183,7 @@ class Column(Frozen):
     unit: Text | None = None
     delivered_unit: Text | None = None
     excel_dates: bool = False
+    received_from: Name | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Column:
@@ -310,9 +329,7 @@ class Rule(Frozen):
     @field_validator("indicator")
     @classmethod
     def _known_indicator(cls, value: str) -> str:
-        if value not in INDICATORS:
-            raise ValueError(f"not an indicator of GB/T 36344-2018; allowed: {', '.join(sorted(INDICATORS))}")
-        return value
+        return known_indicator(value)
 
     @model_validator(mode="after")
     def _one_condition(self) -> Rule:
@@ -395,6 +412,10 @@ class Opening(Frozen):
         return self
 
 
+# Who a department may have received data from, beside the other departments of the catalogue.
+ABOVE = ("province", "state")
+
+
 class Department(Frozen):
     """A department that delivers; `name` is its folder."""
 
@@ -461,6 +482,9 @@ class Resource(Frozen):
     opening: Opening
     published: date
     source: Source | None = None  # where it is fetched from; none: it is delivered into landing
+    received_from: Name | None = (
+        None  # who gave all of it to the department: return flow 回流 from above, or a department
+    )
     columns: dict[Name, Column] = Field(min_length=1)
     versions: tuple[SchemaVersion, ...] = ()
     missing: tuple[Text, ...] = ()  # spellings of "no value" in every column

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from catalog.jurisdiction import Jurisdiction
 from catalog.models import CodeList, Department, Library, Product, Resource, ThematicTable
 
 # Kind of file -> its model, and the fields that the file's place says (they must not stand in the file).
@@ -22,6 +23,7 @@ KINDS: dict[str, tuple[type[BaseModel], tuple[str, ...]]] = {
     "thematic": (ThematicTable, ("topic", "name", "sql")),
     "product": (Product, ("name",)),
     "code_list": (CodeList, ("name",)),
+    "jurisdiction": (Jurisdiction, ()),
 }
 
 
@@ -31,7 +33,7 @@ def schema(kind: str) -> dict[str, Any]:
     made = model.model_json_schema(by_alias=True, mode="validation")
     for field in given:
         del made["properties"][field]
-    made["required"] = [field for field in made["required"] if field not in given]
+    made["required"] = [field for field in made.get("required", ()) if field not in given]
     authority = made.get("$defs", {}).get("Attribute", {}).get("properties", {}).get("authority")
     if authority:  # a bare department name stands for {department: name}
         authority["items"] = {"anyOf": [{"type": "string"}, authority["items"]]}

@@ -22,6 +22,7 @@ from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
 from pipelines.cli_rules import rules_app
+from pipelines.cli_scores import scores_app
 from pipelines.cli_sources import app as sources_app
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ app.add_typer(catalog_app, name="catalog")
 app.add_typer(findings_app, name="findings")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(rules_app, name="rules")
+app.add_typer(scores_app, name="scores")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
 app.add_typer(operations_app)

@@ -78,13 +78,45 @@ RESULTS: Columns = {
     "state": "VARCHAR",
     "message": "VARCHAR",
 }
+MEASURES: Columns = {
+    "as_of": "DATE",
+    "evaluated_on": "DATE",
+    "department": "VARCHAR",
+    "resource": "VARCHAR",
+    "indicator": "VARCHAR",
+    "measure": "VARCHAR",
+    "origin": "VARCHAR",
+    "numerator": "BIGINT",
+    "denominator": "BIGINT",
+    "excepted": "BIGINT",
+}
 SCORES: Columns = {
     "as_of": "DATE",
+    "period": "VARCHAR",
     "scope": "VARCHAR",
     "name": "VARCHAR",
     "dimension": "VARCHAR",
-    "applicable": "BIGINT",
-    "failed": "BIGINT",
+    "indicator": "VARCHAR",
+    "direction": "VARCHAR",
+    "numerator": "BIGINT",
+    "denominator": "BIGINT",
+    "own_numerator": "BIGINT",
+    "own_denominator": "BIGINT",
+    "score": "DECIMAL(10,9)",
+    "weight": "INTEGER",
+    "scheme": "VARCHAR",
+    "small_sample": "BOOLEAN",
+    "grade": "VARCHAR",
+}
+PRECISION: Columns = {
+    "as_of": "DATE",
+    "department": "VARCHAR",
+    "rule_id": "VARCHAR",
+    "findings": "BIGINT",
+    "objections": "BIGINT",
+    "upheld": "BIGINT",
+    "rejected": "BIGINT",
+    "precision": "DECIMAL(10,9)",
 }
 
 
@@ -119,7 +151,9 @@ def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
         **found,
         ("quality", "findings"): FINDINGS,
         ("quality", "results"): RESULTS,
+        ("quality", "measures"): MEASURES,
         ("quality", "scores"): SCORES,
+        ("quality", "precision"): PRECISION,
     }
 
 

@@ -17,10 +17,10 @@ from resources.city import City
 
 def step(con: DuckDBPyConnection, counter: str, writer: str) -> int:
     """One transaction's work: read, modify, write."""
-    query = "SELECT coalesce(max(applicable), 0) + 1 FROM quality.scores WHERE name = ?"
+    query = "SELECT coalesce(max(denominator), 0) + 1 FROM quality.scores WHERE name = ?"
     ((value,),) = con.execute(query, [counter]).fetchall()
     con.execute("DELETE FROM quality.scores WHERE name = ?", [counter])
-    con.execute("INSERT INTO quality.scores BY NAME SELECT ? AS name, ?::BIGINT AS applicable", [counter, value])
+    con.execute("INSERT INTO quality.scores BY NAME SELECT ? AS name, ?::BIGINT AS denominator", [counter, value])
     con.execute(
         "INSERT INTO base.population BY NAME SELECT ? AS id_number, repeat('x', 99) || i AS name FROM range(2000) r(i)",
         [f"{counter}-{value}-{writer}"],

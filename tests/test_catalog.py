@@ -211,7 +211,13 @@ def test_divisions_know_their_history_and_the_permits_prefixes() -> None:
 
 def yaml_files() -> Iterator[tuple[str, Path]]:
     """Every YAML file of the catalogue with its kind."""
-    places = {"libraries": "library", "publish": "product", "codes": "code_list", "thematic": "thematic"}
+    places = {
+        "jurisdiction.yaml": "jurisdiction",
+        "libraries": "library",
+        "publish": "product",
+        "codes": "code_list",
+        "thematic": "thematic",
+    }
     for path in sorted(ROOT.rglob("*.yaml")):
         folder = path.relative_to(ROOT).parts[0]
         yield places.get(folder, "department" if path.name == "department.yaml" else "resource"), path

@@ -1,4 +1,4 @@
-"""Findings and their history, the checks of deliveries, the scores: on plain tables, and once on a real city."""
+"""Findings and their history, the checks of deliveries: on plain tables, and once on a real city."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assets import quality
+from assets import quality, scoring
 from catalog.load import Catalog
 from catalog.models import Cycle, Resource, Rule
-from quality_checks import findings, macros, punctuality, scorecards
+from quality_checks import findings, macros, punctuality
 from quality_checks.punctuality import Delivery
 from quality_checks.results import RuleResult
 from quality_checks.rule_book import on_day
@@ -29,7 +29,7 @@ TEXTS = ("finding_id", "rule_id", "standard", "dimension", "indicator", "severit
 
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    """The three tables of `quality`, empty, with the macros."""
+    """Findings and results, empty, with the macros."""
     with duckdb.connect() as connection:
         connection.execute(macros.SQL)
         texts = ", ".join(f"{name} VARCHAR" for name in TEXTS)
@@ -41,8 +41,6 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
             CREATE TABLE quality.results (as_of DATE, department VARCHAR, resource VARCHAR, rule_id VARCHAR,
                 dimension VARCHAR, indicator VARCHAR, severity VARCHAR, applicable BIGINT, failed BIGINT, state VARCHAR,
                 message VARCHAR);
-            CREATE TABLE quality.scores (as_of DATE, scope VARCHAR, name VARCHAR, dimension VARCHAR, applicable BIGINT,
-                failed BIGINT);
         """)
         yield connection
 
@@ -166,24 +164,6 @@ def test_any_history_of_evaluations_comes_out_as_a_plain_model_says_and_twice_is
     assert counted == sorted(expected)
 
 
-def test_scores_take_each_rules_latest_result_and_only_rows_it_applied_to(con: duckdb.DuckDBPyConnection) -> None:
-    findings.start(con)
-    first = [result("R", 2), result("S", 0, applicable=0), result("U", 3, dimension="uniqueness", indicator="0303")]
-    second = [result("R", 1), result("T", 0, department="tax", resource="taxpayers", state="error")]
-    findings.merge(con, findings.VIOLATIONS, first, DAY)
-    findings.merge(con, findings.VIOLATIONS, second, DAY + timedelta(days=1))
-    for _ in range(2):
-        scorecards.compute(con, DAY + timedelta(days=1))
-    scores = con.execute(
-        "SELECT scope, name, dimension, applicable, failed FROM quality.scores ORDER BY ALL"
-    ).fetchall()
-    assert scores == [
-        (scope, name, dimension, 10, failed)
-        for scope, name in (("city", "city"), ("department", "police"), ("resource", "police.residents"))
-        for dimension, failed in (("accuracy", 1), ("uniqueness", 3))
-    ]
-
-
 def delivery(day: date, rows: int = 100, **other: Any) -> Delivery:
     return replace(Delivery(f"d{day}", day, "full", "pooled", None, rows, ()), **other)
 
@@ -288,9 +268,11 @@ def test_a_citys_findings_results_documents_and_scores_follow_its_pool(small_cit
     assert {r.rule_id for r in late if r.failed} == {
         f"{r.id}.delivery.late" for r in small_city.catalog.resources.values()
     }
-    small_city.commit("city", lambda con: scorecards.compute(con, following), author="t")
-    score = "SELECT applicable, failed FROM quality.scores WHERE scope = 'department' AND name = $1 AND dimension = $2"
-    assert small_city.con.execute(score, ["public_security", "freshness"]).fetchall() == [(1, 1)]
+    scoring.score(small_city, following, author="t")
+    score = (
+        "SELECT numerator, denominator FROM quality.scores WHERE scope = 'department' AND name = $1 AND indicator = $2"
+    )
+    assert small_city.con.execute(score, ["public_security", "0502"]).fetchall() == [(0, 1)] * 2  # day and month
     kept = small_city.home.validations / str(DAY) / f"{RESIDENTS}.json"
     [document] = json.loads(kept.read_text("utf-8"))
     assert document["statistics"]["evaluated_expectations"] == len(first) + 1

@@ -258,7 +258,7 @@ def test_three_processes_count_exactly(small_city: City):
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-    assert rows(small_city, "SELECT applicable FROM quality.scores WHERE name = 'shared'") == [(24,)]
+    assert rows(small_city, "SELECT denominator FROM quality.scores WHERE name = 'shared'") == [(24,)]
     assert rows(small_city, "SELECT count(*) FROM base.population") == [(24 * 2000,)]
     assert_whole(small_city)
 
@@ -284,7 +284,7 @@ def assert_recovered(home: Path, catalog: Catalog, last: int) -> None:
     started = time.monotonic()
     with City.open(home, catalog) as city:
         assert time.monotonic() - started < 10
-        ((value,),) = rows(city, "SELECT applicable FROM quality.scores WHERE name = 'killed'")
+        ((value,),) = rows(city, "SELECT denominator FROM quality.scores WHERE name = 'killed'")
         assert value in {last, last + 1}
         assert rows(city, "SELECT count(*), count(DISTINCT id_number) FROM base.population") == [(value * 2000, value)]
         assert_whole(city)

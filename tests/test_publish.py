@@ -9,7 +9,7 @@ from datetime import date
 import psycopg2
 import pytest
 
-from assets.publish import PublishResult, departments_of, publish
+from assets.publish import PublishResult, departments_of, publish, resources_of, served
 from catalog.models import Gate, Product
 from resources.city import City
 
@@ -153,9 +153,13 @@ def test_the_gate_keeps_the_last_good_version_and_says_why(
 
 def test_the_gate_holds_a_product_whose_departments_score_too_low(small_city: City) -> None:
     fill(small_city, 3)
-    score = "INSERT INTO quality.scores VALUES (DATE '2026-11-02', 'department', ?, 'accuracy', 100, ?)"
-    small_city.commit("city", lambda con: con.execute(score, ["market_regulation", 90]), author="test")
-    small_city.commit("city", lambda con: con.execute(score, ["civil_affairs", 20]), author="test")
+    score = """
+        INSERT INTO quality.scores BY NAME SELECT DATE '2026-11-02' AS as_of, 'department' AS scope, * FROM (VALUES
+            ('day', 'market_regulation', 'accuracy', NULL, 10), ('day', 'civil_affairs', 'accuracy', NULL, 80),
+            ('month', 'civil_affairs', 'accuracy', NULL, 10), ('day', 'civil_affairs', 'uniqueness', '0303', 1),
+            ('day', 'civil_affairs', NULL, NULL, 20)
+        ) s(period, name, dimension, indicator, numerator), (SELECT 100 AS denominator)"""
+    small_city.commit("city", lambda con: con.execute(score), author="test")
     held = run(small_city, product(small_city, gate=Gate(min_score=0.9)))
     assert held.reason.endswith("civil_affairs scores 80.00% on accuracy, at least 90.00% is needed")
     assert as_pipeline(small_city, "select to_regclass('curated.residents')") == [(None,)]
@@ -166,6 +170,22 @@ def test_a_product_shows_the_data_of_the_departments_behind_its_libraries(small_
     assert departments_of(small_city.catalog, product(small_city)) == {"public_security", "civil_affairs"}
     overview = product(small_city, reads="thematic.credit_village.resident_overview")
     assert departments_of(small_city.catalog, overview) == {"public_security", "civil_affairs", "market_regulation"}
+
+
+def test_a_product_counts_as_served_once_an_earlier_pass_published_it(small_city: City) -> None:
+    """Whatever the pass itself publishes: a pass that is made again finds the same."""
+    fill(small_city, 2)
+    assert served(small_city, DAY) == {}  # nothing was due before the first pass
+    run(small_city)
+    assert served(small_city, DAY) == {}
+    with small_city.server.session() as cursor:
+        cursor.execute("insert into ops.passes (as_of, state) values (%s, 'finished')", (DAY,))
+    behind = {resource.id for resource in resources_of(small_city.catalog, product(small_city))}
+    for people in (2, 3, 4):
+        assert served(small_city, NEXT_DAY) == dict.fromkeys(behind, (1, 1))
+        fill(small_city, people)
+        run(small_city, product(small_city), NEXT_DAY)
+    assert behind == {"public_security.resident_registration", "civil_affairs.marriage_registration"}
 
 
 def test_changed_columns_keep_every_grant(small_city: City) -> None:

@@ -18,11 +18,12 @@ from files import copied
 
 from assets import report_words, reports
 from assets.report_charts import bars, trend, up_and_down
-from assets.report_figures import Ratio, collect
+from assets.report_figures import collect
 from assets.report_html import failing_share, passing_share, redact
 from assets.report_ledger import collect_ledger
+from assets.report_scores import Ratio
 from catalog.load import Catalog
-from catalog.models import DIMENSIONS, Cycle, Severity, Title
+from catalog.models import DIMENSIONS, INDICATORS, Cycle, Severity, Title
 from quality_checks.corrections import ItemState
 from quality_checks.rules import all_rules
 from resources.city import City
@@ -61,11 +62,27 @@ from (values
   ('{DAY_2}', '{ENTERPRISES}', '{ENTERPRISES}.uscc.identifier', 'accuracy', 'block', 0, 0, 'error',
    'Could not convert string ''{CANARY_ID}''')
 ) r(as_of, place, rule_id, dimension, severity, applicable, failed, state, message);
-insert into quality.scores by name select DATE '{DAY_2}' as as_of, * from (values
-  ('city', 'city', 'consistency', 100000, 2), ('city', 'city', 'accuracy', 200, 30),
-  ('department', 'public_security', 'consistency', 100000, 2), ('resource', '{RESIDENTS}', 'consistency', 100000, 2),
-  ('department', 'civil_affairs', 'accuracy', 0, 0)
-) s(scope, name, dimension, applicable, failed);
+insert into quality.scores by name
+select DATE '{DAY_2}' as as_of, 'up' as direction, false as small_sample, '本市方案' as scheme, 1 as weight, *
+from (values
+  ('day', 'city', 'city', 'consistency', NULL, 99998, 100000, 99998, 100000, 0.99998, NULL),
+  ('day', 'city', 'city', 'accuracy', NULL, 170, 200, 170, 200, 0.85, NULL),
+  ('day', 'city', 'city', NULL, NULL, 100168, 100200, 100168, 100200, 0.92499, '良'),
+  ('day', 'department', 'public_security', 'consistency', NULL, 100003, 100010, 99998, 100000, 0.99998, NULL),
+  ('day', 'department', 'public_security', 'consistency', '0401', 100003, 100010, 99998, 100000, 0.99998, NULL),
+  ('day', 'department', 'public_security', NULL, NULL, 100003, 100010, 99998, 100000, 0.99998, '优'),
+  ('month', 'department', 'public_security', NULL, NULL, 100003, 100010, 99998, 100000, 0.81239, '良'),
+  ('day', 'resource', '{RESIDENTS}', 'consistency', NULL, 99998, 100000, 99998, 100000, 0.99998, NULL),
+  ('day', 'department', 'civil_affairs', 'accuracy', NULL, 0, 0, 0, 0, NULL, NULL)
+) s(period, scope, name, dimension, indicator, numerator, denominator, own_numerator, own_denominator, score, grade);
+insert into quality.scores by name
+select DATE '{DAY_2}' as as_of, 'day' as period, 'department' as scope, 'public_security' as name,
+       'uniqueness' as dimension, '0303' as indicator, 'down' as direction, 3 as numerator, 12 as denominator,
+       3 as own_numerator, 12 as own_denominator, 0.75 as score, true as small_sample;
+insert into quality.precision by name select DATE '{DAY_2}' as as_of, 'public_security' as department, * from (values
+  ('PSB-001', 40000, 2, 1, 1, 0.999975), ('{RESIDENTS}.id_number.identifier', 7, 1, 0, 0, NULL),
+  ('CRV-001', 9, 0, 0, 0, NULL)
+) p(rule_id, findings, objections, upheld, rejected, precision);
 """
 QUARANTINE = f"""
 insert into public_security._quarantine by name
@@ -260,6 +277,35 @@ def test_a_score_shows_its_counts_and_never_rounds_a_failure_away(pages):
     assert "<b>&gt;99.99 %</b><small>2 / 100,000</small>" in pages["departments/public_security.html"]
     assert "&lt;0.01 %" in pages["index.html"]
     assert not re.search(r"(?<!\d)0\.00 %|(?<!\d)100\.00 %", "".join(pages.values()))
+
+
+def section(page: str, name: str) -> str:
+    """The words of one section, its tags taken away."""
+    found = re.search(rf'<section id="{name}">(.*?)</section>', page, re.DOTALL)
+    assert found
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", found[1])).split())
+
+
+def test_a_scorecard_shows_grade_score_counts_direction_and_what_does_not_apply(pages):
+    card = section(pages["departments/public_security.html"], "scorecard")
+    assert "99.99 优" in card  # rounded down
+    assert "本市方案" in card
+    assert "2026-11 （至 2026-11-03） (to 2026-11-03) 81.23 良" in card
+    assert "0401 相同数据一致性 Same data agree ↑ 99,998 / 100,000 99.99 % 5 / 10 50.00 % 99.99" in card
+    assert "0303 数据重复率 Duplicates ↓ 3 / 12 25.00 % — 75.00 样本少 few" in card
+    assert (
+        "0305 脏数据出现率 Dirty data 不适用：没有检查脏数据的规则 not applicable: no rule looks for dirty values"
+        in card
+    )
+    assert all(f"{code} {titled[0]} " in card for code, titled in INDICATORS.items())
+    assert "92.49 良" in section(pages["index.html"], "scores")
+
+
+def test_a_rule_nobody_objected_to_has_an_unknown_precision(pages):
+    told = section(pages["departments/public_security.html"], "precision")
+    assert "PSB-001 40,000 2 1 1 >99.99 %" in told
+    assert f"{RESIDENTS}.id_number.identifier 7 1 0 0 未知 unknown" in told
+    assert "1 more rules have findings and no objection: their precision is unknown, not 100 %." in told
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def contents(city: City) -> dict[str, tuple]:
     lake += [f"{name}.{table}" for name in city.catalog.departments for table in ("_quarantine", "_removed")]
     lake += [f"base.{name}" for name in city.catalog.libraries]
     lake += [f"thematic.{t.topic}__{t.name}" for t in city.catalog.thematic.values()]
-    lake += ["quality.findings", "quality.results", "quality.scores"]
+    lake += [f"quality.{table}" for table in ("findings", "results", "measures", "scores", "precision")]
     with city.server.connect() as pg, pg.cursor() as cursor:
         cursor.execute(
             "SELECT table_schema || '.' || table_name FROM information_schema.tables "

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def test_every_console_line_of_the_readme_runs(made_by_the_readme, tmp_path):
         )
         assert done.returncode == 0, f"{line}: {done.stderr[-2000:]}"
     assert (tmp_path / "findings.xlsx").stat().st_size > 10_000
+    recompute(tmp_path / "scores")
+
+
+def recompute(exported: Path) -> None:
+    """What docs/scores.md tells a stranger to run on exported scores."""
+    [snippet] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/scores.md").read_text("utf-8"), re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", snippet], cwd=exported, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(load_catalog(ROOT / "catalog").departments)
 
 
 def feed_of_contributing() -> tuple[str, dict]:
