@@ -14,7 +14,8 @@ from datetime import date
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Rule
+from catalog.models import Method, Rule
+from quality_checks import telling
 from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult
 from quality_checks.runner import redact
@@ -23,7 +24,7 @@ from quality_checks.suites import Suite, verdict
 VIOLATIONS = "quality_violations"  # temporary table
 FIELDS = (
     "rule_id", "standard", "dimension", "indicator", "severity", "department", "resource", "record_key", "column",
-    "observed_value", "suggested_value", "reason", "delivery_id",
+    "observed_value", "suggested_value", "suggestion_method", "suggestion_confidence", "reason", "delivery_id",
 )  # fmt: skip
 _CURRENT = (
     "standard",
@@ -32,6 +33,8 @@ _CURRENT = (
     "severity",
     "observed_value",
     "suggested_value",
+    "suggestion_method",
+    "suggestion_confidence",
     "reason",
     "delivery_id",
 )
@@ -39,7 +42,8 @@ _CURRENT = (
 
 def start(con: DuckDBPyConnection) -> None:
     """An empty temporary table of violations."""
-    columns = ", ".join(f"{name(field)} VARCHAR" for field in FIELDS)
+    kinds = {"suggestion_confidence": "DOUBLE"}
+    columns = ", ".join(f"{name(field)} {kinds.get(field, 'VARCHAR')}" for field in FIELDS)
     con.execute(f"CREATE OR REPLACE TEMP TABLE {VIOLATIONS} ({columns})")
 
 
@@ -83,31 +87,44 @@ def _failed(result: RuleResult, message: str) -> RuleResult:
 def violations_sql(suite: Suite, rules: Sequence[Rule]) -> str:
     """Query: one row per record and rule it breaks, with `FIELDS` as columns."""
     breaks = ", ".join(f"coalesce(NOT ({verdict(rule)}), false) AS _breaks_{n}" for n, rule in enumerate(rules))
-    found = ", ".join(f"CASE WHEN _breaks_{n} THEN {_told(n, rule)} END" for n, rule in enumerate(rules))
+    found = ", ".join(f"CASE WHEN _breaks_{n} THEN {_told(n, rule, suite)} END" for n, rule in enumerate(rules))
     any_broken = " OR ".join(f"_breaks_{n}" for n in range(len(rules)))
-    fixed = ", ".join(_fixed(n, rule) for n, rule in enumerate(rules))
+    fixed = ", ".join(_fixed(n, rule, suite) for n, rule in enumerate(rules))
+    as_normal = "f.told.suggested IS NOT DISTINCT FROM f.told.normal"
+    method = f"CASE WHEN {as_normal} THEN '{Method.normalised}' ELSE r.method END"
+    confidence = f"CASE WHEN {as_normal} THEN 1 ELSE coalesce(f.told.share, r.confidence) END"
     return (
         "SELECT r.rule_id, r.standard, r.dimension, r.indicator, r.severity,"
         f" {quote(suite.department)}, {quote(suite.resource)}, f._record_key, r.told_column, f.told.observed,"
-        " CASE WHEN f.told.suggested IS DISTINCT FROM f.told.observed THEN f.told.suggested END, r.reason,"
+        f" {', '.join(map(_if_offered, ('f.told.suggested', method, confidence)))},"
+        " concat(r.sentence, '：' || f.told.reason),"
         f" f._delivery_id FROM (SELECT _record_key, _delivery_id, unnest([{found}]) AS told"
         f" FROM (SELECT *, {breaks} FROM ({suite.relation})) WHERE {any_broken}) f"
-        f" JOIN (VALUES {fixed}) r(number, rule_id, standard, dimension, indicator, severity, told_column, reason)"
-        " ON r.number = f.told.number"
+        f" JOIN (VALUES {fixed}) r(number, rule_id, standard, dimension, indicator, severity, told_column, sentence,"
+        " method, confidence) ON r.number = f.told.number"
     )
 
 
-def _told(number: int, rule: Rule) -> str:
-    column = name(rule.column)
-    observed = f"coalesce(_raw[{quote(rule.column)}], {column}::VARCHAR)"
-    suggested = f"({rule.offered})::VARCHAR" if rule.offered else "NULL::VARCHAR"
-    return f"{{'number': {number}, 'observed': {observed}, 'suggested': {suggested}}}"
+def _if_offered(sql: str) -> str:
+    return (
+        f"CASE WHEN f.told.suggested IS NOT NULL AND f.told.suggested IS DISTINCT FROM f.told.observed THEN {sql} END"
+    )
 
 
-def _fixed(number: int, rule: Rule) -> str:
+def _told(number: int, rule: Rule, suite: Suite) -> str:
+    suggested, normal, share, reason = telling.parts(rule, verdict(rule), suite.titles)
+    return (
+        f"{{'number': {number}, 'observed': {telling.observed_value(rule.column)}, 'suggested': {suggested},"
+        f" 'normal': {normal}, 'share': {share}, 'reason': {reason}}}"
+    )
+
+
+def _fixed(number: int, rule: Rule, suite: Suite) -> str:
     standard = quote(rule.standard) if rule.standard else "NULL"
     texts = map(quote, (rule.dimension, rule.indicator, rule.severity.value, rule.column, rule.zh))
-    return f"({number}, {quote(rule.id)}, {standard}, {', '.join(texts)})"
+    method = telling.method(rule, suite.titles)
+    found = f"{quote(method) if method else 'NULL::VARCHAR'}, {telling.confidence(rule, method) or 'NULL'}::DOUBLE"
+    return f"({number}, {quote(rule.id)}, {standard}, {', '.join(texts)}, {found})"
 
 
 def _same_counts(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleResult]) -> list[RuleResult]:

@@ -15,7 +15,7 @@ from statistics import median
 
 from duckdb import DuckDBPyConnection
 
-from catalog.models import INDICATORS, Cycle, Resource, Severity
+from catalog.models import INDICATORS, Cycle, Method, Resource, Severity
 from quality_checks import findings
 from quality_checks.results import RuleResult
 from quality_checks.working_days import add_workdays
@@ -306,6 +306,8 @@ def write_violations(con: DuckDBPyConnection, judged: Sequence[Judgement]) -> No
             "column": "",
             "observed_value": one.observed,
             "suggested_value": one.expected,
+            "suggestion_method": Method.other,
+            "suggestion_confidence": None,
             "reason": one.kind.zh,
             "delivery_id": one.delivery_id,
         }

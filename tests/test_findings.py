@@ -36,7 +36,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(f"""
             CREATE SCHEMA quality;
             CREATE TABLE quality.findings ({texts}, record_key VARCHAR, "column" VARCHAR,
-                observed_value VARCHAR, suggested_value VARCHAR,
+                observed_value VARCHAR, suggested_value VARCHAR, suggestion_method VARCHAR,
+                suggestion_confidence DOUBLE,
                 reason VARCHAR, delivery_id VARCHAR, first_seen DATE, last_seen DATE, status VARCHAR, closed_on DATE);
             CREATE TABLE quality.results (as_of DATE, department VARCHAR, resource VARCHAR, rule_id VARCHAR,
                 dimension VARCHAR, indicator VARCHAR, severity VARCHAR, applicable BIGINT, failed BIGINT, state VARCHAR,
@@ -59,7 +60,7 @@ def see(con: duckdb.DuckDBPyConnection, day: date, found: dict[str, dict[str, st
         for key, observed in records.items():
             con.execute(
                 f"INSERT INTO {findings.VIOLATIONS} VALUES ($1, 'P09', 'accuracy', '0104', 'error', 'police',"
-                " 'residents', $2, 'name', $3, NULL, 'because', 'd' || $4)",
+                " 'residents', $2, 'name', $3, NULL, NULL, NULL, 'because', 'd' || $4)",
                 [rule, key, observed, str(day)],
             )
     results = [result(rule, len(records), state=states.get(rule, "ok")) for rule, records in found.items()]
