@@ -40,6 +40,7 @@ def generated(resource: Resource, catalog: Catalog, place: str) -> Rule:
 
 def wrong_texts() -> Iterator[str]:
     """Right identifiers in strange spellings and with every mistake of one character, and texts that are none."""
+    yield "张" + " " * 50 + "三"
     for right in (
         RIGHT,
         uscc_of("91", "341502", "MA2XYT12"),
