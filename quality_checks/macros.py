@@ -182,6 +182,9 @@ CREATE OR REPLACE TEMP MACRO mask_id(i) AS
     CASE WHEN length(i) > 8 THEN left(i, 3) || repeat('*', length(i) - 5) || right(i, 2)
          ELSE repeat('*', length(i)) END;
 CREATE OR REPLACE TEMP MACRO mask_text(t) AS left(t, 1) || '***';
+CREATE OR REPLACE TEMP MACRO mask_shapes(t) AS regexp_replace(t,
+    '\b([1-8]\d\d)(?:\d{{3}}(?:18|19|20)\d\d[01]\d[0-3]\d{{4}}[\dXx]|\d{{3}}\d\d[01]\d[0-3]\d{{4}})\b|\b(1[3-9]\d)\d{{8}}\b',
+    '\1\2***', 'g');
 CREATE OR REPLACE TEMP MACRO told(v) AS
     coalesce('「' || translate(left(v::VARCHAR, 60), '「」', '『』') || '」', '空');
 CREATE OR REPLACE TEMP MACRO mask_told(reason) AS regexp_replace(reason, '「[^」]*」', '「***」', 'g');

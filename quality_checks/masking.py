@@ -2,7 +2,8 @@
 
 A department gets its own findings as they are (`assets.notices`, `assets.orders`); wherever else one leaves the lake
 it goes through here. A value is masked as its column says, a record key unless all of its columns are open, and of a
-reason every value in 「」 unless all columns it may quote are open. What the catalogue does not know is masked.
+reason every value in 「」 unless all columns it may quote are open. What the catalogue does not know is masked, and so
+is a citizen or mobile number in a column that should hold none.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ def masked_findings(con: DuckDBPyConnection, catalog: Catalog) -> str:
     _write(con, _RULES, {"rule_id": "VARCHAR", "mask": "VARCHAR", "reason_open": "BOOLEAN"}, list(_rules(catalog)))
     return f"""
         SELECT f.* REPLACE (
-            CASE WHEN {ON_DELIVERY} OR k.key_open THEN f.record_key ELSE mask_id(f.record_key) END AS record_key,
+            CASE WHEN {ON_DELIVERY} OR k.key_open THEN mask_shapes(f.record_key) ELSE mask_id(f.record_key) END
+                AS record_key,
             {_masked("f.observed_value")} AS observed_value, {_masked("f.suggested_value")} AS suggested_value,
-            CASE WHEN {ON_DELIVERY} OR r.reason_open THEN f.reason ELSE mask_told(f.reason) END AS reason)
+            CASE WHEN {ON_DELIVERY} OR r.reason_open THEN mask_shapes(f.reason) ELSE mask_told(f.reason) END AS reason)
         FROM quality.findings f LEFT JOIN {_KEYS} k USING (department, resource) LEFT JOIN {_RULES} r USING (rule_id)"""
 
 
@@ -60,8 +62,8 @@ def _rules(catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
 
 
 def _masked(value: str) -> str:
-    shown = f"{ON_DELIVERY} OR r.mask = ''"
-    return f"CASE WHEN {shown} THEN {value} WHEN r.mask = 'mask_id' THEN mask_id({value}) ELSE mask_text({value}) END"
+    shown, mask = f"{ON_DELIVERY} OR r.mask = ''", f"WHEN r.mask = 'mask_id' THEN mask_id({value})"
+    return f"CASE WHEN {shown} THEN mask_shapes({value}) {mask} ELSE mask_text({value}) END"
 
 
 def _write(con: DuckDBPyConnection, table: str, columns: Mapping[str, str], rows: list[tuple[str, str, bool]]) -> None:

@@ -66,9 +66,9 @@ def try_rules(
 
 def _samples(con: DuckDBPyConnection, resource: Resource, rule: Rule, most: int) -> tuple[Sample, ...]:
     keys_open = all(resource.columns[column].is_open for column in resource.key)
-    mask = resource.columns[rule.column].mask
-    told = "" if reason_open(rule, resource.columns) else "mask_told"
-    shown = f"{'' if keys_open else 'mask_id'}(record_key), {mask}(observed_value), {mask}(suggested_value)"
+    mask = resource.columns[rule.column].mask or "mask_shapes"
+    told = "mask_shapes" if reason_open(rule, resource.columns) else "mask_told"
+    shown = f"{'mask_shapes' if keys_open else 'mask_id'}(record_key), {mask}(observed_value), {mask}(suggested_value)"
     shown += f", suggestion_method, suggestion_confidence, {told}(reason)"
     rows = con.execute(
         f"SELECT {shown} FROM {findings.VIOLATIONS} WHERE rule_id = {quote(rule.id)} ORDER BY record_key LIMIT {most}"

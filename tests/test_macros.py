@@ -283,6 +283,10 @@ def test_masks_hide_what_identifies(con: duckdb.DuckDBPyConnection) -> None:
     assert each(con, "mask_name(x)", ["张", "张三丰"]) == ["张*", "张**"]
     assert each(con, "mask_id(x)", ["11010519491231002X", "12345"]) == ["110*************2X", "*****"]
     assert each(con, "mask_text(x)", ["安徽省六安市"]) == ["安***"]
+    shapes = ["号码11010519491231002X，", "110105491231002", "13955550199", "91341502MA2XYZ1234", "12341500486012345X"]
+    assert each(con, "mask_shapes(x)", shapes) == ["号码110***，", "110***", "139***", *shapes[3:]]
+    assert each(con, "told(x)", ["张「三」", None]) == ["「张『三』」", "空"]
+    assert each(con, "mask_told(x)", ["姓名为「张『三』」，共「2」条"]) == ["姓名为「***」，共「***」条"]
 
 
 def test_coordinates_of_china_and_nowhere_else(con: duckdb.DuckDBPyConnection) -> None:
