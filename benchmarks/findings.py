@@ -2,7 +2,7 @@
 
     python -m benchmarks.findings [--rows N] [--repeat N] [--json]
 
-Findings of 16 departments with 200 rules each. The first day all are new; on the second one in two hundred is gone, as
+Findings of 16 departments with 200 rules each. The first day all are new; on the second one in 211 is gone, as
 many are new, one in a hundred has another value, all others stand as they did. Ours is `quality_checks.findings.merge`
 into `quality.findings` of a real lake, a commit per department as a pass does it. By hand it is the same history kept
 in Parquet files, one per department, written anew by a full join. Then both count the open findings by department and
@@ -32,7 +32,7 @@ DAYS = (date(2026, 11, 2), date(2026, 11, 3))
 DEPARTMENTS = 16
 RULES = 200
 THREADS = 2
-# One row per violation of a department: numbers from `first` on. On the second day every 200th is not there.
+# One row per violation of a department: numbers from `first` on. On the second day every 211th is not there.
 VIOLATIONS = """
     select 'R' || (i % {rules}) as rule_id, 'P03' as standard, 'accuracy' as dimension, '0301' as indicator,
            'error' as severity, 'department{number}' as department, 'resource' || (i % {rules} // 20) as resource,
@@ -43,7 +43,7 @@ VIOLATIONS = """
            '出生日期应与证件号码一致：出生日期为「' || observed_value || '」，证件号码为「' || record_key || '」'
                as reason,
            'd{day}' as delivery_id
-    from range({first}, {last}) t(i) where {day} = 0 or i % 200 <> 13
+    from range({first}, {last}) t(i) where {day} = 0 or i % 211 <> 13
 """
 
 

@@ -104,6 +104,15 @@ def test_a_rule_that_could_not_be_evaluated_neither_opens_nor_resolves(con: duck
     }
 
 
+def test_a_record_accused_twice_by_one_rule_has_one_finding(con: duckdb.DuckDBPyConnection) -> None:
+    findings.start(con)
+    columns = ", ".join(f"'R' AS {name}" if name == "rule_id" else f"'x' AS \"{name}\"" for name in findings.FIELDS[:9])
+    told = "'y' AS m, NULL AS n, 'because' AS o, 'd1' AS p"
+    con.execute(f"INSERT INTO {findings.VIOLATIONS} SELECT {columns}, unnest(['b', 'a']), NULL, {told}")
+    findings.merge(con, findings.VIOLATIONS, [result("R", 2, department="x", resource="x")], DAY)
+    assert state(con) == {("R", "x"): ("open", "a", DAY, DAY, None)}
+
+
 def test_rules_that_were_not_part_of_an_evaluation_keep_their_findings(con: duckdb.DuckDBPyConnection) -> None:
     see(con, DAY, {"R": {"a": "x"}, "S": {"a": "x"}})
     see(con, DAY + timedelta(days=1), {"R": {}})
