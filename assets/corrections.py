@@ -81,7 +81,8 @@ def tell(city: City, news: str, *, kind: str, as_of: date, actor: str, author: s
         CREATE OR REPLACE TEMP TABLE corrections_told AS
         SELECT i.item_id, i.number + 1 AS number, i.department, n.event, t.next_state AS state, t.closed,
                CASE WHEN t.next_state = i.state THEN i.since ELSE $day::DATE END AS since, i.order_id,
-               $day::DATE AS as_of, i.delivery_id, i.record_hash, i.observed, i.suggested, n.reason, n.evidence,
+               $day::DATE AS as_of, i.delivery_id, i.record_hash, i.observed, i.suggested, i.suggestion_method,
+               i.suggestion_confidence, n.reason, n.evidence,
                n.by_date, $actor AS actor,
                CASE WHEN n.event = '{ItemEvent.notified}' THEN $day::DATE ELSE i.notified_on END AS notified_on,
                i.relapses
@@ -347,8 +348,9 @@ def _write_events(con: DuckDBPyConnection, as_of: date, author: str) -> None:
         SELECT o.finding_id AS item_id, 1 AS number, o.department, '{ItemEvent.opened}' AS event,
                '{ItemState.open}' AS state, false AS closed, $day::DATE AS since, o.order_id, $day::DATE AS as_of,
                o.judged_delivery AS delivery_id, coalesce(s.record_hash, '') AS record_hash,
-               o.observed_value AS observed, o.suggested_value AS suggested, o.reason, NULL::VARCHAR AS evidence,
-               NULL::DATE AS by_date, $author AS actor, NULL::DATE AS notified_on, 0 AS relapses
+               o.observed_value AS observed, o.suggested_value AS suggested, o.suggestion_method,
+               o.suggestion_confidence, o.reason, NULL::VARCHAR AS evidence, NULL::DATE AS by_date, $author AS actor,
+               NULL::DATE AS notified_on, 0 AS relapses
         FROM corrections_opened o JOIN corrections_seen s ON s.item_id = o.finding_id WHERE o.unknown
         UNION ALL
         SELECT i.item_id, i.number + 1, i.department, j.event, j.next_state, j.closed,
@@ -357,6 +359,8 @@ def _write_events(con: DuckDBPyConnection, as_of: date, author: str) -> None:
                CASE WHEN j.event IN ({failing}) THEN f.observed_value
                     WHEN j.event IN ({corrected}) THEN s.value ELSE i.observed END,
                CASE WHEN j.event IN ({failing}) THEN f.suggested_value ELSE i.suggested END,
+               CASE WHEN j.event IN ({failing}) THEN f.suggestion_method ELSE i.suggestion_method END,
+               CASE WHEN j.event IN ({failing}) THEN f.suggestion_confidence ELSE i.suggestion_confidence END,
                CASE WHEN j.event IN ({failing}) THEN f.reason END, NULL, NULL, $author,
                CASE WHEN o.order_id IS NULL THEN i.notified_on END,
                i.relapses + (j.event = '{ItemEvent.reopened}' AND i.state IN ({corrected}))::INTEGER

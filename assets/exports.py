@@ -6,6 +6,7 @@ from pathlib import Path
 
 import xlsxwriter
 
+from quality_checks.masking import masked_findings
 from resources.city import City
 
 FORMATS = (".parquet", ".csv", ".xlsx")
@@ -15,18 +16,19 @@ FORMULA = r"^[=+\-@\t\r]"
 
 FINDINGS = """
     SELECT f.finding_id, f.rule_id, f.standard, f.dimension, f.indicator, f.severity, f.department, f.resource,
-           f.record_key, f."column", f.observed_value, f.suggested_value, f.reason, f.delivery_id, f.first_seen,
-           f.last_seen, coalesce(s.state, f.status) AS status
-    FROM quality.findings f LEFT JOIN shuyuan.ledger.item_states s ON s.item_id = f.finding_id
+           f.record_key, f."column", f.observed_value, f.suggested_value, f.suggestion_method, f.suggestion_confidence,
+           f.reason, f.delivery_id, f.first_seen, f.last_seen, coalesce(s.state, f.status) AS status
+    FROM ({findings}) f LEFT JOIN shuyuan.ledger.item_states s ON s.item_id = f.finding_id
     ORDER BY f.department, f.resource, f.rule_id, f.record_key, f."column"
 """
 
 
-def export_findings(city: City, path: Path) -> int:
+def export_findings(city: City, path: Path, *, unmasked: bool = False) -> int:
     """Write all findings, one row per rule and record ever violated; returns the number of rows.
 
-    The file appears whole or not at all, readable by its owner alone. In CSV a cell that a spreadsheet would run as a
-    formula is prefixed with an apostrophe; in XLSX it is a plain string.
+    Personal and sensitive values, and what reasons quote of them, are masked unless `unmasked`. The file appears
+    whole or not at all, readable by its owner alone. In CSV a cell that a spreadsheet would run as a formula is
+    prefixed with an apostrophe; in XLSX it is a plain string.
 
     Raises:
         ValueError: the name ends in none of .parquet, .csv, .xlsx, or there are too many rows for one sheet.
@@ -36,7 +38,8 @@ def export_findings(city: City, path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
     con = city.con
-    con.execute(f"CREATE OR REPLACE TEMP TABLE export_findings AS {FINDINGS}")
+    found = "FROM quality.findings" if unmasked else masked_findings(con, city.catalog)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE export_findings AS {FINDINGS.format(findings=found)}")
     try:
         rows = _count(city)
         if path.suffix == ".parquet":

@@ -21,6 +21,7 @@ import xlsxwriter
 
 from assets.corrections import tell
 from catalog.load import Catalog
+from catalog.models import METHODS, Method
 from quality_checks.corrections import ItemEvent
 from quality_checks.rule_book import rule_book
 from resources import ledger
@@ -43,6 +44,7 @@ COLUMNS = (
     ("column 信息项", 24),
     ("observed 现值", 24),
     ("suggested 建议值", 24),
+    ("found_by 建议依据", 24),
     ("reason 原因", 60),
     ("relapses 复发次数", 10),
     ("due_on 截止日期", 12),
@@ -51,7 +53,7 @@ COLUMNS = (
     ("evidence 依据", 30),
     ("by_date 预计完成日期", 14),
 )
-REPLY_COLUMN = 8
+REPLY_COLUMN = 9
 ORDER_COLUMNS = (
     ("sheet 工作表", 31),
     ("order 工单号", 16),
@@ -111,6 +113,15 @@ def issue(city: City, as_of: date, *, author: str, rows_per_file: int = ROWS_PER
     return written
 
 
+def found_by(method: str | None, confidence: float | None) -> str:
+    """How a suggestion was found and how sure it is, in words; empty without one."""
+    if method is None:
+        return ""
+    said = METHODS[Method(method)]
+    share = "" if confidence is None else f" {confidence:.0%}"
+    return f"{said.zh} {said.en}{share}"
+
+
 def harmless(cell: object) -> str:
     """A CSV cell no spreadsheet runs as a formula."""
     text = "" if cell is None else str(cell)
@@ -153,7 +164,8 @@ def _rows(city: City, department: str, as_of: date) -> Iterator[tuple[Any, ...]]
             cursor.itersize = 10_000
             cursor.execute(
                 """
-                select i.item_id, i.record_key, i.column_name, e.observed, e.suggested, e.reason, e.relapses, o.due_on
+                select i.item_id, i.record_key, i.column_name, e.observed, e.suggested, e.suggestion_method,
+                       e.suggestion_confidence, e.reason, e.relapses, o.due_on
                 from ledger.orders o
                 join ledger.events e on e.order_id = o.order_id and e.event in ('opened', 'reopened')
                 join ledger.items i on i.item_id = e.item_id
@@ -162,7 +174,8 @@ def _rows(city: City, department: str, as_of: date) -> Iterator[tuple[Any, ...]]
                 """,
                 (as_of, department),
             )
-            yield from cursor
+            for *told, method, confidence, reason, relapses, due_on in cursor:
+                yield (*told, found_by(method, confidence), reason, relapses, due_on)
     finally:
         connection.close()
 

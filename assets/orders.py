@@ -57,6 +57,8 @@ class EventRow:
     state: str
     observed: str | None
     suggested: str | None
+    suggestion_method: str | None
+    suggestion_confidence: float | None
     reason: str | None
     evidence: str | None
     by_date: date | None
@@ -88,7 +90,7 @@ _LIST = """
 """
 _EVENTS = """
     select e.item_id, i.record_key, i.column_name, e.number, e.as_of, e.event, e.state, e.observed, e.suggested,
-           e.reason, e.evidence, e.by_date, e.actor, e.delivery_id
+           e.suggestion_method, e.suggestion_confidence, e.reason, e.evidence, e.by_date, e.actor, e.delivery_id
     from ledger.events e join ledger.items i using (item_id) join ledger.orders o using (order_id)
     where o.order_number = %(number)s
     order by i.record_key, i.column_name, e.item_id, e.number

@@ -6,6 +6,7 @@ another is `catalog.load`; nothing here touches a disk, a database or Dagster.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -161,12 +162,8 @@ class Column(Frozen):
     `aliases` are headers it was delivered under, beside its name and title; `missing` are spellings of "no value", as
     those of its resource. `unit` is what the pool's numbers count, `delivered_unit` what a bare number counts when that
     is another multiple; a number may also be delivered with its unit. `excel_dates` lets the day numbers of a
-    <<<<<<< HEAD
     spreadsheet stand for dates in files that are none. `form: phone` says that its texts are telephone numbers.
-    =======
-    spreadsheet stand for dates in files that are none. `received_from` names who gave the value to the department: its
-    errors count as inherited.
-    >>>>>>> scores
+    `received_from` names who gave the value to the department: its errors count as inherited.
     """
 
     title: Text
@@ -278,9 +275,34 @@ class Tolerance(Frozen):
     until: date
 
 
-OBEYS = "_obeys"  # in a relation, whether the record keeps a rule about several records
+class Method(StrEnum):
+    """How the value offered with a finding was found; `METHODS` has the words, docs/architecture.md the confidences."""
+
+    normalised = "normalised"  # the same value in its normal form: width, case, blanks, 15 to 18 digits, name of a code
+    repaired = "repaired"  # the one mistake in an identifier that its check and the rest of the record allow
+    derived = "derived"  # from another field of the record
+    authority = "authority"
+    successor = "successor"
+    majority = "majority"
+    swapped = "swapped"
+    other = "other"
+
+
+METHODS: dict[Method, Title] = {
+    Method.normalised: Title(zh="规范写法", en="normal form"),
+    Method.repaired: Title(zh="唯一可能的改正", en="only possible repair"),
+    Method.derived: Title(zh="由本记录其他信息项推得", en="derived from another field"),
+    Method.authority: Title(zh="数源部门的值", en="value of the authority"),
+    Method.successor: Title(zh="后继代码", en="successor code"),
+    Method.majority: Title(zh="同组多数记录的值", en="majority of its group"),
+    Method.swapped: Title(zh="两项互换", en="swapped pair"),
+    Method.other: Title(zh="规则给出", en="stated by the rule"),
+}
+
+# In a relation, about a rule about several records: whether the record keeps it; the value that most records of its
+# group have, how many they are, of how many; the record that it cannot stand beside.
+OBEYS, USUAL, MOST, WHOLE, OTHER = "_obeys", "_usual", "_most", "_whole", "_other"
 MAJORITY = 0.5
-USUAL = "_usual"  # in a relation, the value that most records of its group have
 
 
 class Rule(Frozen):
@@ -296,9 +318,13 @@ class Rule(Frozen):
     * `failing`: a DuckDB query whose first column is the `_record_key` of every record that breaks the rule.
 
     The rule applies to rows where `when` is true and what it judges is not null: a blank is the business of `required`.
-    `suggest` is a value offered with the finding, never applied. `valid_from` and `valid_to` are the first and last
-    as-of dates it is evaluated for; from the day after, what it accused is withdrawn. `owner` answers objections,
-    `remedy` says what the department should do.
+    `suggest` is a value offered with the finding, never applied; one that would break the rule too is not offered.
+    `method` says how it is found and `confidence`, above 0 and up to 1, how sure it is; both have defaults
+    (`quality_checks.telling`). `normal` is the value's normal form: where that is what is offered, nothing else is
+    changed. `because` is what the finding says of the record, in Chinese, with SQL over the record in braces:
+    `出生日期为{birth_date}`; unless stated it names the record's own columns that the rule reads. `valid_from` and
+    `valid_to` are the first and last as-of dates it is evaluated for; from the day after, what it accused is withdrawn.
+    `owner` answers objections, `remedy` says what the department should do.
     """
 
     id: RuleId
@@ -316,6 +342,10 @@ class Rule(Frozen):
     indicator: Indicator
     severity: Severity
     suggest: Sql | None = None
+    method: Method | None = None
+    confidence: float | None = Field(default=None, gt=0, le=1)
+    normal: Sql | None = None
+    because: Text | None = None
     source: Text
     standard: str | None = None  # the id in the starter catalogue this rule implements, e.g. P03
     accuse: Accusation | None = None
@@ -337,6 +367,10 @@ class Rule(Frozen):
             raise ValueError("state exactly one of that, unique, depends, denied, failing")
         if not self.depends and self.majority != MAJORITY:
             raise ValueError("majority is allowed beside depends only")
+        if not self.offered and (self.method or self.confidence or self.normal):
+            raise ValueError("method, confidence and normal are allowed beside suggest only")
+        if re.search(r"[{}]", re.sub(r"\{[^{}]+\}", "", self.because or "")):
+            raise ValueError("because: every { needs its }, with SQL over the record between them")
         if self.column in self.depends:
             raise ValueError(f"depends: {self.column} cannot depend on itself")
         if self.valid_from and self.valid_to and self.valid_to < self.valid_from:

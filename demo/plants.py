@@ -17,6 +17,8 @@ from quality_checks.comparison import agreement_rules
 from quality_checks.macros import name as quoted
 from quality_checks.macros import quote
 from quality_checks.rules import SMALL_LIST, baseline_rules, read_codes
+from quality_checks.suites import verdict
+from quality_checks.telling import offer
 
 SWAP_LAST = "left({0}, -1) || CASE right({0}, 1) WHEN '{1}' THEN '{2}' ELSE '{1}' END"
 
@@ -99,7 +101,7 @@ def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
         where=wrong.where,
         guest=wrong.guest,
         extra=wrong.extra,
-        suggest=("clean" if looked else rule.suggest) if rule.suggest and wrong.suggests else None,
+        suggest=("clean" if looked else _offered(rule)) if rule.suggest and wrong.suggests else None,
         own=not rule.lookup and not wide,
         ordered=rule.severity != "info",
     )
@@ -113,7 +115,12 @@ def _generated(resource: Resource, rule: Rule, catalog: Catalog) -> Iterator[Pla
         return
     cell, where = _cell(resource, rule.column, resource.columns[rule.column], kind, catalog)
     limit = 1 if kind == "required" and rule.column in resource.key else None
-    yield replace(plain, cells={rule.column: cell}, where=where, suggest=rule.suggest, limit=limit)
+    yield replace(plain, cells={rule.column: cell}, where=where, suggest=_offered(rule), limit=limit)
+
+
+def _offered(rule: Rule) -> str | None:
+    """What the rule offers for a wrong record, as SQL over the record alone."""
+    return offer(rule, verdict(rule)) if rule.suggest and not rule.lookup else rule.suggest
 
 
 def _cell(resource: Resource, name: str, column: Column, kind: str, catalog: Catalog) -> tuple[str, str]:

@@ -193,8 +193,11 @@ def catalog_schema() -> None:
 
 
 @findings_app.command("export")
-def findings_export(path: Annotated[Path, typer.Argument(help="ends in .parquet, .csv or .xlsx")]) -> None:
-    """Write all findings to a file; it may hold personal data and is readable by its owner alone."""
+def findings_export(
+    path: Annotated[Path, typer.Argument(help="ends in .parquet, .csv or .xlsx")],
+    unmasked: Annotated[bool, typer.Option("--unmasked", help="personal and sensitive values as they are")] = False,
+) -> None:
+    """Write all findings to a file, personal and sensitive values masked; it is readable by its owner alone."""
     from assets.exports import export_findings
     from pipelines.console import err
     from pipelines.installation import open_city
@@ -202,7 +205,7 @@ def findings_export(path: Annotated[Path, typer.Argument(help="ends in .parquet,
 
     settings = Settings()
     with open_city(settings, load_catalog(settings.catalog)) as city:
-        rows = export_findings(city, path)
+        rows = export_findings(city, path, unmasked=unmasked)
     err.print(f"{rows:,} findings in {path}")
 
 

@@ -81,7 +81,8 @@ def _history_of_findings(con: DuckDBPyConnection, day: date) -> None:
         INSERT INTO quality.findings BY NAME
         SELECT s.item_id AS finding_id, s.rule_id, o.standard, o.dimension, o.indicator, s.severity, s.department,
                s.resource, s.record_key, s.column_name AS "column", s.observed AS observed_value,
-               s.suggested AS suggested_value, s.reason, s.delivery_id, s.opened_on AS first_seen,
+               s.suggested AS suggested_value, s.suggestion_method, s.suggestion_confidence, s.reason,
+               s.delivery_id, s.opened_on AS first_seen,
                s.since AS last_seen, 'resolved' AS status, s.since AS closed_on
         FROM shuyuan.ledger.item_states s JOIN shuyuan.ledger.orders o USING (order_id)
         ANTI JOIN quality.findings f ON f.finding_id = s.item_id

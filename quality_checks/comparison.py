@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import Library, Rule
+from catalog.models import Library, Method, Rule
 from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
@@ -31,7 +31,7 @@ VIOLATIONS = "temp.library_violations"
 SUSPECTS = "temp.library_suspects"
 COLUMNS = (
     "rule_id", "standard", "dimension", "indicator", "severity", "department", "resource", "record_key", '"column"',
-    "observed_value", "suggested_value", "reason", "delivery_id",
+    "observed_value", "suggested_value", "suggestion_method", "suggestion_confidence", "reason", "delivery_id",
 )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def violations_sql(catalog: Catalog, source: Source, rules: Sequence[Rule], witn
 
 def _violation(source: Source, rule: Rule, titles: Sequence[str]) -> str:
     attribute = rule.column
-    standing = name("k_" + attribute)
+    standing, own, theirs = (name(kind + attribute) for kind in ("k_", "v_", "w_"))
     title = source.library.attributes[attribute].title
     fixed = {
         "rule_id": rule.id,
@@ -175,10 +175,12 @@ def _violation(source: Source, rule: Rule, titles: Sequence[str]) -> str:
     }
     fields = {field: quote(text) for field, text in fixed.items()}
     fields["standard"] = quote(rule.standard) if rule.standard else "NULL::VARCHAR"
-    fields["observed_value"] = f"CAST({name('v_' + attribute)} AS VARCHAR)"
-    fields["suggested_value"] = f"CAST({name('w_' + attribute)} AS VARCHAR)"
+    fields["observed_value"] = f"CAST({own} AS VARCHAR)"
+    fields["suggested_value"] = f"CAST({theirs} AS VARCHAR)"
+    fields["suggestion_method"], fields["suggestion_confidence"] = quote(Method.authority), "NULL::VARCHAR"
     fields["reason"] = (
         f"{quote(title + '与数源部门')} || {standing_text(standing, titles)} || '（' ||"
-        f" strftime({standing_as_of(standing)}, '%Y-%m-%d') || '）的记载不一致'"
+        f" strftime({standing_as_of(standing)}, '%Y-%m-%d') || '）的记载不一致：本记录为' || told({own})"
+        f" || '，数源部门为' || told({theirs})"
     )
     return "{" + ", ".join(f"{field}: {text}" for field, text in fields.items()) + "}"

@@ -14,16 +14,17 @@ from datetime import date
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Rule
+from catalog.models import Method, Rule
+from quality_checks import telling
 from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult, redact
-from quality_checks.suites import Suite
-from quality_checks.verdicts import VERDICTS, told
+from quality_checks.suites import Suite, verdict
+from quality_checks.verdicts import VERDICTS, verdict_of
 
 VIOLATIONS = "quality_violations"  # temporary table
 FIELDS = (
     "rule_id", "standard", "dimension", "indicator", "severity", "department", "resource", "record_key", "column",
-    "observed_value", "suggested_value", "reason", "delivery_id",
+    "observed_value", "suggested_value", "suggestion_method", "suggestion_confidence", "reason", "delivery_id",
 )  # fmt: skip
 _CURRENT = (
     "standard",
@@ -32,6 +33,8 @@ _CURRENT = (
     "severity",
     "observed_value",
     "suggested_value",
+    "suggestion_method",
+    "suggestion_confidence",
     "reason",
     "delivery_id",
 )
@@ -39,7 +42,8 @@ _CURRENT = (
 
 def start(con: DuckDBPyConnection) -> None:
     """An empty temporary table of violations."""
-    columns = ", ".join(f"{name(field)} VARCHAR" for field in FIELDS)
+    kinds = {"suggestion_confidence": "DOUBLE"}
+    columns = ", ".join(f"{name(field)} {kinds.get(field, 'VARCHAR')}" for field in FIELDS)
     con.execute(f"CREATE OR REPLACE TEMP TABLE {VIOLATIONS} ({columns})")
 
 
@@ -80,31 +84,44 @@ def _failed(result: RuleResult, message: str) -> RuleResult:
 
 def violations_sql(suite: Suite, rules: Sequence[tuple[int, Rule]]) -> str:
     """Query: one row per record and rule it breaks, with `FIELDS` as columns; a rule has a number in the verdicts."""
-    found = ", ".join(f"CASE WHEN NOT {told(n)} THEN {_told(n, rule)} END" for n, rule in rules)
-    any_broken = " OR ".join(f"NOT {told(n)}" for n, _ in rules)
-    fixed = ", ".join(_fixed(n, rule) for n, rule in rules)
+    found = ", ".join(f"CASE WHEN NOT {verdict_of(n)} THEN {_told(n, rule, suite)} END" for n, rule in rules)
+    any_broken = " OR ".join(f"NOT {verdict_of(n)}" for n, _ in rules)
+    fixed = ", ".join(_fixed(n, rule, suite) for n, rule in rules)
+    as_normal = "f.told.suggested IS NOT DISTINCT FROM f.told.normal"
+    method = f"CASE WHEN {as_normal} THEN '{Method.normalised}' ELSE r.method END"
+    confidence = f"CASE WHEN {as_normal} THEN 1 ELSE coalesce(f.told.share, r.confidence) END"
     return (
         "SELECT r.rule_id, r.standard, r.dimension, r.indicator, r.severity,"
         f" {quote(suite.department)}, {quote(suite.resource)}, f._record_key, r.told_column, f.told.observed,"
-        " CASE WHEN f.told.suggested IS DISTINCT FROM f.told.observed THEN f.told.suggested END, r.reason,"
+        f" {', '.join(map(_if_offered, ('f.told.suggested', method, confidence)))},"
+        " concat(r.sentence, '：' || f.told.reason),"
         f" f._delivery_id FROM (SELECT _record_key, _delivery_id, unnest([{found}]) AS told"
         f" FROM {VERDICTS} WHERE {any_broken}) f"
-        f" JOIN (VALUES {fixed}) r(number, rule_id, standard, dimension, indicator, severity, told_column, reason)"
-        " ON r.number = f.told.number"
+        f" JOIN (VALUES {fixed}) r(number, rule_id, standard, dimension, indicator, severity, told_column, sentence,"
+        " method, confidence) ON r.number = f.told.number"
     )
 
 
-def _told(number: int, rule: Rule) -> str:
-    column = name(rule.column)
-    observed = f"coalesce(_raw[{quote(rule.column)}], {column}::VARCHAR)"
-    suggested = f"({rule.offered})::VARCHAR" if rule.offered else "NULL::VARCHAR"
-    return f"{{'number': {number}, 'observed': {observed}, 'suggested': {suggested}}}"
+def _if_offered(sql: str) -> str:
+    return (
+        f"CASE WHEN f.told.suggested IS NOT NULL AND f.told.suggested IS DISTINCT FROM f.told.observed THEN {sql} END"
+    )
 
 
-def _fixed(number: int, rule: Rule) -> str:
+def _told(number: int, rule: Rule, suite: Suite) -> str:
+    suggested, normal, share, reason = telling.parts(rule, verdict(rule), suite.titles)
+    return (
+        f"{{'number': {number}, 'observed': {telling.observed_value(rule.column)}, 'suggested': {suggested},"
+        f" 'normal': {normal}, 'share': {share}, 'reason': {reason}}}"
+    )
+
+
+def _fixed(number: int, rule: Rule, suite: Suite) -> str:
     standard = quote(rule.standard) if rule.standard else "NULL"
     texts = map(quote, (rule.dimension, rule.indicator, rule.severity.value, rule.column, rule.zh))
-    return f"({number}, {quote(rule.id)}, {standard}, {', '.join(texts)})"
+    method = telling.method(rule, suite.titles)
+    found = f"{quote(method) if method else 'NULL::VARCHAR'}, {telling.confidence(rule, method) or 'NULL'}::DOUBLE"
+    return f"({number}, {quote(rule.id)}, {standard}, {', '.join(texts)}, {found})"
 
 
 def merge(con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult], as_of: date) -> None:
@@ -121,11 +138,13 @@ def merge(con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult
     day = f"DATE '{as_of}'"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE _violations AS
-        SELECT DISTINCT ON (finding_id)
-            finding_id(rule_id, department, resource, record_key, "column") AS finding_id, v.*
+        SELECT finding_id(rule_id, department, resource, record_key, "column") AS finding_id, v.*
         FROM {violations} v SEMI JOIN _evaluated e USING (department, resource, rule_id)
-        ORDER BY finding_id, observed_value, delivery_id
     """)
+    if con.execute("SELECT count(*) > count(DISTINCT finding_id) FROM _violations").fetchone() == (True,):
+        first = "SELECT DISTINCT ON (finding_id) * FROM _violations ORDER BY finding_id, observed_value, delivery_id"
+        con.execute(f"CREATE OR REPLACE TEMP TABLE _once AS {first}")  # seldom: to sort them all takes longest
+        con.execute("CREATE OR REPLACE TEMP TABLE _violations AS FROM _once")
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE _changed AS
         WITH f AS (

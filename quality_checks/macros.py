@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 _HALF = "".join(chr(code) for code in range(0x21, 0x7F))
 _FULL = "".join(chr(code + 0xFEE0) for code in range(0x21, 0x7F))
-_BASE_36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_BASE_31 = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # without I, O, S, V, Z
+BASE_36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+BASE_31 = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # without I, O, S, V, Z
 _USCC_WEIGHTS = tuple(3**place % 31 for place in range(17))
 _USCC_INVERSES = (*(pow(weight, -1, 31) for weight in _USCC_WEIGHTS), 1)
 _ORG_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
@@ -133,22 +133,22 @@ _LEGAL_PAIR = "(1[1239]|3[1-59]|5[1239]|7[129]|8[19]|9[1239]|N[1239]|Y[19]|[246A
 _LEGAL = rf"""
 CREATE OR REPLACE TEMP MACRO org_code_check(body8) AS
     CASE WHEN regexp_full_match(body8, '[0-9A-Z]{{8}}')
-         THEN substr('0X987654321', {_weighted("body8", _ORG_WEIGHTS, _BASE_36)} % 11 + 1, 1) END;
-CREATE OR REPLACE TEMP MACRO uscc_sum(u) AS {_weighted("u", _USCC_WEIGHTS, _BASE_31)};
+         THEN substr('0X987654321', {_weighted("body8", _ORG_WEIGHTS, BASE_36)} % 11 + 1, 1) END;
+CREATE OR REPLACE TEMP MACRO uscc_sum(u) AS {_weighted("u", _USCC_WEIGHTS, BASE_31)};
 CREATE OR REPLACE TEMP MACRO uscc_check(body17) AS
-    CASE WHEN regexp_full_match(body17, '[{_BASE_31}]{{17}}')
-         THEN substr('{_BASE_31}', (31 - uscc_sum(body17) % 31) % 31 + 1, 1) END;
-CREATE OR REPLACE TEMP MACRO uscc_remainder(u) AS (uscc_sum(u) + strpos('{_BASE_31}', substr(u, 18, 1)) - 1) % 31;
+    CASE WHEN regexp_full_match(body17, '[{BASE_31}]{{17}}')
+         THEN substr('{BASE_31}', (31 - uscc_sum(body17) % 31) % 31 + 1, 1) END;
+CREATE OR REPLACE TEMP MACRO uscc_remainder(u) AS (uscc_sum(u) + strpos('{BASE_31}', substr(u, 18, 1)) - 1) % 31;
 CREATE OR REPLACE TEMP MACRO uscc_ok(u) AS
-    regexp_full_match(u, '{_LEGAL_PAIR}[0-9]{{6}}[{_BASE_31}]{{10}}')
+    regexp_full_match(u, '{_LEGAL_PAIR}[0-9]{{6}}[{BASE_31}]{{10}}')
     AND uscc_remainder(u) = 0
-    AND substr('0X987654321', {_weighted("u", _ORG_WEIGHTS, _BASE_36, 9)} % 11 + 1, 1) = substr(u, 17, 1);
+    AND substr('0X987654321', {_weighted("u", _ORG_WEIGHTS, BASE_36, 9)} % 11 + 1, 1) = substr(u, 17, 1);
 CREATE OR REPLACE TEMP MACRO uscc_normal(u) AS
     CASE WHEN regexp_full_match(u, '[0-9A-Z]{{18}}') THEN u ELSE half_width(u) END;
 -- As id_neighbours: place k counts {_USCC_WEIGHTS[1]}^(k-1) modulo 31, the check character 1.
 CREATE OR REPLACE TEMP MACRO uscc_wrong_by(u, remainder) AS list_filter(list_concat(
-    list_transform(range(1, 19), lambda k: substr(u, 1, k - 1) || substr('{_BASE_31}', 1 + ((
-        strpos('{_BASE_31}', substr(u, k, 1)) - 1 - remainder * {list(_USCC_INVERSES)}[k]
+    list_transform(range(1, 19), lambda k: substr(u, 1, k - 1) || substr('{BASE_31}', 1 + ((
+        strpos('{BASE_31}', substr(u, k, 1)) - 1 - remainder * {list(_USCC_INVERSES)}[k]
     ) % 31 + 31) % 31, 1) || substr(u, k + 1)),
     list_transform(range(1, 18), lambda k:
         substr(u, 1, k - 1) || substr(u, k + 1, 1) || substr(u, k, 1) || substr(u, k + 2))
@@ -176,8 +176,8 @@ CREATE OR REPLACE TEMP MACRO unit_slip(amount, other) AS
 # The check character covers everything between the prefix and itself, without the dots.
 _CERTIFICATE = rf"""
 CREATE OR REPLACE TEMP MACRO certificate_check(body) AS
-    CASE WHEN regexp_full_match(body, '[0-9A-Z]+') THEN substr('{_BASE_36}', (37 - list_reduce(
-        list_transform(string_split(body, ''), lambda c: strpos('{_BASE_36}', c)),
+    CASE WHEN regexp_full_match(body, '[0-9A-Z]+') THEN substr('{BASE_36}', (37 - list_reduce(
+        list_transform(string_split(body, ''), lambda c: strpos('{BASE_36}', c)),
         lambda product, place: ((product + place + 34) % 36 + 1) * 2 % 37,
         36::BIGINT)) % 36 + 1, 1) END;
 CREATE OR REPLACE TEMP MACRO certificate_shape_ok(c) AS
@@ -186,10 +186,6 @@ CREATE OR REPLACE TEMP MACRO certificate_shape_ok(c) AS
 CREATE OR REPLACE TEMP MACRO certificate_body(c) AS replace(substr(c, 16, length(c) - 17), '.', '');
 CREATE OR REPLACE TEMP MACRO certificate_id_ok(c) AS
     certificate_shape_ok(c) AND certificate_check(certificate_body(c)) = right(c, 1);
-CREATE OR REPLACE TEMP MACRO certificate_repair_normal(c) AS
-    CASE WHEN certificate_shape_ok(c) THEN left(c, -1) || certificate_check(certificate_body(c)) END;
-CREATE OR REPLACE TEMP MACRO certificate_repair(c) AS
-    list_transform([half_width(c)], lambda normal: certificate_repair_normal(normal))[1];
 """
 
 _TEXT = rf"""
@@ -219,6 +215,12 @@ CREATE OR REPLACE TEMP MACRO mask_id(i) AS
     CASE WHEN length(i) > 8 THEN left(i, 3) || repeat('*', length(i) - 5) || right(i, 2)
          ELSE repeat('*', length(i)) END;
 CREATE OR REPLACE TEMP MACRO mask_text(t) AS left(t, 1) || '***';
+CREATE OR REPLACE TEMP MACRO mask_shapes(t) AS regexp_replace(t,
+    '\b([1-8]\d\d)(?:\d{{3}}(?:18|19|20)\d\d[01]\d[0-3]\d{{4}}[\dXx]|\d{{3}}\d\d[01]\d[0-3]\d{{4}})\b|\b(1[3-9]\d)\d{{8}}\b',
+    '\1\2***', 'g');
+CREATE OR REPLACE TEMP MACRO told(v) AS
+    coalesce('「' || translate(left(v::VARCHAR, 60), '「」', '『』') || '」', '空');
+CREATE OR REPLACE TEMP MACRO mask_told(reason) AS regexp_replace(reason, '「[^」]*」', '「***」', 'g');
 CREATE OR REPLACE TEMP MACRO finding_id(rule_id, department, resource, record_key, column_name) AS
     md5(concat_ws('|', rule_id, department, resource, record_key, coalesce(column_name, '')));
 """

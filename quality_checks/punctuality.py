@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 
 from duckdb import DuckDBPyConnection
 
-from catalog.models import INDICATORS, Cycle, Resource, Severity
+from catalog.models import INDICATORS, Cycle, Method, Resource, Severity
 from catalog.timing import MaxAge
 from quality_checks import findings, volume
 from quality_checks.results import RuleResult
@@ -315,6 +315,8 @@ def write_violations(con: DuckDBPyConnection, judged: Sequence[Judgement]) -> No
             "column": "",
             "observed_value": one.observed,
             "suggested_value": one.expected,
+            "suggestion_method": Method.other,
+            "suggestion_confidence": None,
             "reason": one.kind.zh,
             "delivery_id": one.delivery_id,
         }

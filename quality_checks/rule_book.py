@@ -11,7 +11,7 @@ from datetime import date
 from typing import Literal
 
 from catalog.load import Catalog
-from catalog.models import INDICATORS, Rule, Severity, Title
+from catalog.models import INDICATORS, METHODS, Rule, Severity, Title
 from quality_checks.comparison import agreement_rules
 from quality_checks.rules import all_rules
 from quality_checks.suites import Suite, pool_suites, thematic_suites
@@ -60,6 +60,8 @@ _WORDS = {
     "denied": Title(zh="两条记录不得同时", en="no two records stand together where"),
     "failing": Title(zh="违反的记录", en="records that break it"),
     "suggest": Title(zh="建议值", en="suggested value"),
+    "method": Title(zh="建议依据", en="found by"),
+    "because": Title(zh="原因写明", en="the reason tells"),
     "force": Title(zh="有效期", en="in force"),
     "tolerance": Title(zh="容许比例", en="tolerated"),
     "owner": Title(zh="规则负责人", en="owner"),
@@ -108,6 +110,8 @@ def _facts(rule: Rule, language: Language) -> Iterator[tuple[str, str]]:
         "severity": f"{severity} · GB/T 36344 {rule.indicator} {indicator} ({dimension})",
         "source": rule.source + (f" · {rule.standard}" if rule.standard else ""),
         **_conditions(rule),
+        "method": _in(METHODS[rule.method], language) if rule.method else "",
+        "because": rule.because or "",
         "version": str(rule.version),
         "force": force if rule.valid_from or rule.valid_to else "",
         "tolerance": tolerated,

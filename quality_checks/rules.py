@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from catalog.load import Catalog
-from catalog.models import PERSON_NUMBER_TYPES, Column, ColumnType, Identifier, Resource, Rule, Severity
+from catalog.models import PERSON_NUMBER_TYPES, Column, ColumnType, Identifier, Method, Resource, Rule, Severity
 from quality_checks.macros import is_missing, name, quote
 
 SMALL_LIST = 64  # code lists up to this length stand in the rule's text
@@ -33,6 +33,27 @@ _IDENTIFIERS = {
     Identifier.uscc: ("L01", "有效的统一社会信用代码", "a valid unified social credit code", "GB 32100-2015"),
     Identifier.certificate_id: ("C01", "有效的电子证照标识", "a valid e-certificate identifier", "GB/T 36904-2018"),
 }
+# By kind, with $ for the column: the normal form, what is offered, what is told of a wrong one.
+_PERSON_FAULT = (
+    "共{length($)}位，第7至14位为{substr($, 7, 8)}，"
+    "校验码按前17位计算为{id_check_digit(left($, 17))}，实际为{substr($, 18)}"
+)
+_USCC_FAULT = (
+    "共{length($)}位，前两位为{left($, 2)}，第17位按第9至16位计算为{org_code_check(substr($, 9, 8))}，"
+    "实际为{substr($, 17, 1)}，第18位按前17位计算为{uscc_check(left($, 17))}，实际为{substr($, 18)}"
+)
+_CERTIFICATE_FAULT = (
+    "定义机构代码为{substr($, 16, 18)}，颁发机构代码为{substr($, 38, 18)}，"
+    "校验位按其余各段计算为{certificate_check(certificate_body($))}，实际为{right($, 1)}"
+)
+_REPAIRS = {
+    Identifier.person_id: ("person_id_normal($)", "person_id_repair($, NULL, NULL)", _PERSON_FAULT),
+    Identifier.uscc: ("uscc_normal($)", "uscc_repair($)", _USCC_FAULT),
+    # Its check does not tell which of fifty characters is wrong: a new check character would seldom be the true one.
+    Identifier.certificate_id: ("half_width($)", "half_width($)", _CERTIFICATE_FAULT),
+}
+# Of wrong numbers of which one repair is possible, the share for which it is the true number (benchmarks/repairs.py).
+_CONFIDENCE = {Identifier.person_id: 0.99, Identifier.uscc: 0.95}
 _KEY_STANDARD = {Identifier.person_id: "P01", Identifier.uscc: "L01", Identifier.certificate_id: "C01"}
 
 
@@ -140,7 +161,8 @@ def _length(resource: Resource, column_name: str, column: Column, most: int) -> 
         en=f"{_words(column_name)} has at most {most} characters",
         indicator="0302",
         severity=Severity.warn,
-        suggest=f"CASE WHEN length(text_normal({value})) <= {most} THEN text_normal({value}) END",
+        suggest=f"text_normal({value})",
+        because=f"实际为{{length({value})}}个字符",
         source="GB/T 36344-2018",
     )
 
@@ -177,6 +199,7 @@ def _code(resource: Resource, column_name: str, column: Column, catalog: Catalog
         indicator="0105",
         severity=Severity.error,
         suggest=suggest,
+        method=Method.normalised,
         source=f"{codes.standard} {codes.version}",
     )
 
@@ -200,15 +223,15 @@ def _aliases(codes: Mapping[str, tuple[str, str]]) -> dict[str, str]:
 def _identifier(resource: Resource, column_name: str, column: Column, kind: Identifier) -> Rule:
     value = name(column_name)
     standard, zh, en, source = _IDENTIFIERS[kind]
+    normal, repair, faults = (text.replace("$", value) for text in _REPAIRS[kind])
     when = "true"
-    suggest = f"{kind.value.removesuffix('_id')}_repair({value})"
     if kind is Identifier.person_id:
         id_type = resource.id_type_of(column_name)
         if id_type:
             when = f"{name(id_type)} IN ({', '.join(map(quote, PERSON_NUMBER_TYPES))})"
         stem = column_name.removesuffix("id_number")
         birth, sex = (_if_there(resource, stem + told) for told in ("birth_date", "sex"))
-        suggest = f"person_id_repair({value}, {birth}, {sex})"
+        repair = f"person_id_repair({value}, {birth}, {sex})"
     return Rule(
         id=f"{resource.id}.{column_name}.identifier",
         that=f"{kind.value}_ok({value})",
@@ -218,7 +241,11 @@ def _identifier(resource: Resource, column_name: str, column: Column, kind: Iden
         en=f"{_words(column_name)} is {en}, its check character right",
         indicator="0301",
         severity=Severity.block if _names_entity(resource, column_name) else Severity.error,
-        suggest=suggest,
+        suggest=repair,
+        method=Method.repaired if kind in _CONFIDENCE else Method.normalised,
+        confidence=_CONFIDENCE.get(kind),
+        normal=normal,
+        because=faults,
         source=source,
         standard=standard,
     )
@@ -233,6 +260,7 @@ def _unique(resource: Resource) -> Rule:
         id=f"{resource.id}.key.unique",
         that="_copies = 1",
         column=resource.key[0],
+        because="本批次共{_copies}条",
         zh=f"同一批次中{'、'.join(resource.columns[column].title for column in resource.key)}不得重复",
         en=f"Within a delivery no two records have the same {', '.join(map(_words, resource.key))}",
         indicator="0303",

@@ -21,7 +21,7 @@ from catalog.models import Rule, Severity
 from quality_checks.macros import name
 from quality_checks.results import RuleResult
 from quality_checks.suites import Suite
-from quality_checks.verdicts import TIMES, VERDICTS, judge, told
+from quality_checks.verdicts import TIMES, VERDICTS, judge, verdict_of
 
 _once = threading.Lock()
 CHECKED = "checked_rows"  # temporary view of the verdicts
@@ -45,7 +45,7 @@ def validate(con: DuckDBPyConnection, suite: Suite) -> Validation:
     """
     broken = judge(con, suite)  # does not need Great Expectations, which may still be on its way
     rules = [rule for rule in suite.rules if rule.id not in broken]
-    columns = "".join(f", {told(n)} AS {name(rule.id)}" for n, rule in enumerate(rules))
+    columns = "".join(f", {verdict_of(n)} AS {name(rule.id)}" for n, rule in enumerate(rules))
     con.execute(f"CREATE OR REPLACE TEMP VIEW {CHECKED} AS SELECT {TIMES}, true AS {THERE}{columns} FROM {VERDICTS}")
     gx_results = _run(con, suite, [_some_records(), *(_expectation(rule, judged=rule.id) for rule in rules)])
     gx_results += [_not_run(_expectation(rule), broken[rule.id]) for rule in suite.rules if rule.id in broken]

@@ -9,15 +9,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog, CatalogProblem
-from catalog.models import CODE_COLUMNS, OBEYS, PROVENANCE, USUAL, Accusation, Lookup, Resource, Rule, ThematicTable
-from quality_checks import macros, spatial
+from catalog.models import (
+    CODE_COLUMNS,
+    MOST,
+    OBEYS,
+    OTHER,
+    PROVENANCE,
+    USUAL,
+    WHOLE,
+    Accusation,
+    Lookup,
+    Resource,
+    Rule,
+    ThematicTable,
+)
+from quality_checks import macros, spatial, telling
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules
 
@@ -26,7 +39,8 @@ from quality_checks.rules import all_rules
 class Suite:
     """Rules over one relation. `department` and `resource` are whose records they accuse.
 
-    `relation` is a query with the table's columns, the lookups, `_record_key`, `_delivery_id` and `_raw`.
+    `relation` is a query with the table's columns, the lookups, `_record_key`, `_delivery_id` and `_raw`. `titles` are
+    those of the accused record's own columns: what a finding may quote of it unasked.
     """
 
     title: str
@@ -34,6 +48,7 @@ class Suite:
     resource: str
     relation: str
     rules: tuple[Rule, ...]
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 def verdict(rule: Rule) -> str:
@@ -45,7 +60,8 @@ def verdict(rule: Rule) -> str:
 def pool_suites(catalog: Catalog, resource: Resource, rules: Sequence[Rule]) -> list[Suite]:
     """Suites of a resource's pool: one, unless two rules give one lookup name to different tables."""
     table = f"SELECT * FROM {name(resource.department)}.{name(resource.name)}"
-    whole = Suite(resource.id, resource.department, resource.name, table, tuple(rules))
+    titles = {column: stated.title for column, stated in resource.columns.items()}
+    whole = Suite(resource.id, resource.department, resource.name, table, tuple(rules), titles)
     return list(_with_lookups(catalog, whole))
 
 
@@ -119,17 +135,18 @@ def judged(relation: str, rule: Rule) -> str:
     known = " AND ".join(f"t.{column} IS NOT NULL" for column in columns)
     if rule.denied:
         pairs = (
-            f"SELECT DISTINCT a._record_key FROM ({rows}) a JOIN ({rows}) b USING ({listed})"
-            f" WHERE a._record_key <> b._record_key AND ({rule.denied.never})"
+            f"SELECT a._record_key, min(b._record_key) AS other FROM ({rows}) a JOIN ({rows}) b USING ({listed})"
+            f" WHERE a._record_key <> b._record_key AND ({rule.denied.never}) GROUP BY ALL"
         )
         return (
-            f"SELECT t.*, CASE WHEN {known} THEN p._record_key IS NULL END AS {OBEYS} FROM ({relation}) t"
+            f"SELECT t.*, CASE WHEN {known} THEN p._record_key IS NULL END AS {OBEYS}, p.other AS {OTHER}"
+            f" FROM ({relation}) t"
             f" LEFT JOIN ({pairs}) p ON p._record_key = t._record_key"
         )
     if rule.unique:
-        again = f"SELECT {listed}, true AS again FROM ({rows}) GROUP BY {listed} HAVING count(*) > 1"
+        again = f"SELECT {listed}, count(*) AS times FROM ({rows}) GROUP BY {listed} HAVING count(*) > 1"
         return (
-            f"SELECT t.*, CASE WHEN {known} THEN g.again IS NULL END AS {OBEYS} FROM ({relation}) t"
+            f"SELECT t.*, CASE WHEN {known} THEN g.times IS NULL END AS {OBEYS}, g.times AS {WHOLE} FROM ({relation}) t"
             f" LEFT JOIN ({again}) g USING ({listed})"
         )
     value = name(rule.column)
@@ -137,18 +154,19 @@ def judged(relation: str, rule: Rule) -> str:
     counts = f"SELECT {listed}, {value} AS said, count(*) AS times FROM ({rows}) WHERE {value} IS NOT NULL GROUP BY ALL"
     most = f"SELECT *, max(times) {group} AS most, sum(times) {group} AS whole FROM ({counts})"
     told = (
-        f"SELECT {listed}, said, times = most AS obeys, CASE WHEN count_if(times = most) {group} = 1"
-        f" THEN arg_max(said, times) {group} END AS usual FROM ({most}) WHERE most > {rule.majority} * whole"
+        f"SELECT {listed}, said, most, whole::BIGINT AS whole, times = most AS obeys,"
+        f" CASE WHEN count_if(times = most) {group} = 1 THEN arg_max(said, times) {group} END AS usual"
+        f" FROM ({most}) WHERE most > {rule.majority} * whole"
     )
     same = " AND ".join(f"g.{column} = t.{column}" for column in columns)
     return (
-        f"SELECT t.*, g.usual AS {USUAL}, g.obeys AS {OBEYS}"
+        f"SELECT t.*, g.usual AS {USUAL}, g.most AS {MOST}, g.whole AS {WHOLE}, g.obeys AS {OBEYS}"
         f" FROM ({relation}) t LEFT JOIN ({told}) g ON {same} AND g.said = t.{value}"
     )
 
 
 def _joined(catalog: Catalog, relation: str, lookups: dict[str, Lookup], rules: Sequence[Rule]) -> str:
-    said = " ".join(f"{rule.condition} {rule.when} {rule.suggest or ''} {rule.denied}" for rule in rules)
+    said = " ".join(f"{r.condition} {r.when} {r.suggest or ''} {r.denied} {r.because or ''}" for r in rules)
     keys = "".join(f", ({lookup.by}) AS {name(f'_by_{alias}')}" for alias, lookup in lookups.items())
     joins = "".join(_join(catalog, alias, lookup, said) for alias, lookup in lookups.items())
     aliases = ", ".join(f"{name(f'_of_{alias}')}.partner AS {name(alias)}" for alias in lookups)
@@ -199,7 +217,7 @@ def bind(
 
 def _problem(con: DuckDBPyConnection, suite: Suite) -> str | None:
     said = [f"({verdict(rule)})::BOOLEAN" for rule in suite.rules]
-    said += [f"({rule.offered})::VARCHAR" for rule in suite.rules if rule.offered]
+    said += [part for rule in suite.rules for part in telling.parts(rule, verdict(rule), suite.titles)]
     said += [name(rule.column) for rule in suite.rules]
     return problem_of(con, f"SELECT {', '.join(said)} FROM ({suite.relation})")
 

@@ -15,6 +15,7 @@ from catalog.load import Catalog
 from catalog.models import Resource, Rule
 from quality_checks import findings
 from quality_checks.macros import name, quote
+from quality_checks.masking import reason_open
 from quality_checks.runner import error_result, validate
 from quality_checks.suites import bind, pool_suites
 
@@ -26,6 +27,9 @@ class Sample:
     record_key: str
     observed: str | None
     suggested: str | None
+    method: str | None
+    confidence: float | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,10 @@ def try_rules(
 
 def _samples(con: DuckDBPyConnection, resource: Resource, rule: Rule, most: int) -> tuple[Sample, ...]:
     keys_open = all(resource.columns[column].is_open for column in resource.key)
-    mask = resource.columns[rule.column].mask
-    shown = f"{'' if keys_open else 'mask_id'}(record_key), {mask}(observed_value), {mask}(suggested_value)"
+    mask = resource.columns[rule.column].mask or "mask_shapes"
+    told = "mask_shapes" if reason_open(rule, resource.columns) else "mask_told"
+    shown = f"{'mask_shapes' if keys_open else 'mask_id'}(record_key), {mask}(observed_value), {mask}(suggested_value)"
+    shown += f", suggestion_method, suggestion_confidence, {told}(reason)"
     rows = con.execute(
         f"SELECT {shown} FROM {findings.VIOLATIONS} WHERE rule_id = {quote(rule.id)} ORDER BY record_key LIMIT {most}"
     ).fetchall()

@@ -13,7 +13,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Rule
-from quality_checks import macros
+from quality_checks import macros, telling
 from quality_checks.macros import name, quote
 from quality_checks.results import redact
 from quality_checks.suites import Suite, verdict
@@ -28,7 +28,7 @@ def judge(con: DuckDBPyConnection, suite: Suite) -> dict[str, str]:
 
     Leaves the temporary table `VERDICTS`: one row per record that breaks a rule, with the columns that telling it
     needs, and one per combination of verdicts of all other records; `TIMES` counts the records. Rule n of the suite
-    without the broken ones has the column `told(n)`.
+    without the broken ones has the column `verdict_of(n)`.
 
     Raises duckdb.BinderException or duckdb.CatalogException where the suite's SQL does not bind.
     """
@@ -58,10 +58,10 @@ def _failing(con: DuckDBPyConnection, suite: Suite, rules: Sequence[Rule]) -> It
 
 def _judged(suite: Suite, rules: Sequence[Rule]) -> str:
     relation, said = _shared(suite.relation, [verdict(rule) for rule in rules])
-    judged = "".join(f", ({sql})::BOOLEAN AS {told(n)}" for n, sql in enumerate(said))
-    kept = "".join(f"{told(n)}, " for n, _ in enumerate(rules))
-    obeyed = " AND ".join(told(n) for n, _ in enumerate(rules)) or "true"
-    needed = ", ".join(map(quote, sorted(_needed(rules))))
+    judged = "".join(f", ({sql})::BOOLEAN AS {verdict_of(n)}" for n, sql in enumerate(said))
+    kept = "".join(f"{verdict_of(n)}, " for n, _ in enumerate(rules))
+    obeyed = " AND ".join(verdict_of(n) for n, _ in enumerate(rules)) or "true"
+    needed = ", ".join(map(quote, sorted(_needed(suite))))
     return (
         f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS"
         f" SELECT {kept}CASE WHEN NOT ({obeyed}) THEN COLUMNS(lambda c: lower(c) IN ({needed})) END,"
@@ -70,14 +70,14 @@ def _judged(suite: Suite, rules: Sequence[Rule]) -> str:
     )
 
 
-def told(number: int) -> str:
+def verdict_of(number: int) -> str:
     """Column of `VERDICTS`: true, false or, where rule `number` does not apply, null."""
     return f"_verdict_{number}"
 
 
-def _needed(rules: Sequence[Rule]) -> set[str]:
-    """What the columns that tell of a finding may be called: every word of the rules' suggestions."""
-    said = " ".join(f"{rule.column} {rule.offered or ''}" for rule in rules)
+def _needed(suite: Suite) -> set[str]:
+    """What the columns that telling of a finding needs may be called: every word of the SQL that tells."""
+    said = " ".join(" ".join((rule.column, *telling.parts(rule, verdict(rule), suite.titles))) for rule in suite.rules)
     return {*_ALWAYS, *(word.lower() for word in re.findall(r"\w+", said))}
 
 

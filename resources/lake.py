@@ -58,6 +58,8 @@ FINDINGS: Columns = {
     "column": "VARCHAR",
     "observed_value": "VARCHAR",
     "suggested_value": "VARCHAR",
+    "suggestion_method": "VARCHAR",
+    "suggestion_confidence": "DOUBLE",
     "reason": "VARCHAR",
     "delivery_id": "VARCHAR",
     "first_seen": "DATE",

@@ -26,7 +26,7 @@ ORDERS = (
 ITEMS = "item_id, department, resource, rule_id, record_key, column_name, opened_on"
 EVENTS = (
     "item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id, record_hash, observed, "
-    "suggested, reason, evidence, by_date, actor, notified_on, relapses"
+    "suggested, suggestion_method, suggestion_confidence, reason, evidence, by_date, actor, notified_on, relapses"
 )
 
 

@@ -127,7 +127,7 @@ class Loop:
                 """
                 INSERT INTO quality.findings
                 SELECT id, $rule, 'P03', 'accuracy', '0401', $severity, $department, $resource, key, $column, observed,
-                       $suggested, 'differs', '', $day, $day, 'open', NULL
+                       $suggested, 'derived', NULL, 'differs', '', $day, $day, 'open', NULL
                 FROM seen WHERE id NOT IN (SELECT finding_id FROM quality.findings)
                 """,
                 {**where, "column": column, "severity": severity, "suggested": suggested},

@@ -321,7 +321,8 @@ def test_an_accusation_names_record_column_values_and_authority() -> None:
     assert told == [
         (
             "people.name.agrees", "P08", "consistency", "0401", "error", "b", "one", "b-7", "full_name", "李四", "张三",
-            "姓名与数源部门a局（2026-11-02）的记载不一致", "delivery of b.one",
+            "authority", None, "姓名与数源部门a局（2026-11-02）的记载不一致：本记录为「李四」，数源部门为「张三」",
+            "delivery of b.one",
         )
     ]  # fmt: skip
     counts = {

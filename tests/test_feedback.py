@@ -127,8 +127,8 @@ def test_the_filled_notice_comes_back_as_a_spreadsheet(loop, tmp_path):
         for name in notice.sheet_names:
             rows = notice.get_sheet_by_name(name).to_python()
             if name != notice.sheet_names[0]:
-                rows[1][8:] = ["acknowledged", "", "", ""]
-                rows[3][8:] = ["objection", "数据无误", "底册", ""]
+                rows[1][9:] = ["acknowledged", "", "", ""]
+                rows[3][9:] = ["objection", "数据无误", "底册", ""]
             sheet = book.add_worksheet(name)
             for number, row in enumerate(rows):
                 sheet.write_row(number, 0, row)

@@ -36,7 +36,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(f"""
             CREATE SCHEMA quality;
             CREATE TABLE quality.findings ({texts}, record_key VARCHAR, "column" VARCHAR,
-                observed_value VARCHAR, suggested_value VARCHAR,
+                observed_value VARCHAR, suggested_value VARCHAR, suggestion_method VARCHAR,
+                suggestion_confidence DOUBLE,
                 reason VARCHAR, delivery_id VARCHAR, first_seen DATE, last_seen DATE, status VARCHAR, closed_on DATE);
             CREATE TABLE quality.results (as_of DATE, department VARCHAR, resource VARCHAR, rule_id VARCHAR,
                 dimension VARCHAR, indicator VARCHAR, severity VARCHAR, applicable BIGINT, failed BIGINT, state VARCHAR,
@@ -57,7 +58,7 @@ def see(con: duckdb.DuckDBPyConnection, day: date, found: dict[str, dict[str, st
         for key, observed in records.items():
             con.execute(
                 f"INSERT INTO {findings.VIOLATIONS} VALUES ($1, 'P09', 'accuracy', '0104', 'error', 'police',"
-                " 'residents', $2, 'name', $3, NULL, 'because', 'd' || $4)",
+                " 'residents', $2, 'name', $3, NULL, NULL, NULL, 'because', 'd' || $4)",
                 [rule, key, observed, str(day)],
             )
     results = [result(rule, len(records), state=states.get(rule, "ok")) for rule, records in found.items()]
@@ -99,6 +100,15 @@ def test_a_rule_that_could_not_be_evaluated_neither_opens_nor_resolves(con: duck
         ("R", "a"): ("open", "x", DAY, DAY, None),
         ("S", "a"): ("open", "x", DAY, DAY, None),
     }
+
+
+def test_a_record_accused_twice_by_one_rule_has_one_finding(con: duckdb.DuckDBPyConnection) -> None:
+    findings.start(con)
+    columns = ", ".join(f"'R' AS {name}" if name == "rule_id" else f"'x' AS \"{name}\"" for name in findings.FIELDS[:9])
+    told = "'y' AS m, NULL AS n, 'because' AS o, 'd1' AS p"
+    con.execute(f"INSERT INTO {findings.VIOLATIONS} SELECT {columns}, unnest(['b', 'a']), NULL, {told}")
+    findings.merge(con, findings.VIOLATIONS, [result("R", 2, department="x", resource="x")], DAY)
+    assert state(con) == {("R", "x"): ("open", "a", DAY, DAY, None)}
 
 
 def test_rules_that_were_not_part_of_an_evaluation_keep_their_findings(con: duckdb.DuckDBPyConnection) -> None:

@@ -45,10 +45,11 @@ def test_a_notice_holds_what_the_steward_needs_and_empty_columns_for_the_reply(l
     assert CalamineWorkbook.from_path(written[0]).sheet_names == ["Orders 工单", sheet]
     header, *rows = table(written[0], 1)
     assert header == [title for title, _ in COLUMNS]
-    assert [row[1:8] for row in rows] == [
-        [key, "birth_date", str(WRONG), str(RIGHT), "differs", "0", "2026-11-16"] for key in "ab"
+    found_by = "由本记录其他信息项推得 derived from another field"
+    assert [row[1:9] for row in rows] == [
+        [key, "birth_date", str(WRONG), str(RIGHT), found_by, "differs", "0", "2026-11-16"] for key in "ab"
     ]
-    assert {cell for row in rows for cell in row[8:]} == {""}
+    assert {cell for row in rows for cell in row[9:]} == {""}
     with written[1].open(encoding="utf-8-sig", newline="") as text:
         _, *lines = csv.reader(text)
     assert [line[1:] for line in lines] == rows
@@ -75,7 +76,7 @@ def test_no_cell_of_a_notice_can_become_a_formula(loop):
     )
     advance(loop.city, DAYS[0], author="test")
     xlsx, text = issue(loop.city, DAYS[0], author="test")
-    assert table(xlsx, 1)[1][3:6] == [NASTY, "@SUM(A1)", "\tx"]
+    assert [table(xlsx, 1)[1][n] for n in (3, 4, 6)] == [NASTY, "@SUM(A1)", "\tx"]
     with zipfile.ZipFile(xlsx) as book:
         sheets = [name for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
         assert len(sheets) == 2
@@ -83,7 +84,8 @@ def test_no_cell_of_a_notice_can_become_a_formula(loop):
             assert b"<f>" not in book.read(name)
             assert b"hyperlink" not in book.read(name)
     with text.open(encoding="utf-8-sig", newline="") as lines:
-        assert list(csv.reader(lines))[1][4:7] == [f"'{NASTY}", "'@SUM(A1)", "'\tx"]
+        told = list(csv.reader(lines))[1]
+    assert [told[n] for n in (4, 5, 7)] == [f"'{NASTY}", "'@SUM(A1)", "'\tx"]
 
 
 def test_issuing_again_writes_the_same_bytes_and_no_second_event(loop):
@@ -111,7 +113,7 @@ def test_a_relapse_is_sent_again_and_stays_visible_as_one(loop):
     loop.day(DAYS[1], {"a": RIGHT}, [])
     loop.day(DAYS[2], {"a": WRONG}, ["a"])
     xlsx, _ = issue(loop.city, DAYS[2], author="test")
-    assert table(xlsx, 1)[1][6] == "1"
+    assert table(xlsx, 1)[1][7] == "1"
     issue(loop.city, DAYS[2], author="test")
     assert loop.events("a") == ["opened", "notified", "verified_as_suggested", "reopened", "notified"]
     assert loop.states() == {"a": "reopened"}

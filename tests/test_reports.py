@@ -40,11 +40,12 @@ LAKE = f"""
 insert into quality.findings by name
 select md5(n::varchar) as finding_id, rule_id, severity, status, first_seen, last_seen, closed_on, reason,
        'd2' as delivery_id, 'accuracy' as dimension, '0301' as indicator, '{CANARY_ID}' as observed_value,
-       '{CANARY_NAME}' as suggested_value, if(n < 6, 'public_security', 'civil_affairs') as department,
+       if(n < 5, '{CANARY_NAME}', '{CANARY_ID}') as suggested_value,
+       if(n < 6, 'public_security', 'civil_affairs') as department,
        if(n < 6, 'resident_registration', 'marriage_registration') as resource,
        if(n < 6, '{CANARY_ID}' || n, '') as record_key, if(n < 6, 'birth_date', '') as "column"
 from (values
-  (1, 'PSB-001', 'error', 'open', DATE '{DAY_1}', DATE '{DAY_2}', NULL::DATE, '出生日期不符 {CANARY_NAME}'),
+  (1, 'PSB-001', 'error', 'open', DATE '{DAY_1}', DATE '{DAY_2}', NULL::DATE, '出生日期不符：姓名为「{CANARY_NAME}」'),
   (2, 'PSB-001', 'error', 'open', DATE '{DAY_2}', DATE '{DAY_2}', NULL, '出生日期不符'),
   (3, 'PSB-001', 'error', 'resolved', DATE '{DAY_1}', DATE '{DAY_1}', DATE '{DAY_2}', '出生日期不符'),
   (4, '{RESIDENTS}.id_number.identifier', 'block', 'open', DATE '{DAY_1}', DATE '{DAY_2}', NULL, '校验位错误'),

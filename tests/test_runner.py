@@ -273,8 +273,8 @@ def test_the_observed_value_is_the_departments_own_text_and_a_suggestion_says_so
     trimmed = written(id="TRIM", that="name = trim(name)", suggest="trim(name)", zh="姓名不得含首尾空格")
     useless = written(id="SAME", that="false", suggest="name")
     _, violations, _ = run(con, small_catalog, [typed, trimmed, useless])
-    assert (typed.id, "1", "1999.02.30", None, typed.zh) in violations
-    assert ("TRIM", "1", " 张三 ", "张三", "姓名不得含首尾空格") in violations
+    assert (typed.id, "1", "1999.02.30", None, f"{typed.zh}：实际为「1999.02.30」") in violations
+    assert ("TRIM", "1", " 张三 ", "张三", "姓名不得含首尾空格：实际为「 张三 」") in violations
     assert [told[3] for told in violations if told[0] == "SAME"] == [None, None]
 
 

@@ -46,7 +46,8 @@ def test_rules_are_tried_with_counts_and_masked_samples_and_nothing_is_written(
         "sizes": (3, 2, "ok"), "names": (3, 1, "ok"), "wrong": (0, 0, "error"), "pairs": (3, 0, "ok")}  # fmt: skip
     assert "nothing" in tried["wrong"].message
     assert [vars(sample) for sample in tried["names"].samples] == [
-        {"record_key": "110*************3X", "observed": "张***", "suggested": None}]  # fmt: skip
+        {"record_key": "110*************3X", "observed": "张***", "suggested": None, "method": None,
+         "confidence": None, "reason": "测试：实际为「***」"}]  # fmt: skip
     assert [sample.observed for sample in tried["sizes"].samples] == ["0"]
     assert rows(small_city, "select count(*) from quality.findings") == [(0,)]
 

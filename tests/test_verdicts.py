@@ -13,7 +13,7 @@ from test_runner import SANE, written
 from catalog.models import Rule
 from quality_checks import macros
 from quality_checks.suites import Suite
-from quality_checks.verdicts import TIMES, VERDICTS, judge, told
+from quality_checks.verdicts import TIMES, VERDICTS, judge, verdict_of
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def suite(table: str, rules: Sequence[Rule]) -> Suite:
 def counts(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> list[tuple[int, int]]:
     """Records each rule applies to, and those that break it."""
     both = "".join(
-        f"coalesce(sum({TIMES}) FILTER ({told(n)} IS NOT NULL), 0)::INT,"
-        f" coalesce(sum({TIMES}) FILTER (NOT {told(n)}), 0)::INT, "
+        f"coalesce(sum({TIMES}) FILTER ({verdict_of(n)} IS NOT NULL), 0)::INT,"
+        f" coalesce(sum({TIMES}) FILTER (NOT {verdict_of(n)}), 0)::INT, "
         for n, _ in enumerate(rules)
     )
     row = con.execute(f"SELECT {both} FROM {VERDICTS}").fetchone() or ()

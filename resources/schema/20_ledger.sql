@@ -76,6 +76,8 @@ create table if not exists ledger.events (
     batch integer not null,
     primary key (item_id, number)
 );
+alter table ledger.events add column if not exists suggestion_method text;
+alter table ledger.events add column if not exists suggestion_confidence double precision;
 create index if not exists events_by_batch on ledger.events (department, batch);
 create index if not exists events_by_order on ledger.events (order_id, item_id, number desc);
 create index if not exists events_by_day on ledger.events (as_of);
@@ -84,6 +86,8 @@ comment on column ledger.events.since is 'Day on which the item entered the stat
 comment on column ledger.events.delivery_id is 'Delivery that was judged; other events carry on the one before';
 comment on column ledger.events.record_hash is 'Hash of the record as it was judged';
 comment on column ledger.events.observed is 'The wrong value judged last; after a verification the right one';
+comment on column ledger.events.suggestion_method is 'How the suggested value was found: catalog.models.Method';
+comment on column ledger.events.suggestion_confidence is 'How sure it is, above 0 and up to 1; null: not measured';
 comment on column ledger.events.actor is 'Run, department or person';
 comment on column ledger.events.relapses is 'How often the item failed again after it was verified';
 
@@ -98,7 +102,9 @@ language sql stable as $$
         select encode(sha256(convert_to('item' || row_to_json(i)::text, 'UTF8')), 'hex')
         from ledger.items i where department = wanted_department and batch = wanted_batch
         union all
-        select encode(sha256(convert_to('event' || row_to_json(e)::text, 'UTF8')), 'hex')
+        -- What has no suggestion keeps the digest it had before suggestions told how they were found.
+        select encode(sha256(convert_to('event' || replace(row_to_json(e)::text,
+            ',"suggestion_method":null,"suggestion_confidence":null}', '}'), 'UTF8')), 'hex')
         from ledger.events e where department = wanted_department and batch = wanted_batch
     ) lines
 $$;
@@ -121,7 +127,7 @@ select
     e.state, e.closed, e.since, e.order_id, o.order_number, o.opened_on as ordered_on, o.severity, o.due_on,
     o.due_provisional,
     e.number, e.event, e.as_of, e.delivery_id, e.record_hash, e.observed, e.suggested, e.reason, e.evidence,
-    e.by_date, e.actor, e.notified_on, e.relapses
+    e.by_date, e.actor, e.notified_on, e.relapses, e.suggestion_method, e.suggestion_confidence
 from ledger.items i
 cross join lateral (
     select * from ledger.events e where e.item_id = i.item_id order by e.number desc limit 1

