@@ -1,7 +1,10 @@
-"""Great Expectations' side of a rule: one metric, one expectation, and the way GX reads from DuckDB.
+"""Great Expectations' side of a rule: its plug-ins for DuckDB, and an expectation for what it has none for.
 
 Imported by the runner alone, when a suite runs: importing Great Expectations takes four seconds. Every rule of a table
 is one aggregate of the same query, so a suite costs one scan; results hold counts, never values.
+
+Stock expectations run on `DuckDB`, an execution engine of ours. Great Expectations resolves metrics in rounds and
+aggregates those of one round in one query; so ours, and the count of rows, wait for the round of the stock ones.
 """
 
 from __future__ import annotations
@@ -15,15 +18,138 @@ from great_expectations.core.metric_domain_types import MetricDomainTypes
 from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation
-from great_expectations.expectations.metrics.metric_provider import metric_partial
+from great_expectations.expectations.metrics import ColumnMapMetricProvider, column_condition_partial
+from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.validator.metric_configuration import MetricConfiguration
+from pydantic import TypeAdapter
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.pool import StaticPool
+
+from catalog.expect import Expect
 
 FAILED = 2**32  # what a failing row adds to the sum, beside the 1 that every row the rule applies to adds
 
 
-class RuleCounts(TableMetricProvider):  # type: ignore[misc]
+class DuckDB(SqlAlchemyExecutionEngine):  # type: ignore[misc]
+    """Great Expectations' engine for DuckDB: the metrics below are its own, all others those of any SQL database."""
+
+    def __init__(self, con: DuckDBPyConnection) -> None:
+        super().__init__(engine=engine_on(con), create_temp_table=False)
+
+
+class ColumnTypes(TableMetricProvider):  # type: ignore[misc]
+    """Names and DuckDB types of the relation's columns. The stock one lists all tables of all attached databases."""
+
+    metric_name = "table.column_types"
+    value_keys = ("include_nested",)
+    default_kwarg_values: ClassVar[dict[str, Any]] = {"include_nested": True}
+
+    @metric_value(engine=DuckDB)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, execution_engine: DuckDB, **_: Any) -> list[dict[str, str]]:  # noqa: N805
+        relation = execution_engine.batch_manager.active_batch_data.selectable
+        with execution_engine.engine.connect() as connection:
+            found = connection.execute(sa.select(sa.text("*")).select_from(relation).limit(0))
+            return [{"name": column[0], "type": str(column[1])} for column in found.cursor.description]
+
+
+class _Aggregate(TableMetricProvider):  # type: ignore[misc]
+    """An aggregate of the relation that waits for the round of the stock expectations."""
+
+    @classmethod
+    def _get_evaluation_dependencies(cls, metric: MetricConfiguration, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        found = dict(super()._get_evaluation_dependencies(metric, *args, **kwargs))
+        if metric.metric_name == f"{cls.metric_name}.aggregate_fn":
+            found["rule.round"] = MetricConfiguration("rule.round", metric.metric_domain_kwargs)
+        return found
+
+
+class Round(TableMetricProvider):  # type: ignore[misc]
+    """Nothing but a place in the order of metrics: beside the conditions of stock expectations."""
+
+    metric_name = "rule.round"
+
+    @metric_value(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, **_: Any) -> bool:  # noqa: N805
+        return True
+
+    @classmethod
+    def _get_evaluation_dependencies(cls, metric: MetricConfiguration, *_: Any, **__: Any) -> dict[str, Any]:
+        return {"table.columns": MetricConfiguration("table.columns", metric.metric_domain_kwargs)}
+
+
+class RowCount(_Aggregate):
+    """Rows of the relation, counted in the query of the rules."""
+
+    metric_name = "table.row_count"
+
+    @metric_partial(  # type: ignore[untyped-decorator]
+        engine=DuckDB,
+        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
+        domain_type=MetricDomainTypes.TABLE,
+    )
+    def _sqlalchemy(
+        cls,  # noqa: N805  # GX makes it a class method
+        metric_domain_kwargs: dict[str, Any],
+        **_: Any,
+    ) -> tuple[sa.ColumnElement[int], dict[str, Any], dict[str, Any]]:
+        return sa.func.count(), metric_domain_kwargs, {}
+
+
+_EXPECT: TypeAdapter[Any] = TypeAdapter(Expect)
+_RANGE = ("min_value", "max_value", "strict_min", "strict_max")
+_LIKES = ("like_pattern_list", "escape")
+# Stock expectations about one column that join the rules' query: name -> metric and the keys of its arguments.
+STOCK: dict[str, tuple[str, tuple[str, ...]]] = {
+    "expect_column_values_to_not_be_null": ("nonnull", ()),
+    "expect_column_values_to_be_null": ("null", ()),
+    "expect_column_values_to_be_in_set": ("in_set", ("value_set",)),
+    "expect_column_values_to_not_be_in_set": ("not_in_set", ("value_set",)),
+    "expect_column_values_to_be_between": ("between", _RANGE),
+    "expect_column_value_lengths_to_be_between": ("value_length.between", _RANGE),
+    "expect_column_value_lengths_to_equal": ("value_length.equals", ("value",)),
+    "expect_column_values_to_match_regex": ("match_regex", ("regex",)),
+    "expect_column_values_to_not_match_regex": ("not_match_regex", ("regex",)),
+    "expect_column_values_to_match_regex_list": ("match_regex_list", ("regex_list", "match_on")),
+    "expect_column_values_to_not_match_regex_list": ("not_match_regex_list", ("regex_list",)),
+    "expect_column_values_to_match_like_pattern": ("match_like_pattern", ("like_pattern", "escape")),
+    "expect_column_values_to_not_match_like_pattern": ("not_match_like_pattern", ("like_pattern", "escape")),
+    "expect_column_values_to_match_like_pattern_list": ("match_like_pattern_list", (*_LIKES, "match_on")),
+    "expect_column_values_to_not_match_like_pattern_list": ("not_match_like_pattern_list", _LIKES),
+}
+
+
+def _in_duckdb(expectation: str, metric: str, keys: tuple[str, ...]) -> type:
+    """The condition of a stock expectation in DuckDB: the same predicate that our own pass collects records by.
+
+    Of the stock conditions those of patterns fail there, those of lengths wait for a query of their own, and bounds
+    are compared as doubles.
+    """
+
+    class Condition(ColumnMapMetricProvider):  # type: ignore[misc]
+        condition_metric_name = f"column_values.{metric}"
+        condition_value_keys = keys
+        filter_column_isnull = not expectation.endswith("_null")
+
+        @column_condition_partial(engine=DuckDB)  # type: ignore[untyped-decorator]
+        def _sqlalchemy(cls, column: sa.ColumnClause[Any], **told: Any) -> sa.ColumnElement[bool]:  # noqa: N805
+            stated = {key: told[key] for key in keys if told.get(key) is not None}
+            expected = _EXPECT.validate_python({"type": expectation, **stated})
+            return sa.literal_column(f"({expected.predicate(column.name)})")
+
+        @classmethod
+        def _get_evaluation_dependencies(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            found = dict(super()._get_evaluation_dependencies(*args, **kwargs))
+            found.pop("table.row_count", None)  # nobody reads it, and waiting for it would cost a query of its own
+            return found
+
+    return Condition
+
+
+_IN_DUCKDB = [_in_duckdb(expectation, metric, keys) for expectation, (metric, keys) in STOCK.items()]
+
+
+class RuleCounts(_Aggregate):
     """Rows a rule applies to and rows that break it, in one number: the rule's SQL is evaluated once per row."""
 
     metric_name = "rule.counts"

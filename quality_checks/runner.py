@@ -83,7 +83,9 @@ def _context() -> Any:
 
 def _expectation(rule: Rule) -> Any:
     _gx()
-    from quality_checks.expectations import ExpectRecordsToObeyRule
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    from quality_checks.expectations import STOCK, ExpectRecordsToObeyRule
 
     told = {
         "rule": rule.id,
@@ -97,11 +99,11 @@ def _expectation(rule: Rule) -> Any:
         "owner": rule.owner,
         "tolerance": rule.tolerance.model_dump(mode="json") if rule.tolerance else None,
     }
-    severity = _SEVERITIES[rule.severity]
+    said = {"meta": told, "severity": _SEVERITIES[rule.severity], "description": rule.en}
+    if rule.expect and rule.expect.type in STOCK and rule.when == "true" and not rule.tolerance:
+        return get_expectation_impl(rule.expect.type)(column=rule.column, **rule.expect.arguments(), **said)
     share = rule.tolerance.share if rule.tolerance else 0.0
-    return ExpectRecordsToObeyRule(
-        when=rule.when, that=rule.condition, tolerance=share, meta=told, severity=severity, description=rule.en
-    )
+    return ExpectRecordsToObeyRule(when=rule.when, that=rule.condition, tolerance=share, **said)
 
 
 def _at_least_one_row() -> Any:
@@ -127,13 +129,12 @@ def _run(con: DuckDBPyConnection, suite: Suite, expectations: Sequence[Any]) -> 
     context = _gx()
     import sqlalchemy as sa
     from great_expectations.core.batch import Batch
-    from great_expectations.execution_engine import SqlAlchemyExecutionEngine
     from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
     from great_expectations.validator.validator import Validator
 
-    from quality_checks.expectations import engine_on
+    from quality_checks.expectations import DuckDB
 
-    engine = SqlAlchemyExecutionEngine(engine=engine_on(con), create_temp_table=False)
+    engine = DuckDB(con)
     rows = SqlAlchemyBatchData(engine, selectable=sa.table(CHECKED), create_temp_table=False)
     gx_suite = _gx_suite(suite, expectations)
     validator = Validator(engine, batches=[Batch(data=rows)], expectation_suite=gx_suite, data_context=context)
@@ -149,8 +150,8 @@ def _gx_suite(suite: Suite, expectations: Sequence[Any]) -> Any:
 
 
 def exported(suite: Suite) -> dict[str, Any]:
-    """The suite as GX's own JSON. A stock GX loads and runs it once `quality_checks.expectations` is imported, on the
-    query in `meta.relation` and a connection that has the macros of `quality_checks.macros`.
+    """The suite as GX's own JSON. A stock GX loads and runs it once `quality_checks.expectations` is imported, on its
+    `DuckDB`, the query in `meta.relation` and a connection that has the macros of `quality_checks.macros`.
     """
     _gx()
     return dict(_gx_suite(suite, [_at_least_one_row(), *map(_expectation, suite.rules)]).to_json_dict())
@@ -188,6 +189,7 @@ def _result(suite: Suite, rule: Rule, gx_result: Any) -> RuleResult:
     if message is not None:
         return error_result(rule, suite.department, suite.resource, message)
     counted = gx_result.result
+    applicable = counted["element_count"] - counted.get("missing_count", 0)
     return RuleResult(
         department=suite.department,
         resource=suite.resource,
@@ -195,9 +197,9 @@ def _result(suite: Suite, rule: Rule, gx_result: Any) -> RuleResult:
         dimension=rule.dimension,
         indicator=rule.indicator,
         severity=rule.severity.value,
-        applicable=counted["element_count"],
-        failed=counted["unexpected_count"],
-        tolerated=int(counted["element_count"] * rule.tolerance.share) if rule.tolerance else 0,
+        applicable=applicable,
+        failed=counted["unexpected_count"] or 0,  # a stock expectation counts None among no records
+        tolerated=int(applicable * rule.tolerance.share) if rule.tolerance else 0,
     )
 
 
