@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import combinations
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
@@ -36,7 +36,7 @@ def _literal(value: object) -> str:
         return f"TIMESTAMP '{value}'"
     if isinstance(value, date):
         return f"DATE '{value}'"
-    return str(value) if isinstance(value, int | Decimal) else "'" + str(value).replace("'", "''") + "'"
+    return str(value) if isinstance(value, int | float | Decimal) else "'" + str(value).replace("'", "''") + "'"
 
 
 def _found(column: str, regex: str) -> str:
@@ -120,7 +120,7 @@ class _Range(_Expectation):
             raise ValueError("min_value and max_value must be of one kind: numbers, dates or times") from None
         if crossed:
             raise ValueError(f"min_value = {least} is above max_value = {most}")
-        if any(isinstance(bound, int | Decimal) and abs(bound) > EXACT for bound in bounds):
+        if any(isinstance(bound, int | Decimal) and not -EXACT <= bound <= EXACT for bound in bounds):
             raise ValueError(f"a bound beyond {EXACT} is not exact in Great Expectations: state it as `that`")
         return self
 
@@ -244,7 +244,7 @@ class Unique(_Expectation):
 class _Pair(_Expectation):
     column_A: str  # noqa: N815  # as Great Expectations spells it
     column_B: str  # noqa: N815
-    ignore_row_if: Literal["either_value_is_missing"] = "either_value_is_missing"
+    ignore_row_if: Literal["either_value_is_missing"]  # what goes unsaid means otherwise in Great Expectations
 
     def columns_read(self) -> tuple[str, ...]:
         """Both."""
@@ -287,7 +287,7 @@ class PairListed(_Pair):
 
 class _Columns(_Expectation):
     column_list: Columns
-    ignore_row_if: Literal["any_value_is_missing"] = "any_value_is_missing"
+    ignore_row_if: Literal["any_value_is_missing"]  # what goes unsaid means otherwise in Great Expectations
 
     def columns_read(self) -> tuple[str, ...]:
         """All of them."""
@@ -330,8 +330,11 @@ class Total(_Columns):
         return f"{' + '.join(map(_name, self.column_list))} = {_literal(self.sum_total)}"
 
 
-Expect = Annotated[
+_Any = (
     Stated | Listed | Between | Lengths | LengthIs | Regex | RegexList | NoRegex | Like | LikeList | NoLike | Unique
-    | UniqueTogether | PairEqual | PairGreater | PairListed | DifferWithin | Total,
-    Discriminator("type"),
-]  # fmt: skip
+    | UniqueTogether | PairEqual | PairGreater | PairListed | DifferWithin | Total
+)  # fmt: skip
+Expect = Annotated[_Any, Discriminator("type")]
+KINDS: dict[str, type[_Expectation]] = {
+    name: kind for kind in get_args(_Any) for name in get_args(kind.model_fields["type"].annotation)
+}

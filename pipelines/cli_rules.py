@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli_options import Json, one_of
+from pipelines.cli_options import Day, Json, day_of, one_of
 
 rules_app = typer.Typer(no_args_is_help=True, help="Rules 规则: what is asserted of each record, and why.")
 
@@ -115,3 +115,28 @@ def export(folder: Annotated[Path, typer.Argument(help="gets one JSON file per s
         text = json.dumps(runner.exported(suite), ensure_ascii=False, indent=1)
         (folder / f"{suite.title}.json").write_text(text, encoding="utf-8")
     err.print(f"wrote {len(suites)} suites into {folder}")
+
+
+@rules_app.command("docs")
+def docs(
+    folder: Annotated[Path, typer.Argument(help="gets the site; open its index.html")],
+    as_of: Day = None,
+) -> None:
+    """Write the results of a day as Data Docs of Great Expectations, an extra beside the quality report.
+
+    Its style sheets and scripts come from the internet: without it the pages are plain text. They hold no value of a
+    record.
+    """
+    from pipelines.console import err
+    from pipelines.settings import Settings
+    from quality_checks import data_docs
+    from resources.home import Home
+
+    validations = Home(Settings().home).validations
+    days = data_docs.days(validations) if validations.is_dir() else []
+    if not days:
+        raise typer.BadParameter(f"no results are stored in {validations}; shuyuan run makes them")
+    day = day_of(as_of) or days[-1]
+    one_of("--as-of", str(day), map(str, days))
+    count = data_docs.build(validations, day, folder)
+    err.print(f"wrote {count} results of {day} into {folder}")

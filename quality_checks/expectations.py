@@ -22,11 +22,10 @@ from great_expectations.expectations.metrics import ColumnMapMetricProvider, col
 from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 from great_expectations.validator.metric_configuration import MetricConfiguration
-from pydantic import TypeAdapter
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.pool import StaticPool
 
-from catalog.expect import Expect
+from catalog.expect import KINDS
 
 FAILED = 2**32  # what a failing row adds to the sum, beside the 1 that every row the rule applies to adds
 
@@ -96,7 +95,6 @@ class RowCount(_Aggregate):
         return sa.func.count(), metric_domain_kwargs, {}
 
 
-_EXPECT: TypeAdapter[Any] = TypeAdapter(Expect)
 _RANGE = ("min_value", "max_value", "strict_min", "strict_max")
 _LIKES = ("like_pattern_list", "escape")
 # Stock expectations about one column that join the rules' query: name -> metric and the keys of its arguments.
@@ -134,7 +132,7 @@ def _in_duckdb(expectation: str, metric: str, keys: tuple[str, ...]) -> type:
         @column_condition_partial(engine=DuckDB)  # type: ignore[untyped-decorator]
         def _sqlalchemy(cls, column: sa.ColumnClause[Any], **told: Any) -> sa.ColumnElement[bool]:  # noqa: N805
             stated = {key: told[key] for key in keys if told.get(key) is not None}
-            expected = _EXPECT.validate_python({"type": expectation, **stated})
+            expected = KINDS[expectation].model_construct(**{"type": expectation, **stated})
             return sa.literal_column(f"({expected.predicate(column.name)})")
 
         @classmethod

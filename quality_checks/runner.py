@@ -70,7 +70,12 @@ def _gx() -> Any:
 
 @cache
 def _context() -> Any:
-    """Great Expectations' context, made once a process: no analytics, no progress bars, nothing on disk."""
+    """Great Expectations' context, made once a process."""
+    return new_context()
+
+
+def new_context() -> Any:
+    """A context of Great Expectations': no analytics, no progress bars, nothing on disk."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # noqa: TID251  # GX reads it while it is imported
     import great_expectations
 

@@ -132,6 +132,10 @@ CASES: list[tuple[str, dict[str, Any], Oracle]] = [
 def ruled(number: int, name: str, arguments: dict[str, Any]) -> Rule:
     prefix = "expect_" if name.startswith(("compound", "select", "multi")) else "expect_column_"
     told = {"column": "name", **arguments}
+    if "column_A" in told:
+        told["ignore_row_if"] = "either_value_is_missing"
+    if "column_list" in told:
+        told["ignore_row_if"] = "any_value_is_missing"
     column = told.pop("column")
     return written(id=f"E-{number}", that=None, column=column, expect={"type": prefix + name, **told})
 
