@@ -60,15 +60,17 @@ def build(validations: Path, as_of: date, folder: Path) -> int:
 
 
 def _documents(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Table and result of each suite that ran."""
+    """Table and result of each suite that ran, told so that its page says which rule and how many records."""
     from quality_checks.expectations import ExpectRecordsToObeyRule
 
     ours = ExpectRecordsToObeyRule.expectation_type
     for file in sorted(folder.glob("*.json")):
         for document in json.loads(file.read_text(encoding="utf-8")):
             for one in document["results"]:
-                counted = one["result"]
-                if one["expectation_config"]["type"] == ours and counted:  # the pages have a column for this alone
+                counted, config = one["result"], one["expectation_config"]
+                if "rule" in config["meta"]:
+                    config["description"] = f"{config['meta']['rule']}: {config['description']}"
+                if config["type"] == ours and counted:  # the pages have a column for this alone
                     said = f"{counted['unexpected_count']} of {counted['element_count']} records break it"
                     counted["observed_value"] = said
             yield file.stem, document
