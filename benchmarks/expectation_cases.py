@@ -12,7 +12,8 @@ PostgreSQL of the cases, whose dialect its SQLAlchemy driver is. A case is
 
 `by Great Expectations` runs the stock expectation on `quality_checks.expectations.DuckDB`. `by our rules` makes a rule
 of `catalog.expect` of the same arguments and collects the failing rows by its predicate, with their places; `refused`
-are arguments that a rule may not state. Where no value is missing, the rule states `ignore_row_if` for the case. Exit 1 when a case differs that `docs/expectation_cases.md` does not name.
+are arguments that a rule may not state. Where no value is missing, the rule states `ignore_row_if` for the case. Exit 1
+when a case differs that `docs/expectation_cases.md` does not name.
 """
 
 from __future__ import annotations

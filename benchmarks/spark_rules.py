@@ -24,7 +24,8 @@ from quality_checks import macros, rule_book, spark, suites
 TEXTS = """
 SELECT CASE i % 11
     WHEN 0 THEN id WHEN 1 THEN substr(id, 1, 17) || (i % 10) WHEN 2 THEN lower(id) WHEN 3 THEN substr(id, 1, 15)
-    WHEN 4 THEN translate(id, '0123456789', '０１２３４５６７８９') WHEN 5 THEN uscc WHEN 6 THEN substr(uscc, 1, 17) || 'A'
+    WHEN 4 THEN translate(id, '0123456789', '０１２３４５６７８９') WHEN 5 THEN uscc
+    WHEN 6 THEN substr(uscc, 1, 17) || 'A'
     WHEN 7 THEN ['张三', '李 四', '测试', 'O''Neil', '阿·凡提', ' ', '', '王五 ', '锟斤拷'][i % 9 + 1] WHEN 8 THEN NULL
     WHEN 9 THEN certificate || chr(10) ELSE certificate END AS t
 FROM (SELECT i, body || id_check_digit(body) AS id, u || uscc_check(u) AS uscc,
@@ -84,7 +85,8 @@ def _rules(session: Any) -> tuple[int, list[str]]:
         suites.create_tables(con, catalog)
         tables = con.execute(
             "SELECT CASE WHEN database_name IN ('city', 'memory') THEN schema_name ELSE database_name END, table_name,"
-            " list(column_name || chr(9) || data_type ORDER BY column_index) FROM duckdb_columns() WHERE NOT internal GROUP BY ALL"
+            " list(column_name || chr(9) || data_type ORDER BY column_index) FROM duckdb_columns()"
+            " WHERE NOT internal GROUP BY ALL"
         ).fetchall()
     for schema, table, columns in tables:
         session.sql(f"CREATE DATABASE IF NOT EXISTS `{schema}`")

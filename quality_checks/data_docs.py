@@ -18,11 +18,13 @@ BANNER = """
 <style>
   .shuyuan-extra {position: relative; z-index: 2000; padding: 8px 16px; background: #fff3cd; color: #000;
     border-bottom: 1px solid #998; font: 14px sans-serif}
-  .fa-check-circle::before {content: "✓"} .fa-times::before {content: "✗"} .fa-exclamation-triangle::before {content: "!"}
+  .fa-check-circle::before {content: "✓"} .fa-times::before {content: "✗"}
+  .fa-exclamation-triangle::before {content: "!"}
   footer {display: none}
 </style>
 <div class="shuyuan-extra">附加页面：样式与脚本取自互联网，内网中只见文字；质量结论以质量报告为准。
-An extra: style sheets and scripts come from the internet, without it there is plain text. The quality report stands.</div>
+An extra: style sheets and scripts come from the internet, without it there is plain text.
+The quality report stands.</div>
 """
 
 
@@ -72,5 +74,6 @@ def _documents(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     config["description"] = f"{config['meta']['rule']}: {config['description']}"
                 if config["type"] == ours and counted:  # the pages have a column for this alone
                     said = f"{counted['unexpected_count']} of {counted['element_count']} records break it"
-                    counted["observed_value"] = said
+                    percent = 100 * counted["unexpected_count"] / max(counted["element_count"], 1)
+                    counted |= {"observed_value": said, "unexpected_percent": percent, "partial_unexpected_list": []}
             yield file.stem, document

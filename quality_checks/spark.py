@@ -111,8 +111,9 @@ def _pattern(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def _split(node: exp.Expr) -> exp.Expr:
-    return exp.func("split", node.this, exp.Literal.string(r"(?!\A|\z)")) if node.expression.name == "" else node
+def _split(node: exp.Split) -> exp.Expr:
+    characters = exp.Literal.string(r"(?!\A|\z)")  # between any two
+    return exp.RegexpSplit(this=node.this, expression=characters) if node.expression.name == "" else node
 
 
 def _all_of(list_of: exp.Expr) -> exp.Expr:
@@ -138,7 +139,7 @@ _BY_NAME: dict[str, Callable[..., exp.Expr]] = {
     "list_bool_and": _all_of,
     "try_strptime": _time,
 }
-_SPARKS = {"octet_length", "aggregate", "forall", "try_to_timestamp", "split"}
+_SPARKS = {"octet_length", "aggregate", "forall", "try_to_timestamp"}
 
 
 def _said_otherwise(node: exp.Expr) -> exp.Expr:
