@@ -46,7 +46,7 @@ def rendered(sql: str) -> str:
     """
     try:
         tree = _each(_each(sqlglot.parse_one(sql, read="duckdb"), _said_otherwise), partial(_written_out, _macros()))
-        told = tree.sql("spark", unsupported_level=ErrorLevel.RAISE)
+        told = tree.sql("spark", copy=False, unsupported_level=ErrorLevel.RAISE)
         again = sqlglot.parse_one(told, read="spark")
     except SqlglotError as error:
         raise NotInSparkError(str(error).split("\n", 1)[0]) from error
