@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from catalog.expect import Expect
 from catalog.frozen import Frozen
 from catalog.layout import Layout
 from catalog.sources import Source
@@ -315,7 +316,9 @@ class Rule(Frozen):
       dependency). Where one value stands in more than `majority` of a group (half of it unless stated), those that
       differ break the rule, that value is suggested; in other groups nobody knows who is wrong, and nobody is accused,
     * `denied`: a denial constraint between two records,
-    * `failing`: a DuckDB query whose first column is the `_record_key` of every record that breaks the rule.
+    * `failing`: a DuckDB query whose first column is the `_record_key` of every record that breaks the rule,
+    * `expect`: an expectation of Great Expectations by its own name and arguments (`catalog.expect`); what it says of
+      `column` is then the rule's `that`, or its `unique`.
 
     The rule applies to rows where `when` is true and what it judges is not null: a blank is the business of `required`.
     `suggest` is a value offered with the finding, never applied; one that would break the rule too is not offered.
@@ -334,6 +337,7 @@ class Rule(Frozen):
     majority: float = Field(default=MAJORITY, ge=0, lt=1)
     denied: Denial | None = None
     failing: Sql | None = None
+    expect: Expect | None = None
     when: Sql = "true"
     lookup: dict[Name, Lookup] = Field(default_factory=dict)
     column: Name
@@ -363,8 +367,14 @@ class Rule(Frozen):
 
     @model_validator(mode="after")
     def _one_condition(self) -> Rule:
-        if sum(map(bool, (self.that, self.unique, self.depends, self.denied, self.failing))) != 1:
-            raise ValueError("state exactly one of that, unique, depends, denied, failing")
+        stated = sum(map(bool, (self.that, self.unique, self.depends, self.denied, self.failing)))
+        if self.expect:
+            meant = (self.expect.predicate(self.column), self.expect.unique_in(self.column))
+            stated += (self.that, self.unique) != meant
+            object.__setattr__(self, "that", meant[0])
+            object.__setattr__(self, "unique", meant[1])
+        if stated != 1:
+            raise ValueError("state exactly one of that, unique, depends, denied, failing, expect")
         if not self.depends and self.majority != MAJORITY:
             raise ValueError("majority is allowed beside depends only")
         if not self.offered and (self.method or self.confidence or self.normal):
@@ -398,7 +408,8 @@ class Rule(Frozen):
 
     def columns_read(self) -> tuple[str, ...]:
         """The columns it names beside those in its SQL."""
-        return (*self.unique, *self.depends, *(self.denied.same if self.denied else ()))
+        several = (*self.unique, *self.depends, *(self.denied.same if self.denied else ()))
+        return several or (self.expect.columns_read() if self.expect else ())
 
     def in_force(self, as_of: date) -> bool:
         """Whether the rule is evaluated for that day."""

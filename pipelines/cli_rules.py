@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli_options import Json, one_of
+from pipelines.cli_options import Day, Json, day_of, one_of
+
+if TYPE_CHECKING:
+    from catalog import Catalog
 
 rules_app = typer.Typer(no_args_is_help=True, help="Rules 规则: what is asserted of each record, and why.")
 
@@ -100,18 +103,76 @@ def suggest(resource: Resource) -> None:
 
 
 @rules_app.command("export")
-def export(folder: Annotated[Path, typer.Argument(help="gets one JSON file per suite")]) -> None:
-    """Write every table's rules as suites of Great Expectations, to be run by it elsewhere."""
-    import json
+def export(
+    folder: Annotated[Path, typer.Argument(help="gets one JSON file per suite, or one SQL file per rule")],
+    dialect: Annotated[str, typer.Option("--dialect", help="gx: suites; spark: a query of the failing records")] = "gx",
+) -> None:
+    """Write every table's rules for other engines: as suites of Great Expectations, or as Spark's SQL.
 
+    Rules that cannot be said in Spark's dialect are named with the reason.
+    """
     from catalog import load_catalog
     from pipelines.console import err
     from pipelines.settings import Settings
+
+    one_of("--dialect", dialect, ("gx", "spark"))
+    catalog = load_catalog(Settings().catalog)
+    folder.mkdir(parents=True, exist_ok=True)
+    if dialect == "gx":
+        err.print(f"wrote {_suites(catalog, folder)} suites into {folder}")
+    else:
+        err.print(f"wrote {_queries(catalog, folder)} rules into {folder}")
+
+
+def _suites(catalog: Catalog, folder: Path) -> int:
+    import json
+
     from quality_checks import rule_book, runner
 
-    suites = rule_book.suites(load_catalog(Settings().catalog))
-    folder.mkdir(parents=True, exist_ok=True)
+    suites = rule_book.suites(catalog)
     for suite in suites:
         text = json.dumps(runner.exported(suite), ensure_ascii=False, indent=1)
         (folder / f"{suite.title}.json").write_text(text, encoding="utf-8")
-    err.print(f"wrote {len(suites)} suites into {folder}")
+    return len(suites)
+
+
+def _queries(catalog: Catalog, folder: Path) -> int:
+    from pipelines.console import err
+    from quality_checks import rule_book, spark
+
+    written = 0
+    for suite in rule_book.suites_by_rule(catalog):
+        [rule] = suite.rules
+        try:
+            query = spark.failing(suite, rule)
+        except spark.NotInSparkError as why:
+            err.print(f"{rule.id}: {why}")
+            continue
+        (folder / f"{rule.id}.sql").write_text(f"-- {rule.zh}\n-- {rule.en}\n{query};\n", encoding="utf-8")
+        written += 1
+    return written
+
+
+@rules_app.command("docs")
+def docs(
+    folder: Annotated[Path, typer.Argument(help="gets the site; open its index.html")],
+    as_of: Day = None,
+) -> None:
+    """Write the results of a day as Data Docs of Great Expectations, an extra beside the quality report.
+
+    Its style sheets and scripts come from the internet: without it the pages are plain text. They hold no value of a
+    record.
+    """
+    from pipelines.console import err
+    from pipelines.settings import Settings
+    from quality_checks import data_docs
+    from resources.home import Home
+
+    validations = Home(Settings().home).validations
+    days = data_docs.days(validations) if validations.is_dir() else []
+    if not days:
+        raise typer.BadParameter(f"no results are stored in {validations}; shuyuan run makes them")
+    day = day_of(as_of) or days[-1]
+    one_of("--as-of", str(day), map(str, days))
+    count = data_docs.build(validations, day, folder)
+    err.print(f"wrote {count} results of {day} into {folder}")

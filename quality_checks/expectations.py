@@ -1,40 +1,175 @@
-"""Great Expectations' side of a rule: one metric, one expectation, and the way GX reads from DuckDB.
+"""Great Expectations' side of a rule: its plug-ins for DuckDB, and an expectation for what it has none for.
 
 Imported by the runner alone, when a suite runs: importing Great Expectations takes four seconds. Every rule of a table
-is one aggregate of the same query, so a suite costs one scan; results hold counts, never values.
+is one aggregate of the same query; results hold counts, never values.
+
+Stock expectations run on `DuckDB`, an execution engine of ours, and where the records have been judged before, on
+`Judged`. Great Expectations resolves metrics in rounds and aggregates those of one round in one query; so ours, and the
+count of rows, wait for the round of the stock ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import duckdb_engine
 import sqlalchemy as sa
 from duckdb import DuckDBPyConnection
 from great_expectations.core.metric_domain_types import MetricDomainTypes
-from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
+from great_expectations.core.metric_function_types import MetricFunctionTypes, MetricPartialFunctionTypes
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation
-from great_expectations.expectations.metrics.metric_provider import metric_partial
+from great_expectations.expectations.metrics import ColumnMapMetricProvider, column_condition_partial
+from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.expectations.registry import get_metric_kwargs, register_metric
+from great_expectations.validator.metric_configuration import MetricConfiguration
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.pool import StaticPool
 
-from quality_checks.macros import name
+from catalog.expect import KINDS
+from quality_checks.suites import applied
 from quality_checks.verdicts import TIMES
 
 FAILED = 2**32  # what a failing row adds to the sum, beside the 1 that every row the rule applies to adds
 
 
-class RuleCounts(TableMetricProvider):  # type: ignore[misc]
-    """Records a rule applies to and records that break it, in one number: the rule's SQL is evaluated once a record.
+class DuckDB(SqlAlchemyExecutionEngine):  # type: ignore[misc]
+    """Great Expectations' engine for DuckDB: the metrics below are its own, all others those of any SQL database."""
 
-    Where the records have been judged already, `judged` is the column of verdicts in a table whose every row stands
-    for `_times` records.
+    def __init__(self, con: DuckDBPyConnection) -> None:
+        super().__init__(engine=engine_on(con), create_temp_table=False)
+
+
+class ColumnTypes(TableMetricProvider):  # type: ignore[misc]
+    """Names and DuckDB types of the relation's columns. The stock one lists all tables of all attached databases."""
+
+    metric_name = "table.column_types"
+    value_keys = ("include_nested",)
+    default_kwarg_values: ClassVar[dict[str, Any]] = {"include_nested": True}
+
+    @metric_value(engine=DuckDB)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, execution_engine: DuckDB, **_: Any) -> list[dict[str, str]]:  # noqa: N805
+        relation = execution_engine.batch_manager.active_batch_data.selectable
+        with execution_engine.engine.connect() as connection:
+            found = connection.execute(sa.select(sa.text("*")).select_from(relation).limit(0))
+            return [{"name": column[0], "type": str(column[1])} for column in found.cursor.description]
+
+
+class _Aggregate(TableMetricProvider):  # type: ignore[misc]
+    """An aggregate of the relation that waits for the round of the stock expectations."""
+
+    @classmethod
+    def _get_evaluation_dependencies(cls, metric: MetricConfiguration, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        found = dict(super()._get_evaluation_dependencies(metric, *args, **kwargs))
+        if metric.metric_name == f"{cls.metric_name}.aggregate_fn":
+            found["rule.round"] = MetricConfiguration("rule.round", metric.metric_domain_kwargs)
+        return found
+
+
+class Round(TableMetricProvider):  # type: ignore[misc]
+    """Nothing but a place in the order of metrics: beside the conditions of stock expectations."""
+
+    metric_name = "rule.round"
+
+    @metric_value(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, **_: Any) -> bool:  # noqa: N805
+        return True
+
+    @classmethod
+    def _get_evaluation_dependencies(cls, metric: MetricConfiguration, *_: Any, **__: Any) -> dict[str, Any]:
+        return {"table.columns": MetricConfiguration("table.columns", metric.metric_domain_kwargs)}
+
+
+class RowCount(_Aggregate):
+    """Rows of the relation, counted in the query of the rules."""
+
+    metric_name = "table.row_count"
+
+    @metric_partial(  # type: ignore[untyped-decorator]
+        engine=DuckDB,
+        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
+        domain_type=MetricDomainTypes.TABLE,
+    )
+    def _sqlalchemy(
+        cls,  # noqa: N805  # GX makes it a class method
+        metric_domain_kwargs: dict[str, Any],
+        **_: Any,
+    ) -> tuple[sa.ColumnElement[int], dict[str, Any], dict[str, Any]]:
+        return sa.func.count(), metric_domain_kwargs, {}
+
+
+_RANGE = ("min_value", "max_value", "strict_min", "strict_max")
+_LIKES = ("like_pattern_list", "escape")
+# Stock expectations about one column that join the rules' query: name -> metric and the keys of its arguments.
+STOCK: dict[str, tuple[str, tuple[str, ...]]] = {
+    "expect_column_values_to_not_be_null": ("nonnull", ()),
+    "expect_column_values_to_be_null": ("null", ()),
+    "expect_column_values_to_be_in_set": ("in_set", ("value_set",)),
+    "expect_column_values_to_not_be_in_set": ("not_in_set", ("value_set",)),
+    "expect_column_values_to_be_between": ("between", _RANGE),
+    "expect_column_value_lengths_to_be_between": ("value_length.between", _RANGE),
+    "expect_column_value_lengths_to_equal": ("value_length.equals", ("value",)),
+    "expect_column_values_to_match_regex": ("match_regex", ("regex",)),
+    "expect_column_values_to_not_match_regex": ("not_match_regex", ("regex",)),
+    "expect_column_values_to_match_regex_list": ("match_regex_list", ("regex_list", "match_on")),
+    "expect_column_values_to_not_match_regex_list": ("not_match_regex_list", ("regex_list",)),
+    "expect_column_values_to_match_like_pattern": ("match_like_pattern", ("like_pattern", "escape")),
+    "expect_column_values_to_not_match_like_pattern": ("not_match_like_pattern", ("like_pattern", "escape")),
+    "expect_column_values_to_match_like_pattern_list": ("match_like_pattern_list", (*_LIKES, "match_on")),
+    "expect_column_values_to_not_match_like_pattern_list": ("not_match_like_pattern_list", _LIKES),
+}
+
+
+def _predicate(expectation: str, column: str, told: dict[str, Any]) -> str:
+    """What the stock expectation asks of a record, as SQL."""
+    stated = {key: told[key] for key in STOCK[expectation][1] if told.get(key) is not None}
+    expected = KINDS[expectation].model_construct(**{"type": expectation, **stated})
+    return applied("true", str(expected.predicate(column)))
+
+
+def asked(expectation: Any) -> str:
+    """What an expectation asks of a record, as SQL: the key of its verdict."""
+    if isinstance(expectation, ExpectRecordsToObeyRule):
+        return applied(expectation.when, expectation.that)
+    return _predicate(expectation.expectation_type, expectation.column, expectation.configuration.kwargs)
+
+
+def _in_duckdb(expectation: str, metric: str, keys: tuple[str, ...]) -> type:
+    """The condition of a stock expectation in DuckDB: the same predicate that our own pass collects records by.
+
+    Of the stock conditions those of patterns fail there, those of lengths wait for a query of their own, and bounds
+    are compared as doubles.
     """
 
+    class Condition(ColumnMapMetricProvider):  # type: ignore[misc]
+        condition_metric_name = f"column_values.{metric}"
+        condition_value_keys = keys
+        filter_column_isnull = not expectation.endswith("_null")
+
+        @column_condition_partial(engine=DuckDB)  # type: ignore[untyped-decorator]
+        def _sqlalchemy(cls, column: sa.ColumnClause[Any], **told: Any) -> sa.ColumnElement[bool]:  # noqa: N805
+            return sa.literal_column(_predicate(expectation, column.name, told))
+
+        @classmethod
+        def _get_evaluation_dependencies(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            found = dict(super()._get_evaluation_dependencies(*args, **kwargs))
+            found.pop("table.row_count", None)  # nobody reads it, and waiting for it would cost a query of its own
+            return found
+
+    return Condition
+
+
+_IN_DUCKDB = {expectation: _in_duckdb(expectation, metric, keys) for expectation, (metric, keys) in STOCK.items()}
+
+
+class RuleCounts(_Aggregate):
+    """Rows a rule applies to and rows that break it, in one number: the rule's SQL is evaluated once per row."""
+
     metric_name = "rule.counts"
-    value_keys = ("when", "that", "judged")
+    value_keys = ("when", "that")
 
     @metric_partial(  # type: ignore[untyped-decorator]
         engine=SqlAlchemyExecutionEngine,
@@ -49,29 +184,22 @@ class RuleCounts(TableMetricProvider):  # type: ignore[misc]
         metrics: dict[str, Any],  # noqa: ARG002
         runtime_configuration: dict[str, Any],  # noqa: ARG002
     ) -> tuple[sa.ColumnElement[int], dict[str, Any], dict[str, Any]]:
-        when, that = metric_value_kwargs["when"], metric_value_kwargs["that"]
-        if judged := metric_value_kwargs["judged"]:
-            counted = f"((NOT {name(judged)})::BIGINT * {FAILED} + 1) * {TIMES}"
-        else:
-            counted = f"(NOT ({that}))::BIGINT * {FAILED} + 1"
-            if when != "true":
-                counted = f"CASE WHEN ({when}) THEN {counted} END"
-        return sa.literal_column(f"sum({counted})"), metric_domain_kwargs, {}
+        kept = applied(**metric_value_kwargs)
+        return sa.literal_column(f"sum((NOT {kept})::BIGINT * {FAILED} + 1)"), metric_domain_kwargs, {}
 
 
 class ExpectRecordsToObeyRule(BatchExpectation):  # type: ignore[misc]
     """Expect every record for which `when` is true and `that` is not null to make `that` true.
 
-    `tolerance` is the share of them that may fail, `judged` where their verdicts stand already.
+    `tolerance` is the share of them that may fail.
     """
 
     metric_dependencies: ClassVar[tuple[str, ...]] = ("rule.counts",)
-    success_keys: ClassVar[tuple[str, ...]] = ("when", "that", "tolerance", "judged")
+    success_keys: ClassVar[tuple[str, ...]] = ("when", "that", "tolerance")
 
     when: str
     that: str
     tolerance: float = 0.0
-    judged: str = ""
 
     def _validate(
         self,
@@ -84,15 +212,60 @@ class ExpectRecordsToObeyRule(BatchExpectation):  # type: ignore[misc]
         return {"success": success, "result": {"element_count": applicable, "unexpected_count": failed}}
 
 
-class ExpectRecords(ExpectRecordsToObeyRule):
-    """Expect at least one record; `observed_value` is their number."""
+class Judged(DuckDB):
+    """The engine for a table of verdicts: `verdicts` are the SQL of each judgement and its column there.
 
-    when: str = "true"
-    that: str = "true"
+    One row stands for as many records as `TIMES` says (`quality_checks.verdicts`).
+    """
 
-    def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
-        records = int(metrics["rule.counts"] or 0) % FAILED
-        return {"success": records > 0, "result": {"observed_value": records}}
+    def __init__(self, con: DuckDBPyConnection, verdicts: Mapping[str, str]) -> None:
+        super().__init__(con)
+        self.verdicts = verdicts
+
+
+Counted = tuple[sa.ColumnElement[int], dict[str, Any], dict[str, Any]]
+
+
+def _judged_rows(metric_domain_kwargs: dict[str, Any], **_: Any) -> Counted:
+    return sa.literal_column(f"coalesce(sum({TIMES}), 0)::BIGINT"), metric_domain_kwargs, {}
+
+
+def _judged_counts(
+    execution_engine: Judged, metric_domain_kwargs: dict[str, Any], metric_value_kwargs: dict[str, Any], **_: Any
+) -> Counted:
+    kept = execution_engine.verdicts[applied(**metric_value_kwargs)]
+    return sa.literal_column(f"sum(((NOT {kept})::BIGINT * {FAILED} + 1) * {TIMES})"), metric_domain_kwargs, {}
+
+
+def _judged_column(
+    expectation: str,
+    execution_engine: Judged,
+    metric_domain_kwargs: dict[str, Any],
+    metric_value_kwargs: dict[str, Any],
+    **_: Any,
+) -> Counted:
+    column = metric_domain_kwargs["column"]
+    kept = execution_engine.verdicts[_predicate(expectation, column, metric_value_kwargs)]
+    whole = {key: value for key, value in metric_domain_kwargs.items() if key != "column"}  # the query all share
+    return sa.literal_column(f"coalesce(sum({TIMES}) FILTER (NOT {kept}), 0)"), whole, {"column": column}
+
+
+def _no_values(**_: Any) -> list[object]:
+    return []
+
+
+def _register(metric: str, by: type, provider: Callable[..., Any], kind: str) -> None:
+    """Let `Judged` compute a metric in a way of its own."""
+    known = get_metric_kwargs(metric)
+    register_metric(
+        metric_name=metric,
+        metric_domain_keys=known["metric_domain_keys"],
+        metric_value_keys=known["metric_value_keys"],
+        execution_engine=Judged,
+        metric_class=by,
+        metric_provider=provider,
+        metric_fn_type=kind,
+    )
 
 
 class _Lent(duckdb_engine.ConnectionWrapper):
@@ -119,3 +292,12 @@ def engine_on(con: DuckDBPyConnection) -> sa.Engine:
 
     engine.dialect.execution_ctx_cls = Buffered
     return engine
+
+
+_register("table.row_count.aggregate_fn", RowCount, _judged_rows, MetricPartialFunctionTypes.AGGREGATE_FN)
+_register("rule.counts.aggregate_fn", RuleCounts, _judged_counts, MetricPartialFunctionTypes.AGGREGATE_FN)
+for _expectation, _condition in _IN_DUCKDB.items():
+    _metric = f"column_values.{STOCK[_expectation][0]}"
+    _counted = f"{_metric}.unexpected_count.aggregate_fn"
+    _register(_counted, _condition, partial(_judged_column, _expectation), MetricPartialFunctionTypes.AGGREGATE_FN)
+    _register(f"{_metric}.unexpected_values", _condition, _no_values, MetricFunctionTypes.VALUE)

@@ -19,7 +19,7 @@ from quality_checks import telling
 from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult, redact
 from quality_checks.suites import Suite, verdict
-from quality_checks.verdicts import VERDICTS, verdict_of
+from quality_checks.verdicts import VERDICTS, judgements
 
 VIOLATIONS = "quality_violations"  # temporary table
 FIELDS = (
@@ -60,7 +60,8 @@ def collect(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleResult]
     """
     state = {result.rule_id: result for result in results}
     judged = [rule for rule in suite.rules if state[rule.id].state == "ok"]
-    failing = [(number, rule) for number, rule in enumerate(judged) if state[rule.id].failed]
+    columns = judgements(judged)
+    failing = [(columns[verdict(rule)], rule) for rule in judged if state[rule.id].failed]
     broken: dict[str, str] = {}
     try:
         _add(con, suite, failing)
@@ -73,7 +74,7 @@ def collect(con: DuckDBPyConnection, suite: Suite, results: Sequence[RuleResult]
     return [_failed(one, broken[one.rule_id]) if one.rule_id in broken else one for one in results]
 
 
-def _add(con: DuckDBPyConnection, suite: Suite, rules: Sequence[tuple[int, Rule]]) -> None:
+def _add(con: DuckDBPyConnection, suite: Suite, rules: Sequence[tuple[str, Rule]]) -> None:
     if rules:
         con.execute(f"INSERT INTO {VIOLATIONS} {violations_sql(suite, rules)}")
 
@@ -82,11 +83,11 @@ def _failed(result: RuleResult, message: str) -> RuleResult:
     return replace(result, applicable=0, failed=0, tolerated=0, state="error", message=message)
 
 
-def violations_sql(suite: Suite, rules: Sequence[tuple[int, Rule]]) -> str:
-    """Query: one row per record and rule it breaks, with `FIELDS` as columns; a rule has a number in the verdicts."""
-    found = ", ".join(f"CASE WHEN NOT {verdict_of(n)} THEN {_told(n, rule, suite)} END" for n, rule in rules)
-    any_broken = " OR ".join(f"NOT {verdict_of(n)}" for n, _ in rules)
-    fixed = ", ".join(_fixed(n, rule, suite) for n, rule in rules)
+def violations_sql(suite: Suite, rules: Sequence[tuple[str, Rule]]) -> str:
+    """Query: one row per record and rule it breaks, with `FIELDS` as columns; `rules` with their column of verdicts."""
+    found = ", ".join(f"CASE WHEN NOT {kept} THEN {_told(n, rule, suite)} END" for n, (kept, rule) in enumerate(rules))
+    any_broken = " OR ".join(f"NOT {kept}" for kept, _ in rules)
+    fixed = ", ".join(_fixed(n, rule, suite) for n, (_, rule) in enumerate(rules))
     as_normal = "f.told.suggested IS NOT DISTINCT FROM f.told.normal"
     method = f"CASE WHEN {as_normal} THEN '{Method.normalised}' ELSE r.method END"
     confidence = f"CASE WHEN {as_normal} THEN 1 ELSE coalesce(f.told.share, r.confidence) END"

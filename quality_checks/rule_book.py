@@ -40,6 +40,14 @@ def suites(catalog: Catalog) -> list[Suite]:
     return found + [s for table in catalog.thematic.values() for s in thematic_suites(catalog, table, table.rules)]
 
 
+def suites_by_rule(catalog: Catalog) -> list[Suite]:
+    """A suite for each rule of the catalogue's pools and thematic tables alone: no other rule's lookups are in it."""
+    found = [
+        s for r in catalog.resources.values() for one in all_rules(r, catalog) for s in pool_suites(catalog, r, [one])
+    ]
+    return found + [s for t in catalog.thematic.values() for one in t.rules for s in thematic_suites(catalog, t, [one])]
+
+
 Language = Literal["zh", "en"]
 _SEVERITIES = {
     Severity.block: Title(zh="阻断：记录不进入基础库", en="block: keeps the record out of base libraries"),

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
+from catalog.expect import Lengths, Listed, Stated
 from catalog.load import Catalog
 from catalog.models import PERSON_NUMBER_TYPES, Column, ColumnType, Identifier, Method, Resource, Rule, Severity
 from quality_checks.macros import is_missing, name, quote
@@ -123,9 +124,11 @@ def stated(resource: Resource, column_name: str) -> str:
 
 def _required(resource: Resource, column_name: str, column: Column) -> Rule:
     key = _names_entity(resource, column_name)
+    text = column.logical_type is ColumnType.text
     return Rule(
         id=f"{resource.id}.{column_name}.required",
-        that=stated(resource, column_name),
+        that=None if text else stated(resource, column_name),
+        expect=Stated(type="expect_column_values_to_not_be_null") if text else None,
         column=column_name,
         zh=f"{column.title}不得为空",
         en=f"{_words(column_name)} is stated",
@@ -155,7 +158,7 @@ def _length(resource: Resource, column_name: str, column: Column, most: int) -> 
     value = name(column_name)
     return Rule(
         id=f"{resource.id}.{column_name}.length",
-        that=f"length({value}) <= {most}",
+        expect=Lengths(type="expect_column_value_lengths_to_be_between", max_value=most),
         column=column_name,
         zh=f"{column.title}不得超过{most}个字符",
         en=f"{_words(column_name)} has at most {most} characters",
@@ -183,16 +186,19 @@ def _phone(resource: Resource, column_name: str, column: Column) -> Rule:
 def _code(resource: Resource, column_name: str, column: Column, catalog: Catalog) -> Rule:
     value, codes = name(column_name), catalog.codes[column.codes or ""]
     listed = read_codes(catalog.code_file(codes.name))
+    that, expect = None, None
     if len(listed) <= SMALL_LIST:
-        allowed = ", ".join(map(quote, listed))
+        expect = Listed(type="expect_column_values_to_be_in_set", value_set=tuple(listed))
         pairs = ", ".join(f"{quote(said)}: {quote(meant)}" for said, meant in _aliases(listed).items())
         suggest = f"MAP {{{pairs}}}[text_normal({value})]"
     else:
         allowed = f"SELECT code FROM codes.{name(codes.name)}"
+        that = f"{value} IN ({allowed})"
         suggest = f"CASE WHEN text_normal({value}) IN ({allowed}) THEN text_normal({value}) END"
     return Rule(
         id=f"{resource.id}.{column_name}.code",
-        that=f"{value} IN ({allowed})",
+        that=that,
+        expect=expect,
         column=column_name,
         zh=f"{column.title}应取自代码表“{codes.title.zh}”（{codes.standard}）",
         en=f"{_words(column_name)} is a code of {codes.title.en} ({codes.standard})",

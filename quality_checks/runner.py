@@ -18,14 +18,11 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Rule, Severity
-from quality_checks.macros import name
 from quality_checks.results import RuleResult
-from quality_checks.suites import Suite
-from quality_checks.verdicts import TIMES, VERDICTS, judge, verdict_of
+from quality_checks.suites import Suite, verdict
+from quality_checks.verdicts import VERDICTS, judge, judgements
 
 _once = threading.Lock()
-CHECKED = "checked_rows"  # temporary view of the verdicts
-THERE = "_there"
 _SEVERITIES = {Severity.block: "critical", Severity.error: "warning", Severity.warn: "info", Severity.info: "info"}
 
 
@@ -45,9 +42,7 @@ def validate(con: DuckDBPyConnection, suite: Suite) -> Validation:
     """
     broken = judge(con, suite)  # does not need Great Expectations, which may still be on its way
     rules = [rule for rule in suite.rules if rule.id not in broken]
-    columns = "".join(f", {verdict_of(n)} AS {name(rule.id)}" for n, rule in enumerate(rules))
-    con.execute(f"CREATE OR REPLACE TEMP VIEW {CHECKED} AS SELECT {TIMES}, true AS {THERE}{columns} FROM {VERDICTS}")
-    gx_results = _run(con, suite, [_some_records(), *(_expectation(rule, judged=rule.id) for rule in rules)])
+    gx_results = _run(con, suite, rules)
     gx_results += [_not_run(_expectation(rule), broken[rule.id]) for rule in suite.rules if rule.id in broken]
     found = {one.expectation_config.meta.get("rule"): one for one in gx_results}
     return Validation([_result(suite, rule, found[rule.id]) for rule in suite.rules], _document(suite, gx_results))
@@ -72,7 +67,12 @@ def _gx() -> Any:
 
 @cache
 def _context() -> Any:
-    """Great Expectations' context, made once a process: no analytics, no progress bars, nothing on disk."""
+    """Great Expectations' context, made once a process."""
+    return new_context()
+
+
+def new_context() -> Any:
+    """A context of Great Expectations': no analytics, no progress bars, nothing on disk."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # noqa: TID251  # GX reads it while it is imported
     gc.disable()  # a quarter of the import's time goes into looking for garbage among 280,000 new objects
     try:
@@ -87,9 +87,11 @@ def _context() -> Any:
     return context
 
 
-def _expectation(rule: Rule, judged: str = "") -> Any:
+def _expectation(rule: Rule) -> Any:
     _gx()
-    from quality_checks.expectations import ExpectRecordsToObeyRule
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    from quality_checks.expectations import STOCK, ExpectRecordsToObeyRule
 
     meta = {
         "rule": rule.id,
@@ -103,35 +105,37 @@ def _expectation(rule: Rule, judged: str = "") -> Any:
         "owner": rule.owner,
         "tolerance": rule.tolerance.model_dump(mode="json") if rule.tolerance else None,
     }
-    severity = _SEVERITIES[rule.severity]
+    said = {"meta": meta, "severity": _SEVERITIES[rule.severity], "description": rule.en}
+    if rule.expect and rule.expect.type in STOCK and rule.when == "true" and not rule.tolerance:
+        return get_expectation_impl(rule.expect.type)(column=rule.column, **rule.expect.arguments(), **said)
     share = rule.tolerance.share if rule.tolerance else 0.0
-    return ExpectRecordsToObeyRule(
-        when=rule.when, that=rule.condition, tolerance=share, judged=judged,
-        meta=meta, severity=severity, description=rule.en,
-    )  # fmt: skip
+    return ExpectRecordsToObeyRule(when=rule.when, that=rule.condition, tolerance=share, **said)
 
 
-def _some_records() -> Any:
-    """Zero records are never a pass."""
+def _some_rows() -> Any:
+    """Zero rows are never a pass."""
     _gx()
-    from quality_checks.expectations import ExpectRecords
+    from great_expectations.expectations import ExpectTableRowCountToBeBetween
 
-    return ExpectRecords(judged=THERE, severity="warning")
+    return ExpectTableRowCountToBeBetween(min_value=1, severity="warning")
 
 
-def _run(con: DuckDBPyConnection, suite: Suite, expectations: Sequence[Any]) -> list[Any]:
+def _run(con: DuckDBPyConnection, suite: Suite, rules: Sequence[Rule]) -> list[Any]:
+    """GX's result of each rule, and of there being records at all, in one query over the verdicts."""
     context = _gx()
     import sqlalchemy as sa
     from great_expectations.core.batch import Batch
-    from great_expectations.execution_engine import SqlAlchemyExecutionEngine
     from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
     from great_expectations.validator.validator import Validator
 
-    from quality_checks.expectations import engine_on
+    from quality_checks.expectations import Judged, asked
 
-    engine = SqlAlchemyExecutionEngine(engine=engine_on(con), create_temp_table=False)
-    rows = SqlAlchemyBatchData(engine, selectable=sa.table(CHECKED), create_temp_table=False)
-    gx_suite = _gx_suite(suite, expectations)
+    expectations = [_expectation(rule) for rule in rules]
+    columns = judgements(rules)
+    pairs = zip(rules, expectations, strict=True)
+    engine = Judged(con, columns | {asked(expectation): columns[verdict(rule)] for rule, expectation in pairs})
+    rows = SqlAlchemyBatchData(engine, selectable=sa.table(VERDICTS), create_temp_table=False)
+    gx_suite = _gx_suite(suite, [_some_rows(), *expectations])
     validator = Validator(engine, batches=[Batch(data=rows)], expectation_suite=gx_suite, data_context=context)
     counts_only = {"result_format": "BASIC", "partial_unexpected_count": 0}
     return list(validator.validate(gx_suite, result_format=counts_only).results)
@@ -145,14 +149,11 @@ def _gx_suite(suite: Suite, expectations: Sequence[Any]) -> Any:
 
 
 def exported(suite: Suite) -> dict[str, Any]:
-    """The suite as GX's own JSON. A stock GX loads and runs it once `quality_checks.expectations` is imported, on the
-    query in `meta.relation` and a connection that has the macros of `quality_checks.macros`.
+    """The suite as GX's own JSON. A stock GX loads and runs it once `quality_checks.expectations` is imported, on its
+    `DuckDB`, the query in `meta.relation` and a connection that has the macros of `quality_checks.macros`.
     """
     _gx()
-    from great_expectations.expectations import ExpectTableRowCountToBeBetween
-
-    some_rows = ExpectTableRowCountToBeBetween(min_value=1, severity="warning")
-    return dict(_gx_suite(suite, [some_rows, *map(_expectation, suite.rules)]).to_json_dict())
+    return dict(_gx_suite(suite, [_some_rows(), *map(_expectation, suite.rules)]).to_json_dict())
 
 
 def _raised(gx_result: Any) -> str | None:
@@ -181,6 +182,7 @@ def _result(suite: Suite, rule: Rule, gx_result: Any) -> RuleResult:
     if message is not None:
         return error_result(rule, suite.department, suite.resource, message)
     counted = gx_result.result
+    applicable = counted["element_count"] - counted.get("missing_count", 0)
     return RuleResult(
         department=suite.department,
         resource=suite.resource,
@@ -188,9 +190,9 @@ def _result(suite: Suite, rule: Rule, gx_result: Any) -> RuleResult:
         dimension=rule.dimension,
         indicator=rule.indicator,
         severity=rule.severity.value,
-        applicable=counted["element_count"],
-        failed=counted["unexpected_count"],
-        tolerated=int(counted["element_count"] * rule.tolerance.share) if rule.tolerance else 0,
+        applicable=applicable,
+        failed=counted["unexpected_count"] or 0,  # a stock expectation counts None among no records
+        tolerated=int(applicable * rule.tolerance.share) if rule.tolerance else 0,
     )
 
 

@@ -53,8 +53,12 @@ class Suite:
 
 def verdict(rule: Rule) -> str:
     """SQL that is true, false or, where the rule does not apply, null."""
-    condition = f"({rule.condition})"
-    return condition if rule.when == "true" else f"CASE WHEN ({rule.when}) THEN {condition} END"
+    return applied(rule.when, rule.condition)
+
+
+def applied(when: str, that: str) -> str:
+    """The condition where the precondition is true, null elsewhere."""
+    return f"({that})" if when == "true" else f"CASE WHEN ({when}) THEN ({that}) END"
 
 
 def pool_suites(catalog: Catalog, resource: Resource, rules: Sequence[Rule]) -> list[Suite]:

@@ -27,8 +27,8 @@ def judge(con: DuckDBPyConnection, suite: Suite) -> dict[str, str]:
     """Judge the suite's records; the message for each rule that fails at run time, which judges nothing.
 
     Leaves the temporary table `VERDICTS`: one row per record that breaks a rule, with the columns that telling it
-    needs, and one per combination of verdicts of all other records; `TIMES` counts the records. Rule n of the suite
-    without the broken ones has the column `verdict_of(n)`.
+    needs, and one per combination of verdicts of all other records; `TIMES` counts the records. The columns are
+    `judgements` of the rules that are not broken.
 
     Raises duckdb.BinderException or duckdb.CatalogException where the suite's SQL does not bind.
     """
@@ -57,10 +57,11 @@ def _failing(con: DuckDBPyConnection, suite: Suite, rules: Sequence[Rule]) -> It
 
 
 def _judged(suite: Suite, rules: Sequence[Rule]) -> str:
-    relation, said = _shared(suite.relation, [verdict(rule) for rule in rules])
-    judged = "".join(f", ({sql})::BOOLEAN AS {verdict_of(n)}" for n, sql in enumerate(said))
-    kept = "".join(f"{verdict_of(n)}, " for n, _ in enumerate(rules))
-    obeyed = " AND ".join(verdict_of(n) for n, _ in enumerate(rules)) or "true"
+    asked = judgements(rules)
+    relation, said = _shared(suite.relation, list(asked))
+    judged = "".join(f", ({sql})::BOOLEAN AS {column}" for sql, column in zip(said, asked.values(), strict=True))
+    kept = "".join(f"{column}, " for column in asked.values())
+    obeyed = " AND ".join({asked[verdict(rule)] for rule in rules}) or "true"
     needed = ", ".join(map(quote, sorted(_needed(suite))))
     return (
         f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS"
@@ -70,9 +71,13 @@ def _judged(suite: Suite, rules: Sequence[Rule]) -> str:
     )
 
 
-def verdict_of(number: int) -> str:
-    """Column of `VERDICTS`: true, false or, where rule `number` does not apply, null."""
-    return f"_verdict_{number}"
+def judgements(rules: Sequence[Rule]) -> dict[str, str]:
+    """What is asked of every record, as SQL, and its column in `VERDICTS`: true, false or, where it says nothing, null.
+
+    The verdict of every rule, and whether there is a value where a stock expectation counts those without.
+    """
+    stated = [f"({name(rule.column)} IS NOT NULL)" for rule in rules if rule.expect]
+    return {sql: f"_verdict_{n}" for n, sql in enumerate(dict.fromkeys([*map(verdict, rules), *stated]))}
 
 
 def _needed(suite: Suite) -> set[str]:

@@ -12,8 +12,8 @@ from test_runner import SANE, written
 
 from catalog.models import Rule
 from quality_checks import macros
-from quality_checks.suites import Suite
-from quality_checks.verdicts import TIMES, VERDICTS, judge, verdict_of
+from quality_checks.suites import Suite, verdict
+from quality_checks.verdicts import TIMES, VERDICTS, judge, judgements
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,11 @@ def suite(table: str, rules: Sequence[Rule]) -> Suite:
 
 def counts(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> list[tuple[int, int]]:
     """Records each rule applies to, and those that break it."""
+    columns = judgements(rules)
     both = "".join(
-        f"coalesce(sum({TIMES}) FILTER ({verdict_of(n)} IS NOT NULL), 0)::INT,"
-        f" coalesce(sum({TIMES}) FILTER (NOT {verdict_of(n)}), 0)::INT, "
-        for n, _ in enumerate(rules)
+        f"coalesce(sum({TIMES}) FILTER ({columns[verdict(rule)]} IS NOT NULL), 0)::INT,"
+        f" coalesce(sum({TIMES}) FILTER (NOT {columns[verdict(rule)]}), 0)::INT, "
+        for rule in rules
     )
     row = con.execute(f"SELECT {both} FROM {VERDICTS}").fetchone() or ()
     return list(zip(row[::2], row[1::2], strict=True))
