@@ -28,9 +28,7 @@ from pipelines.cli_sources import app as sources_app
 if TYPE_CHECKING:
     from pipelines.city_run import RunSummary
 
-YOUNG = (
-    20_000  # new objects between two collections; most are imported and stay, at 700 a tenth of an import was looking
-)
+YOUNG = 20_000  # new objects between two collections; most are imported and stay, with 700 a tenth of an import is lost
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 app = typer.Typer(

@@ -19,9 +19,7 @@ from resources.city import City
 
 SMALL_CATALOGUE = Path(__file__).parent / "small_catalogue"
 MEMORY = Path("/dev/shm")
-THREADS = (
-    1  # of DuckDB in a small city: a second one waits for PostgreSQL by spinning, a third of a pass's processor time
-)
+THREADS = 1  # of DuckDB in a small city: with a second one a third of the processor time is waiting in a loop
 ROOM = 4_000_000_000  # bytes that all cities of the tests standing at one time may take
 
 
