@@ -17,8 +17,10 @@ import hashlib
 import json
 import os
 import secrets
+import time
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +37,7 @@ __all__ = ["Server", "ServerError", "ServerRefusedError"]
 
 DATABASES = ("lake", "dagster", "shuyuan")
 ROLES = ("pipeline", "reader", "dashboard_reader")
+KEPT_SECONDS = 60  # a firewall between us and an external server forgets an idle connection after some minutes
 SCHEMA = Path(__file__).parent / "schema"
 PREPARE_ROLES = """
     alter role reader set default_transaction_read_only = on;
@@ -70,6 +73,7 @@ class Server:
         self._external = make_url(url) if url else None
         self._users: int | None = None
         self._cluster: Cluster | None = None
+        self._idle: dict[str, list[tuple[extensions.connection, float]]] = defaultdict(list)
         if self._external is None:
             self._cluster = Cluster(home.postgres, self._passwords["owner"], self._answers)
             self._users = self._cluster.use()
@@ -89,6 +93,9 @@ class Server:
 
     def close(self) -> None:
         """Leave the server. An embedded one stops with its last user."""
+        for connection, _ in (one for kept in self._idle.values() for one in kept):
+            connection.close()
+        self._idle.clear()
         if self._cluster and self._users is not None:
             self._cluster.leave(self._users)
             self._users = None
@@ -138,14 +145,42 @@ class Server:
 
     @contextmanager
     def session(self, role: str = "pipeline", database: str = "shuyuan") -> Iterator[Any]:
-        """A cursor on a connection of its own, each statement committed at once."""
-        connection = self.connect(role, database)
+        """A cursor on a connection of its own, each statement committed at once.
+
+        The pipeline's connections are kept for the next session, without anything of this one: making one takes both
+        sides ten times as long as a statement.
+        """
+        connection = (self._kept(database) if role == "pipeline" else None) or self.connect(role, database)
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 yield cursor
-        finally:
+            if role == "pipeline" and self._keep(database, connection):
+                return
+        except BaseException:
             connection.close()
+            raise
+        connection.close()
+
+    def _keep(self, database: str, connection: extensions.connection) -> bool:
+        """Keep a connection for the next session, without settings, temporary tables and locks; False when it died."""
+        with suppress(psycopg2.Error), connection.cursor() as cursor:
+            cursor.execute("discard all")
+            self._idle[database].append((connection, time.monotonic()))
+            return True
+        return False
+
+    def _kept(self, database: str) -> extensions.connection | None:
+        """A connection left by an earlier session that still answers."""
+        while self._idle[database]:
+            connection, since = self._idle[database].pop()
+            with suppress(psycopg2.Error):
+                if time.monotonic() - since < KEPT_SECONDS:
+                    with connection.cursor() as cursor:
+                        cursor.execute("select 1")
+                    return connection
+            connection.close()
+        return None
 
     def _connect(self, role: str, database: str) -> extensions.connection:
         keywords: dict[str, Any] = {"connect_timeout": "10", "application_name": "shuyuan"}

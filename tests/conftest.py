@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import shutil
@@ -18,11 +19,17 @@ from resources.city import City
 
 SMALL_CATALOGUE = Path(__file__).parent / "small_catalogue"
 MEMORY = Path("/dev/shm")
+THREADS = 1  # of DuckDB in a small city: with a second one a third of the processor time is waiting in a loop
 ROOM = 4_000_000_000  # bytes that all cities of the tests standing at one time may take
 
 
 def pytest_configure() -> None:
-    """Cities in memory where there is room: a disk takes far longer to make and remove their thousand files each."""
+    """Cities in memory where there is room: a disk takes far longer to make and remove their thousand files each.
+
+    One thread of DuckDB in each; the README's city and the clean one, large enough for more, have what users have.
+    """
+    gc.set_threshold(20_000)  # as the command line does
+    os.environ.setdefault("SHUYUAN_THREADS", str(THREADS))  # noqa: TID251  # the settings of every city opened here
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # noqa: TID251  # pytest reads it
 
@@ -63,7 +70,7 @@ def prelude() -> str:
 def small_home(small_catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the small catalogue applied and nothing in it, its server stopped; tests work on copies."""
     home = tmp_path_factory.mktemp("template") / "home"
-    with City.open(home, small_catalog) as city:
+    with City.open(home, small_catalog, threads=THREADS) as city:
         city.lake.apply_catalog()
     return home
 
@@ -73,5 +80,5 @@ def small_city(small_home: Path, small_catalog: Catalog, prelude: str, tmp_path:
     """The small city, opened on a fresh home."""
     home = tmp_path / "home"
     copied(small_home, home)
-    with City.open(home, small_catalog, prelude=prelude) as city:
+    with City.open(home, small_catalog, prelude=prelude, threads=THREADS) as city:
         yield city

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import xlsxwriter
+from conftest import THREADS
 from files import copied
 
 from assets import delivery_book, landing, pools, quality
@@ -251,7 +252,7 @@ def cases_city(
     for number, case in enumerate(CASES.values()):
         one = case.resource(resources[ENTERPRISES]).model_copy(update={"name": f"case_{number}"})
         resources[one.id] = one
-    with City.open(home, replace(small_catalog, resources=resources), prelude=prelude) as city:
+    with City.open(home, replace(small_catalog, resources=resources), prelude=prelude, threads=THREADS) as city:
         city.lake.apply_catalog()
         yield city
 

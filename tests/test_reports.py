@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from conftest import THREADS
 from files import copied
 
 from assets import report_words, reports
@@ -179,7 +180,7 @@ def filled(
 ) -> Iterator[City]:
     home = tmp_path_factory.mktemp("reports") / "home"
     copied(small_home, home)
-    with City.open(home, small_catalog, prelude=prelude) as city:
+    with City.open(home, small_catalog, prelude=prelude, threads=THREADS) as city:
         fill(city)
         reports.build(city, DAY_2)
         yield city

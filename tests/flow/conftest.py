@@ -6,7 +6,7 @@ import time
 import pytest
 from files import copied
 
-from flow.helpers import ROOT, contents, environment, opened, run_json, shuyuan
+from flow.helpers import ALL_THREADS, ROOT, contents, environment, opened, run_json, shuyuan
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +37,7 @@ def after_four_days(four_days):
 def made_by_the_readme(tmp_path_factory):
     """The city `make run` makes, and what it said."""
     home = tmp_path_factory.mktemp("readme") / "home"
-    done = subprocess.run(["make", "run"], cwd=ROOT, env=environment(home), capture_output=True, text=True, check=False)
+    environ = environment(home, **ALL_THREADS)
+    done = subprocess.run(["make", "run"], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return home, done.stdout

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from conftest import THREADS
 
 from catalog import load_catalog
 from pipelines.installation import open_city
@@ -15,6 +18,7 @@ from pipelines.settings import Settings
 from resources.city import City
 
 ROOT = Path(__file__).resolve().parents[2]
+ALL_THREADS = {"SHUYUAN_THREADS": str(os.cpu_count())}  # as users have it who say nothing
 # What may differ between two runs that did the same: who ran, when by the wall clock, and digests over these.
 VOLATILE = {
     "author", "actor", "run_id", "applied_at",
@@ -23,10 +27,13 @@ VOLATILE = {
 }  # fmt: skip
 
 
-def shuyuan(home: Path, *arguments: str, timeout: float = 600, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """The command line, in a process of its own, on this home."""
+def shuyuan(
+    home: Path, *arguments: str, timeout: float = 600, check: bool = True, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """The command line, in a process of its own, on this home; `settings` are variables of the environment."""
+    environ = environment(home, **settings)
     done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, env=environment(home), timeout=timeout, check=False
+        command(*arguments), capture_output=True, text=True, env=environ, timeout=timeout, check=False
     )
     assert not check or done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stderr[-4000:]}"
     return done
@@ -36,18 +43,20 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "pipelines.cli", *arguments]
 
 
-def environment(home: Path) -> dict[str, str]:
+def environment(home: Path, **settings: str) -> dict[str, str]:
     return {
+        "SHUYUAN_THREADS": str(THREADS),
         "SHUYUAN_HOME": str(home),
         "SHUYUAN_CATALOG": str(ROOT / "catalog"),
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
         "HOME": str(home.parent),
+        **settings,
     }
 
 
-def run_json(home: Path, *arguments: str) -> dict:
-    return json.loads(shuyuan(home, "run", "--json", *arguments).stdout)
+def run_json(home: Path, *arguments: str, **settings: str) -> dict:
+    return json.loads(shuyuan(home, "run", "--json", *arguments, **settings).stdout)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flow.helpers import opened, rows, run_json, shuyuan
+from flow.helpers import ALL_THREADS, opened, rows, run_json, shuyuan
 
 pytestmark = pytest.mark.flow
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.flow
 def test_a_defect_free_city_of_100_000_has_no_finding_of_severity_error_or_block(tmp_path):
     home = tmp_path / "home"
     shuyuan(home, "demo", "--people", "100000", "--days", "1", "--defect-rate", "0")
-    summary = run_json(home)
+    summary = run_json(home, **ALL_THREADS)
     with opened(home) as city:
         accused = rows(
             city,

@@ -9,6 +9,7 @@ import time
 from datetime import date, timedelta
 
 import pytest
+from conftest import THREADS
 
 from catalog.load import load_catalog
 from flow.helpers import ROOT, environment, rows
@@ -26,7 +27,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from assets import deliveries, pools
 from catalog.load import load_catalog
 from resources.city import City
-with City.open(Path(sys.argv[1]), load_catalog(Path({str(CATALOGUE)!r}))) as city:
+with City.open(Path(sys.argv[1]), load_catalog(Path({str(CATALOGUE)!r})), threads={THREADS}) as city:
     city.lake.apply_catalog()
     for wave in (1, 2):
         for manifest in Path(sys.argv[1]).glob(f"wave{{wave}}/*/*/*.json"):
@@ -85,7 +86,7 @@ def take_in(home) -> subprocess.Popen:
 
 def taken(home) -> dict[str, list[tuple]]:
     """Pools, what stands beside them, and the register, without who and when."""
-    with City.open(home, load_catalog(CATALOGUE)) as city:
+    with City.open(home, load_catalog(CATALOGUE), threads=THREADS) as city:
         tables = [place.replace("/", ".") for place in COLUMNS]
         tables += [f"{name}.{table}" for name in city.catalog.departments for table in ("_quarantine", "_removed")]
         found = {table: rows(city, f"from {table} order by all") for table in tables}

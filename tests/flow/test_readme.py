@@ -96,11 +96,19 @@ def test_contributing_shows_every_kind_of_source_there_is():
     assert set(sources_of_contributing()) == {"sftp", "s3", "http", "postgres", "mysql"}
 
 
-@pytest.mark.parametrize("kind", sorted(sources_of_contributing()))
-def test_each_source_contributing_shows_makes_a_sound_catalogue(tmp_path, kind):
-    feed = feed_of_contributing()[1] | sources_of_contributing()[kind]
-    checked = with_catalogue(catalogue_with(tmp_path, feed), tmp_path / "home", "catalog", "check")
+def test_each_source_contributing_shows_makes_a_sound_catalogue(tmp_path):
+    """One catalogue with a feed of each kind, told apart by what must be unique; a mistake is named with its file."""
+    place, feed = feed_of_contributing()
+    catalog = catalogue_with(tmp_path, feed)
+    for number, (kind, stated) in enumerate(sources_of_contributing().items(), 2):
+        rules = [rule | {"id": f"{rule['id']}{number}"} for rule in feed["rules"]]
+        unique = {"code": f"{feed['code'][:-1]}{number}", "title": feed["title"] | {"zh": kind}, "rules": rules}
+        other = feed | stated | unique
+        path = catalog / place
+        path.with_stem(f"{path.stem}_{kind}").write_text(yaml.safe_dump(other, allow_unicode=True), "utf-8")
+    checked = with_catalogue(catalog, tmp_path / "home", "catalog", "check")
     assert checked.returncode == 0, checked.stderr
+    assert f"{len(load_catalog(ROOT / 'catalog').resources) + 6} resources" in " ".join(checked.stderr.split())
 
 
 PAID = (
