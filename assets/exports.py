@@ -15,9 +15,10 @@ XLSX_ROWS = 1_048_575  # rows a sheet can hold below its header
 FORMULA = r"^[=+\-@\t\r]"
 
 FINDINGS = """
-    SELECT f.finding_id, f.rule_id, f.standard, f.dimension, f.indicator, f.severity, f.department, f.resource,
-           f.record_key, f."column", f.observed_value, f.suggested_value, f.suggestion_method, f.suggestion_confidence,
-           f.reason, f.delivery_id, f.first_seen, f.last_seen, coalesce(s.state, f.status) AS status
+    SELECT {finding_id} AS finding_id, f.rule_id, f.standard, f.dimension, f.indicator, f.severity, f.department,
+           f.resource, f.record_key, f."column", f.observed_value, f.suggested_value, f.suggestion_method,
+           f.suggestion_confidence, f.reason, f.delivery_id, f.first_seen, f.last_seen,
+           coalesce(s.state, f.status) AS status
     FROM ({findings}) f LEFT JOIN shuyuan.ledger.item_states s ON s.item_id = f.finding_id
     ORDER BY f.department, f.resource, f.rule_id, f.record_key, f."column"
 """
@@ -26,8 +27,9 @@ FINDINGS = """
 def export_findings(city: City, path: Path, *, unmasked: bool = False) -> int:
     """Write all findings, one row per rule and record ever violated; returns the number of rows.
 
-    Personal and sensitive values, and what reasons quote of them, are masked unless `unmasked`. The file appears
-    whole or not at all, readable by its owner alone. In CSV a cell that a spreadsheet would run as a formula is
+    Personal and sensitive values, and what reasons quote of them, are masked unless `unmasked`; the finding's id is
+    then a pseudonym, the same in every file of this home. The file appears whole or not at all, readable by its owner
+    alone. In CSV a cell that a spreadsheet would run as a formula is
     prefixed with an apostrophe; in XLSX it is a plain string.
 
     Raises:
@@ -39,7 +41,10 @@ def export_findings(city: City, path: Path, *, unmasked: bool = False) -> int:
     partial = path.with_name(f".{path.name}.part")
     con = city.con
     found = "FROM quality.findings" if unmasked else masked_findings(con, city.catalog)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE export_findings AS {FINDINGS.format(findings=found)}")
+    # of the id everything but the key stands beside it: unkeyed, it would give away a masked key to who tries them all
+    shown = "f.finding_id" if unmasked else f"left(sha256('{city.home.pseudonym_key()}' || f.finding_id), 32)"
+    told = FINDINGS.format(finding_id=shown, findings=found)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE export_findings AS {told}")
     try:
         rows = _count(city)
         if path.suffix == ".parquet":

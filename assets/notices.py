@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from itertools import islice
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def found_by(method: str | None, confidence: float | None) -> str:
     if method is None:
         return ""
     said = METHODS[Method(method)]
-    share = "" if confidence is None else f" {confidence:.0%}"
+    share = "" if confidence is None else f" {floor(confidence * 100)}%"  # only what is certain is 100 %
     return f"{said.zh} {said.en}{share}"
 
 

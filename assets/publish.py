@@ -166,7 +166,7 @@ def _gate_score(city: City, product: Product, as_of: date) -> str:
         f" AND dimension IS NOT NULL AND name IN ({departments}) AND as_of <= DATE '{as_of}'"
     )
     worst = city.con.execute(
-        f"SELECT name, dimension, numerator / denominator AS score {scores} AND denominator > 0"
+        f"SELECT name, dimension, score::DOUBLE AS score {scores} AND score IS NOT NULL"
         f" AND as_of = (SELECT max(as_of) {scores}) ORDER BY score, name, dimension LIMIT 1"
     ).fetchone()
     if worst is None:

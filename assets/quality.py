@@ -7,28 +7,25 @@ Holds what is evaluated when, and where the results go. A rule about records bel
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Resource, Rule, ThematicTable
 from quality_checks import findings, punctuality, spatial
 from quality_checks.due_calendar import Due, due_calendar
+from quality_checks.examination import Build, examine
 from quality_checks.results import RuleResult
 from quality_checks.rule_book import on_day, rule_book
 from quality_checks.rules import lookup_rules, pool_rules
-from quality_checks.runner import error_result, validate
-from quality_checks.suites import Suite, bind, pool_suites, thematic_suites
+from quality_checks.suites import pool_suites, thematic_suites
 from resources import clock
 from resources.city import City
-
-Build = Callable[[Sequence[Rule]], list[Suite]]
 
 
 @dataclass(frozen=True)
@@ -127,32 +124,9 @@ def _evaluate(city: City, table: _Table, as_of: date) -> list[RuleResult]:
     if not table.rules:
         return []
     spatial.prepare(city.con, table.rules)
-    suites = table.build(table.rules)
-    broken: dict[str, str] = {}
-    try:
-        results, documents = _run(city, suites)
-    except duckdb.Error:  # SQL outside a verdict does not bind: a lookup, a suggestion
-        findings.take_back(city.con, [rule.id for rule in table.rules])
-        suites, broken = bind(city.con, table.build, table.rules)
-        results, documents = _run(city, suites)
-    results += [_broken(table.build, rule, broken[rule.id]) for rule in table.rules if rule.id in broken]
+    results, documents = examine(city.con, table.build, table.rules)
     _keep(city.home.validations / str(as_of) / f"{table.title}.json", documents)
     return results
-
-
-def _run(city: City, suites: Sequence[Suite]) -> tuple[list[RuleResult], list[dict[str, Any]]]:
-    results: list[RuleResult] = []
-    documents: list[dict[str, Any]] = []
-    for suite in suites:
-        validation = validate(city.con, suite)
-        results += findings.collect(city.con, suite, validation.results)
-        documents.append(validation.document)
-    return results, documents
-
-
-def _broken(build: Build, rule: Rule, message: str) -> RuleResult:
-    suite = build([rule])[0]
-    return error_result(rule, suite.department, suite.resource, message)
 
 
 def _merge(

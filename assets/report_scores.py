@@ -26,6 +26,13 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
+class DimensionFigure(Ratio):
+    """A dimension of one scope: what was counted, and its score from its indicators' weights."""
+
+    score: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class IndicatorFigure:
     """One indicator of one scope: A/B as the standard has it, of all data and of the scope's own."""
 
@@ -75,7 +82,7 @@ class Scorecard:
     scheme: str
     small_sample: bool
     checks: int
-    dimensions: Mapping[str, Ratio]
+    dimensions: Mapping[str, DimensionFigure]
     indicators: Mapping[str, IndicatorFigure]
     months: Sequence[Month]
 
@@ -112,7 +119,7 @@ def collect_scores(con: DuckDBPyConnection, as_of: date) -> Scores:
     for scope, name, *told in con.execute(_MONTHS, [as_of, MONTHS - 1]).fetchall():
         months.setdefault((scope, name), []).append(Month(*told))
     totals: dict[tuple[str, str], tuple[int, Decimal | None, bool, str | None, str]] = {}
-    dimensions: dict[tuple[str, str], dict[str, Ratio]] = {}
+    dimensions: dict[tuple[str, str], dict[str, DimensionFigure]] = {}
     indicators: dict[tuple[str, str], dict[str, IndicatorFigure]] = {}
     for scope, name, dimension, indicator, direction, *counts, score, small, grade, scheme in con.execute(
         _SCORES, [as_of]
@@ -123,7 +130,7 @@ def collect_scores(con: DuckDBPyConnection, as_of: date) -> Scores:
             figure = IndicatorFigure(*(indicator, direction, *counts, score, small))
             indicators.setdefault(of, {})[indicator] = figure
         elif dimension:
-            dimensions.setdefault(of, {})[dimension] = Ratio(checks, checks - passed)
+            dimensions.setdefault(of, {})[dimension] = DimensionFigure(checks, checks - passed, score)
         else:
             totals[of] = checks, score, small, grade, scheme
     cards = {

@@ -41,7 +41,7 @@ def find_period(con: DuckDBPyConnection, month: date | None) -> Period:
     if chosen:
         return Period(chosen[-1], kind)
     if month is None:
-        raise LookupError("nothing was scored yet: shuyuan run")
+        raise LookupError("nothing was scored yet: shuyuan run, with --as-of DAY where nothing new was delivered")
     there = ", ".join(f"{day:%Y-%m}" for day in scored) or "none yet"
     raise LookupError(f"month = {month:%Y-%m}: no pass was scored in it; scored: {there}")
 

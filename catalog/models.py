@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -274,6 +275,10 @@ class Tolerance(Frozen):
     share: float = Field(gt=0, lt=1)
     reason: Text
     until: date
+
+    def of(self, records: int) -> int:
+        """How many of so many records: the share as written, not as a computer holds it."""
+        return int(Decimal(str(self.share)) * records)
 
 
 class Method(StrEnum):

@@ -27,6 +27,10 @@ INDEX = 'feed."government_services.certificate_index"'
 LATEST = (
     f"certificate_id NOT IN (SELECT previous_certificate_id FROM {INDEX} WHERE previous_certificate_id IS NOT NULL)"
 )
+NEWER = (
+    f"FROM {INDEX} o WHERE o.version = '2' AND o.status = '01' AND o.certificate_type = c.certificate_type"
+    " AND o.issuer_uscc = c.issuer_uscc"
+)
 EXPIRED = f"status = '05' AND {LATEST}"
 NOT_OF_MARRIAGE = "holder_type = '1' AND certificate_type <> 'marriage_certificate'"
 PILLAR = "SELECT 'g' || n AS entity, * FROM person WHERE pillar AND standing = 'register'"
@@ -232,9 +236,9 @@ WRITTEN: dict[str, Wrong] = {
         "status = '01' AND previous_certificate_id IS NOT NULL",
     ),
     "GSB-109": Wrong(
-        {"certificate_number": f"(SELECT min(o.certificate_number) FROM {INDEX} o WHERE o.version = '2' AND"
-         " o.status = '01' AND o.certificate_type = c.certificate_type)"},
-        f"version = '1' AND status = '01' AND {LATEST}",
+        {"certificate_number": f"(SELECT min(o.certificate_number) {NEWER})"},
+        f"version = '1' AND status = '01' AND {LATEST} AND (certificate_type, issuer_uscc) IN"
+        f" (SELECT (certificate_type, issuer_uscc) FROM {INDEX} WHERE version = '2' AND status = '01')",
     ),
     # housing
     "HCB-001": SWAPPED,

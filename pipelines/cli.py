@@ -206,7 +206,7 @@ def findings_export(
     from pipelines.settings import Settings
 
     settings = Settings()
-    with open_city(settings, load_catalog(settings.catalog)) as city:
+    with open_city(settings, load_catalog(settings.catalog), read_only=True) as city:
         rows = export_findings(city, path, unmasked=unmasked)
     err.print(f"{rows:,} findings in {path}")
 

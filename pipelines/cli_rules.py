@@ -104,7 +104,9 @@ def suggest(resource: Resource) -> None:
 
 @rules_app.command("export")
 def export(
-    folder: Annotated[Path, typer.Argument(help="gets one JSON file per suite, or one SQL file per rule")],
+    folder: Annotated[
+        Path, typer.Argument(file_okay=False, help="gets one JSON file per suite, or one SQL file per rule")
+    ],
     dialect: Annotated[str, typer.Option("--dialect", help="gx: suites; spark: a query of the failing records")] = "gx",
 ) -> None:
     """Write every table's rules for other engines: as suites of Great Expectations, or as Spark's SQL.
@@ -148,14 +150,20 @@ def _queries(catalog: Catalog, folder: Path) -> int:
         except spark.NotInSparkError as why:
             err.print(f"{rule.id}: {why}")
             continue
-        (folder / f"{rule.id}.sql").write_text(f"-- {rule.zh}\n-- {rule.en}\n{query};\n", encoding="utf-8")
+        (folder / f"{rule.id}.sql").write_text(
+            f"-- {_line(rule.zh)}\n-- {_line(rule.en)}\n{query};\n", encoding="utf-8"
+        )
         written += 1
     return written
 
 
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
 @rules_app.command("docs")
 def docs(
-    folder: Annotated[Path, typer.Argument(help="gets the site; open its index.html")],
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="gets the site; open its index.html")],
     as_of: Day = None,
 ) -> None:
     """Write the results of a day as Data Docs of Great Expectations, an extra beside the quality report.
@@ -174,5 +182,10 @@ def docs(
         raise typer.BadParameter(f"no results are stored in {validations}; shuyuan run makes them")
     day = day_of(as_of) or days[-1]
     one_of("--as-of", str(day), map(str, days))
-    count = data_docs.build(validations, day, folder)
+    if folder.resolve().is_relative_to(validations.parent.resolve()):
+        raise typer.BadParameter(f"{folder} lies in the home, which holds other things")
+    try:
+        count = data_docs.build(validations, day, folder)
+    except FileExistsError as error:
+        raise typer.BadParameter(str(error)) from error
     err.print(f"wrote {count} results of {day} into {folder}")

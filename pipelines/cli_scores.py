@@ -72,7 +72,9 @@ def show(
 
 
 @scores_app.command("export")
-def export(folder: Annotated[Path, typer.Argument(help="gets three CSV files")], month: Month = None) -> None:
+def export(
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="gets three CSV files")], month: Month = None
+) -> None:
     """Write the counted rows, the scores and the rules' precision; docs/scores.md gets the scores from the rows."""
     from assets.score_export import export_scores, find_period
     from catalog import load_catalog

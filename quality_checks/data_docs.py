@@ -7,6 +7,9 @@ say at their head. They hold what the stored results hold: counts and rules, no 
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 
 from quality_checks.runner import new_context
 
+SITE = ".shuyuan-data-docs"  # in a site's folder, with its day
 BANNER = """
 <style>
   .shuyuan-extra {position: relative; z-index: 2000; padding: 8px 16px; background: #fff3cd; color: #000;
@@ -30,11 +34,18 @@ The quality report stands.</div>
 
 def days(validations: Path) -> list[date]:
     """The days of which results are stored in the home's folder of them, the last one last."""
-    return sorted(date.fromisoformat(one.name) for one in validations.iterdir() if one.is_dir())
+    named = [one.name for one in validations.iterdir() if one.is_dir()]
+    return sorted(date.fromisoformat(one) for one in named if re.fullmatch(r"\d{4}-\d\d-\d\d", one))
 
 
 def build(validations: Path, as_of: date, folder: Path) -> int:
-    """Write the site of one day's stored results into `folder`; how many results it shows."""
+    """Make `folder` the site of one day's stored results; how many results it shows.
+
+    Raises:
+        FileExistsError: the folder holds something else than an earlier site.
+    """
+    if folder.exists() and not (folder / SITE).exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} holds other files; name a new folder, or that of an earlier site")
     context = new_context()  # before anything else of Great Expectations is imported
     from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
     from great_expectations.core.run_identifier import RunIdentifier
@@ -43,7 +54,9 @@ def build(validations: Path, as_of: date, folder: Path) -> int:
         ValidationResultIdentifier,
     )
 
-    backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(fresh.resolve())}
     site = {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": backend}
     context.add_data_docs_site("shuyuan", {**site, "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}})
     run = RunIdentifier(run_name=str(as_of), run_time=datetime.combine(as_of, time(), tzinfo=UTC))
@@ -55,9 +68,13 @@ def build(validations: Path, as_of: date, folder: Path) -> int:
         key = ValidationResultIdentifier(expectation_suite_identifier=suite, run_id=run, batch_identifier=table)
         context.validation_results_store.set(key, result)
     context.build_data_docs(site_names=["shuyuan"])
-    for page in folder.rglob("*.html"):
+    for page in fresh.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         page.write_text(text.replace("<body>", f"<body>{BANNER}", 1), encoding="utf-8")
+    (fresh / SITE).write_text(f"{as_of}\n")
+    if folder.exists():
+        shutil.rmtree(folder)
+    fresh.rename(folder)
     return len(documents)
 
 

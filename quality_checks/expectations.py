@@ -11,6 +11,7 @@ count of rows, wait for the round of the stock ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar
 
@@ -208,7 +209,7 @@ class ExpectRecordsToObeyRule(BatchExpectation):  # type: ignore[misc]
         execution_engine: SqlAlchemyExecutionEngine | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
         failed, applicable = divmod(int(metrics["rule.counts"] or 0), FAILED)
-        success = failed <= applicable * self.tolerance
+        success = failed <= int(Decimal(str(self.tolerance)) * applicable)
         return {"success": success, "result": {"element_count": applicable, "unexpected_count": failed}}
 
 

@@ -143,7 +143,7 @@ def merge(con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult
         FROM {violations} v SEMI JOIN _evaluated e USING (department, resource, rule_id)
     """)
     if con.execute("SELECT count(*) > count(DISTINCT finding_id) FROM _violations").fetchone() == (True,):
-        first = "SELECT DISTINCT ON (finding_id) * FROM _violations ORDER BY finding_id, observed_value, delivery_id"
+        first = "SELECT DISTINCT ON (finding_id) * FROM _violations ORDER BY ALL"
         con.execute(f"CREATE OR REPLACE TEMP TABLE _once AS {first}")  # seldom: to sort them all takes longest
         con.execute("CREATE OR REPLACE TEMP TABLE _violations AS FROM _once")
     con.execute(f"""
@@ -222,11 +222,3 @@ def _within(results: Sequence[RuleResult]) -> str:
 
 def _among(column: str, values: Collection[str]) -> str:
     return f"{column} IN ({', '.join(map(quote, sorted(values)))})"
-
-
-def blocked_keys(department: str, resource: str) -> str:
-    """Query for the record keys of a resource that an open finding keeps out of libraries."""
-    return (
-        "SELECT DISTINCT record_key FROM quality.findings WHERE status = 'open' AND severity = 'block'"
-        f" AND department = {quote(department)} AND resource = {quote(resource)}"
-    )

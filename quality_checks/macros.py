@@ -215,9 +215,14 @@ CREATE OR REPLACE TEMP MACRO mask_id(i) AS
     CASE WHEN length(i) > 8 THEN left(i, 3) || repeat('*', length(i) - 5) || right(i, 2)
          ELSE repeat('*', length(i)) END;
 CREATE OR REPLACE TEMP MACRO mask_text(t) AS left(t, 1) || '***';
-CREATE OR REPLACE TEMP MACRO mask_shapes(t) AS regexp_replace(t,
-    '\b([1-8]\d\d)(?:\d{{3}}(?:18|19|20)\d\d[01]\d[0-3]\d{{4}}[\dXx]|\d{{3}}\d\d[01]\d[0-3]\d{{4}})\b|\b(1[3-9]\d)\d{{8}}\b',
-    '\1\2***', 'g');
+-- Citizen and mobile numbers in a text, also in full width or in groups; twice, since of two neighbours the first takes
+-- the character between them.
+CREATE OR REPLACE TEMP MACRO mask_shapes_once(t) AS regexp_replace(t, '(^|[^0-9])(?:([1-8]\d\d)(?:'
+    '\d{{3}}[ -]?(?:18|19|20)\d\d[01]\d[0-3]\d[ -]?\d{{3}}[\dXx]|\d{{5}}[01]\d[0-3]\d{{4}})'
+    '|((?:86[ -]?)?1[3-9]\d)[ -]?\d{{4}}[ -]?\d{{4}})($|[^0-9])',
+    '\1\2\3***\4', 'g');
+CREATE OR REPLACE TEMP MACRO mask_shapes(t) AS mask_shapes_once(mask_shapes_once(
+    CASE WHEN regexp_matches(t, '[０-９]') THEN to_half_width(t) ELSE t END));
 CREATE OR REPLACE TEMP MACRO told(v) AS
     coalesce('「' || translate(left(v::VARCHAR, 60), '「」', '『』') || '」', '空');
 CREATE OR REPLACE TEMP MACRO mask_told(reason) AS regexp_replace(reason, '「[^」]*」', '「***」', 'g');

@@ -24,14 +24,13 @@ from catalog.models import INVERTED, Library, Resource, Rule, Severity
 from quality_checks.comparison import agreement_rules
 from quality_checks.indicators import COUNTED_FINER, indicators_of
 from quality_checks.macros import name, quote
+from quality_checks.punctuality import NO_STRUCTURE, TAKEN_BACK
 from quality_checks.rules import all_rules
 from quality_checks.sources import Source
 
 OWN, INHERITED = "own", "inherited"
 # Records in quarantine that are in the pool all the same, or are none.
 NOT_MISSING = ("duplicate_key", "superseded", "repeated_header")
-# What refuses a delivery for another reason than its structure.
-NO_STRUCTURE = frozenset({"declared_rows", "delivered_again"})
 
 
 @dataclass(frozen=True)
@@ -236,9 +235,10 @@ def last_deliveries(con: DuckDBPyConnection, as_of: date) -> dict[str, Last]:
                  THEN greatest(coalesce(rows_declared, 0), coalesce(rows_delivered, 0)) END,
             coalesce(rows_quarantined, 0), reasons::VARCHAR
         FROM shuyuan.ops.deliveries WHERE state IN ('pooled', 'rejected') AND as_of <= $1
+            AND NOT list_contains(json_extract_string(reasons::JSON, '$[*].code'), $2)
         ORDER BY department, resource, as_of DESC, registered_at DESC, delivery_id DESC
         """,
-        [as_of],
+        [as_of, TAKEN_BACK],
     ).fetchall()
     return {
         resource: Last(*(*told, frozenset(reason["code"] for reason in json.loads(reasons))))
@@ -314,6 +314,7 @@ def _blocked(con: DuckDBPyConnection) -> dict[str, int]:
         con.execute(
             "SELECT department || '.' || resource, count(DISTINCT record_key) FROM quality.findings"
             " WHERE status = 'open' AND severity = 'block' AND finding_id NOT IN (SELECT item_id FROM _upheld)"
+            " AND NOT starts_with(rule_id, concat(department, '.', resource, '.delivery.'))"
             " GROUP BY ALL"
         ).fetchall()
     )

@@ -62,6 +62,9 @@ class Kind:
     zh: str
 
 
+TAKEN_BACK = "taken_back"  # by the bureau's hand: nobody's mistake
+# What refuses a delivery for another reason than its structure.
+NO_STRUCTURE = frozenset({"declared_rows", "delivered_again", "taken_back_before", TAKEN_BACK})
 LATE = Kind("late", "F01", "0502", Severity.error, "应在更新周期内交付")
 ROWS = Kind("rows", "F02", "0202", Severity.block, "实际行数应与声明行数一致")
 VOLUME = Kind("volume", "F03", "0501", Severity.error, "全量交付的行数应在通常范围内")
@@ -215,8 +218,8 @@ def _volume(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
 
 
 def _structure(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
-    last = deliveries[-1] if deliveries else None
-    codes = sorted(set(last.reasons) - {"declared_rows", "delivered_again"}) if last else []
+    last = next((one for one in reversed(deliveries) if TAKEN_BACK not in one.reasons), None)
+    codes = sorted(set(last.reasons) - NO_STRUCTURE) if last else []
     return _judgement(
         resource,
         STRUCTURE,

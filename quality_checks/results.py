@@ -30,5 +30,6 @@ class RuleResult:
 
 
 def redact(message: str) -> str:
-    """The first line of a database error without what it quotes: that may be a record's value."""
-    return re.sub(r"'[^']*'|\"[^\"]*\"|\d{4,}", "…", message.split("\n", 1)[0])
+    """A database error as far as it quotes nothing: what stands in quotes, and after, may be a record's value."""
+    told = re.split(r"['\"\n]", message, maxsplit=1)
+    return re.sub(r"\d{4,}", "…", told[0]) + "…" * (len(told) > 1)

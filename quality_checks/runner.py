@@ -192,7 +192,7 @@ def _result(suite: Suite, rule: Rule, gx_result: Any) -> RuleResult:
         severity=rule.severity.value,
         applicable=applicable,
         failed=counted["unexpected_count"] or 0,  # a stock expectation counts None among no records
-        tolerated=int(applicable * rule.tolerance.share) if rule.tolerance else 0,
+        tolerated=rule.tolerance.of(applicable) if rule.tolerance else 0,
     )
 
 

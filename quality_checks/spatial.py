@@ -36,13 +36,15 @@ CREATE OR REPLACE TEMP MACRO outline_areas(t) AS TRY(ST_CollectionExtract(ST_Mak
 CREATE OR REPLACE TEMP MACRO outline_repair(t) AS
     CASE WHEN TRY(NOT ST_IsEmpty(outline_areas(t))) THEN ST_AsText(outline_areas(t))::VARCHAR END;
 CREATE OR REPLACE TEMP MACRO in_shape(longitude, latitude, shape) AS
-    ST_Intersects(shape, ST_Point(longitude::DOUBLE, latitude::DOUBLE));
+    TRY(ST_Intersects(shape, ST_Point(longitude::DOUBLE, latitude::DOUBLE)));
 CREATE OR REPLACE TEMP MACRO ring_area(ring) AS list_sum(list_transform(range(1, len(ring) // 2), lambda i:
     (ring[2 * i - 1] - ring[1]) * (ring[2 * i + 2] - ring[2]) - (ring[2 * i + 1] - ring[1]) * (ring[2 * i] - ring[2])));
-CREATE OR REPLACE TEMP MACRO outline_turns_left(t) AS list_transform(
+-- Of an outline with heights nothing is said.
+CREATE OR REPLACE TEMP MACRO outline_turns_left(t) AS
+    CASE WHEN regexp_matches(t, '^(MULTI)?POLYGON ?\(') THEN list_transform(
     [list_transform(regexp_extract_all(regexp_extract(t, '\(\(+([^()]*)\)', 1), '-?[0-9.]+(?:[eE]-?[0-9]+)?'),
         lambda n: try_cast(n AS DOUBLE))],
-    lambda ring: ring_area(ring) > 0)[1];
+    lambda ring: ring_area(ring) > 0)[1] END;
 CREATE OR REPLACE TEMP MACRO outline_reversed(t) AS CASE
     WHEN regexp_full_match(t, 'POLYGON ?\(\([^()]*\)\)')
     THEN 'POLYGON ((' || array_to_string(list_reverse(string_split_regex(
@@ -56,7 +58,7 @@ _WORDS = re.compile(
 
 def speaks_of_shapes(rule: Rule) -> bool:
     """Whether the rule's SQL needs the spatial extension."""
-    said = f"{rule.that} {rule.when} {rule.suggest} {rule.failing} {rule.denied}"
+    said = f"{rule.that} {rule.when} {rule.suggest} {rule.failing} {rule.denied} {rule.normal} {rule.because}"
     return any(lookup.shape for lookup in rule.lookup.values()) or bool(_WORDS.search(said))
 
 

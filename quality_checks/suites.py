@@ -131,7 +131,7 @@ def judged(relation: str, rule: Rule) -> str:
     if rule.failing:
         return (
             f"SELECT t.*, f.key IS NULL AS {OBEYS} FROM ({relation}) t"
-            f" LEFT JOIN (SELECT DISTINCT * FROM ({rule.failing}) f(key)) f ON f.key = t._record_key"
+            f" LEFT JOIN (SELECT DISTINCT key FROM ({rule.failing}) f(key)) f ON f.key = t._record_key"
         )
     columns = [name(column) for column in rule.columns_read()]
     listed, stated = ", ".join(columns), " AND ".join(f"{column} IS NOT NULL" for column in columns)
@@ -170,7 +170,7 @@ def judged(relation: str, rule: Rule) -> str:
 
 
 def _joined(catalog: Catalog, relation: str, lookups: dict[str, Lookup], rules: Sequence[Rule]) -> str:
-    said = " ".join(f"{r.condition} {r.when} {r.suggest or ''} {r.denied} {r.because or ''}" for r in rules)
+    said = " ".join(f"{r.condition} {r.when} {r.suggest} {r.normal} {r.denied} {r.because}" for r in rules)
     keys = "".join(f", ({lookup.by}) AS {name(f'_by_{alias}')}" for alias, lookup in lookups.items())
     joins = "".join(_join(catalog, alias, lookup, said) for alias, lookup in lookups.items())
     aliases = ", ".join(f"{name(f'_of_{alias}')}.partner AS {name(alias)}" for alias in lookups)
@@ -182,7 +182,8 @@ def _join(catalog: Catalog, alias: str, lookup: Lookup, said: str) -> str:
     named = {word.lower() for word in re.findall(rf'\b{alias}\s*\.\s*"?(\w+)', said)}
     fields = ", ".join(f"{quote(column)}: {name(column)}" for column in columns if column in named or column == key)
     if lookup.shape:
-        fields += f", 'shape': outline_shape({name(lookup.shape)})"
+        outline = name(lookup.shape)  # a broken outline says nothing: its own department answers for it
+        fields += f", 'shape': CASE WHEN outline_ok({outline}) THEN outline_shape({outline}) END"
     kind, table = lookup.to.split(".", 1)
     source = f"{name(kind)}.{name(table)}"
     partner = f"SELECT {name(key)} AS on_key, {{{fields}}} AS partner FROM {source}"

@@ -18,8 +18,11 @@ from catalog.models import MOST, OTHER, USUAL, WHOLE, Method, Rule
 from quality_checks.macros import name, quote
 
 SURE = frozenset({Method.normalised, Method.successor})
-_NORMAL_FORM = re.compile(
-    r"\b(text_normal|half_width|to_half_width|person_id_normal|uscc_normal|trim|upper|lower)\s*\("
+# Nothing but normal forms of the column, one within another, alone or as what a CASE gives.
+_NORMAL_FORM = (
+    r"(?:case\s+when\s.*?\sthen\s+)?"
+    r"(?:(?:text_normal|half_width|to_half_width|person_id_normal|uscc_normal|trim|upper|lower)\s*\(\s*)+"
+    r'"?{column}"?[\s)]+(?:\s*end)?'
 )
 _PLACE = re.compile(r"\{([^{}]+)\}")
 _QUERY = re.compile(r"\bselect\b", re.IGNORECASE)
@@ -39,11 +42,13 @@ def offer(rule: Rule, verdict: str) -> str:
     """SQL: the value offered as text; null where there is none and where the rule would fail with it too.
 
     Not tried are a swapped pair, which changes another column too, and what a lambda cannot judge: a rule about several
-    records, and one whose SQL holds a query. Their SQL must offer nothing wrong by itself.
+    records, one whose SQL holds a query, and one that looks up another record by the column. Their SQL must offer
+    nothing wrong by itself.
     """
     if not rule.offered:
         return "NULL::VARCHAR"
-    if rule.of_several or rule.method is Method.swapped or _QUERY.search(verdict):
+    looked_up = any(rule.column in words(lookup.by) for lookup in rule.lookup.values())
+    if rule.of_several or looked_up or rule.method is Method.swapped or _QUERY.search(verdict):
         return f"({rule.offered})::VARCHAR"
     column = name(rule.column)  # inside the lambda it is the value offered
     kept = f"CASE WHEN coalesce({verdict}, true) THEN {column}::VARCHAR END"
@@ -62,7 +67,8 @@ def method(rule: Rule, columns: Collection[str]) -> Method | None:
             return Method.authority if lookup.to.startswith("base.") else _of_list(rule.suggest)
     if named & set(columns) - {rule.column}:
         return Method.derived
-    return Method.normalised if rule.column in named and _NORMAL_FORM.search(rule.suggest) else Method.other
+    normal = re.fullmatch(_NORMAL_FORM.format(column=re.escape(rule.column)), rule.suggest.strip(), re.IGNORECASE)
+    return Method.normalised if normal else Method.other
 
 
 def confidence(rule: Rule, found: Method | None) -> float | None:

@@ -14,10 +14,10 @@ from duckdb import DuckDBPyConnection
 from catalog.load import Catalog
 from catalog.models import Resource, Rule
 from quality_checks import findings
+from quality_checks.examination import examine
 from quality_checks.macros import name, quote
 from quality_checks.masking import reason_open
-from quality_checks.runner import error_result, validate
-from quality_checks.suites import bind, pool_suites
+from quality_checks.suites import pool_suites
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,9 @@ def try_rules(
     con: DuckDBPyConnection, catalog: Catalog, resource: Resource, rules: Sequence[Rule], *, samples: int
 ) -> list[Tried]:
     """What the rules find in the resource's pool, in the order given."""
-    suites, broken = bind(con, partial(pool_suites, catalog, resource), rules)
     findings.start(con)
-    results = {
-        rule.id: error_result(rule, resource.department, resource.name, broken[rule.id])
-        for rule in rules
-        if rule.id in broken
-    }
-    for suite in suites:
-        results |= {result.rule_id: result for result in findings.collect(con, suite, validate(con, suite).results)}
+    examined, _ = examine(con, partial(pool_suites, catalog, resource), rules)
+    results = {result.rule_id: result for result in examined}
     return [
         Tried(rule, one.applicable, one.failed, one.state, one.message, _samples(con, resource, rule, samples))
         for rule in rules

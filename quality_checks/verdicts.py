@@ -7,7 +7,7 @@ The verdicts are what Great Expectations counts (`quality_checks.runner`) and wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -58,7 +58,7 @@ def _failing(con: DuckDBPyConnection, suite: Suite, rules: Sequence[Rule]) -> It
 
 def _judged(suite: Suite, rules: Sequence[Rule]) -> str:
     asked = judgements(rules)
-    relation, said = _shared(suite.relation, list(asked))
+    relation, said = _shared(suite, list(asked))
     judged = "".join(f", ({sql})::BOOLEAN AS {column}" for sql, column in zip(said, asked.values(), strict=True))
     kept = "".join(f"{column}, " for column in asked.values())
     obeyed = " AND ".join({asked[verdict(rule)] for rule in rules}) or "true"
@@ -86,21 +86,31 @@ def _needed(suite: Suite) -> set[str]:
     return {*_ALWAYS, *(word.lower() for word in re.findall(r"\w+", said))}
 
 
-def _shared(relation: str, said: Sequence[str]) -> tuple[str, list[str]]:
+_TEXT = re.compile(r"('(?:[^']|'')*')")
+_OWN_NAMES = re.compile(r"\b(lambda|select|for)\b|->", re.IGNORECASE)
+
+
+def _shared(suite: Suite, said: Sequence[str]) -> tuple[str, list[str]]:
     """The relation with what several rules ask of one column worked out once a record, and the rules reading that.
 
-    A rule with names of its own, in a lambda or a query, stays as it is: what it calls `id` may be no column.
+    Only of columns of the accused record itself. A rule with names of its own, in a lambda, a list or a query, stays as
+    it is: what it calls `id` may be no column.
     """
-    own_names = re.compile(r"\b(lambda|select)\b", re.IGNORECASE)
-    every = " ".join(one for one in said if not own_names.search(one))
-    source = f"({relation})"
-    written = list(said)
+    source = f"({suite.relation})"
+    parts = [_TEXT.split(one) for one in said]  # what is not quoted has the even places
+    plain = [" ".join(one[::2]) for one in parts]
     for steps in macros.SHARED:
-        asked = "|".join(step for step, _ in steps)
-        for column in dict.fromkeys(re.findall(rf'\b(?:{asked})\(\s*"?(\w+)"?\s*\)', every)):
-            parts = {step: name(f"_{step}_{column}") for step, _ in steps}
+        call = re.compile(rf'\b({"|".join(step for step, _ in steps)})\(\s*"?(\w+)"?\s*\)')
+        every = " ".join(one for one in plain if not _OWN_NAMES.search(one))
+        for column in dict.fromkeys(column for _, column in call.findall(every) if column in suite.titles):
+            names = {step: name(f"_{step}_{column}") for step, _ in steps}
             for step, sql in steps:
-                source = f"(SELECT *, {sql.format(id=name(column), **parts)} AS {parts[step]} FROM {source})"
-                call = re.compile(rf'\b{step}\(\s*"?{column}"?\s*\)')
-                written = [one if own_names.search(one) else call.sub(parts[step], one) for one in written]
-    return source, written
+                source = f"(SELECT *, {sql.format(id=name(column), **names)} AS {names[step]} FROM {source})"
+            for one, text in zip(parts, plain, strict=True):
+                if not _OWN_NAMES.search(text):
+                    one[::2] = [_called(call, column, names, piece) for piece in one[::2]]
+    return source, ["".join(one) for one in parts]
+
+
+def _called(call: re.Pattern[str], column: str, names: Mapping[str, str], sql: str) -> str:
+    return call.sub(lambda found: names[found[1]] if found[2] == column else found[0], sql)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,15 @@ class Home:
     def postgres(self) -> Path:
         """The embedded cluster, its passwords and locks."""
         return self.root / "postgres"
+
+    def pseudonym_key(self) -> str:
+        """A secret of this home: an id made with it is the same in every file, and nobody else can try values on it."""
+        file = self.root / "pseudonyms.key"
+        with suppress(FileExistsError):
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as opened:
+                opened.write(secrets.token_hex(32))
+        return file.read_text()
 
 
 @contextmanager

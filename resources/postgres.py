@@ -18,7 +18,7 @@ import json
 import os
 import secrets
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -73,7 +73,7 @@ class Server:
         self._external = make_url(url) if url else None
         self._users: int | None = None
         self._cluster: Cluster | None = None
-        self._idle: dict[str, list[tuple[extensions.connection, float]]] = defaultdict(list)
+        self._idle: dict[tuple[str, int], deque[tuple[extensions.connection, float]]] = defaultdict(deque)
         if self._external is None:
             self._cluster = Cluster(home.postgres, self._passwords["owner"], self._answers)
             self._users = self._cluster.use()
@@ -166,21 +166,27 @@ class Server:
         """Keep a connection for the next session, without settings, temporary tables and locks; False when it died."""
         with suppress(psycopg2.Error), connection.cursor() as cursor:
             cursor.execute("discard all")
-            self._idle[database].append((connection, time.monotonic()))
+            idle = self._idle[database, os.getpid()]  # a child must not speak on its parent's
+            idle.append((connection, time.monotonic()))
+            while idle and time.monotonic() - idle[0][1] > KEPT_SECONDS:
+                idle.popleft()[0].close()
             return True
         return False
 
     def _kept(self, database: str) -> extensions.connection | None:
         """A connection left by an earlier session that still answers."""
-        while self._idle[database]:
-            connection, since = self._idle[database].pop()
+        idle = self._idle[database, os.getpid()]
+        while True:
+            try:
+                connection, since = idle.pop()
+            except IndexError:
+                return None
             with suppress(psycopg2.Error):
                 if time.monotonic() - since < KEPT_SECONDS:
                     with connection.cursor() as cursor:
                         cursor.execute("select 1")
                     return connection
             connection.close()
-        return None
 
     def _connect(self, role: str, database: str) -> extensions.connection:
         keywords: dict[str, Any] = {"connect_timeout": "10", "application_name": "shuyuan"}

@@ -260,8 +260,6 @@ def test_a_citys_findings_results_documents_and_scores_follow_its_pool(small_cit
         (f"{RESIDENTS}.id_number.identifier", wrong, wrong, None),
         (f"{RESIDENTS}.sex.code", wrong, "男", "1"),
     ]
-    blocked = findings.blocked_keys(resource.department, resource.name)
-    assert small_city.con.execute(blocked).fetchall() == [(wrong,)]
 
     small_city.commit(
         "public_security", lambda con: pool(con, [(right, "张三", "2"), (wrong, "李四", "1")]), author="t"

@@ -68,6 +68,8 @@ def test_a_finding_is_masked_by_the_levels_of_what_it_tells(
         ({"that": "household_size > 0", "column": "household_size"}, True),
         ({"that": "household_size > length(name)", "column": "household_size"}, False),
         ({"that": "household_size > 0", "column": "household_size", "because": "姓名{name}"}, False),
+        ({"that": "sex = '1'", "column": "sex", "because": "原值{_raw['birth_date']}"}, False),
+        ({"that": "sex = '1'", "column": "sex", "because": "记录{_record_key}"}, False),
         ({"that": None, "denied": {"same": ["sex"], "never": "true"}, "column": "sex"}, False),  # tells another's key
         ({"that": None, "unique": ["sex", "name"], "column": "sex"}, False),
         ({"that": "sex = '1'", "column": "sex", "because": "{p.name}",
@@ -101,3 +103,6 @@ def test_no_personal_value_stands_in_an_exported_file_unless_asked_for(filled: C
     found = {name for name, text in texts.items() if CANARY_ID in text or CANARY_NAME in text}
     assert found == {f"unmasked{ending}" for ending in exports.FORMATS}
     assert "出生日期不符：姓名为「***」" in texts["findings.csv"]
+    ids = {row[0] for row in filled.con.execute("SELECT finding_id FROM quality.findings").fetchall()}
+    assert all(one in texts["unmasked.csv"] for one in ids)  # a digest of the key: whoever tries all keys knows it
+    assert not any(one in texts["findings.csv"] for one in ids)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -172,6 +173,31 @@ def test_preparing_again_keeps_what_is_there(server: Server, home: Home):
         assert cursor.fetchall() == [("2026-11-02", "started")]
         cursor.execute("select shobj_description(oid, 'pg_database') from pg_database where datname = 'shuyuan'")
         assert len(cursor.fetchone()[0]) == 64
+
+
+def test_a_kept_connection_has_nothing_of_the_session_before(server: Server):
+    def backend(cursor) -> int:
+        cursor.execute("select pg_backend_pid()")
+        return cursor.fetchone()[0]
+
+    with server.session() as cursor:
+        first = backend(cursor)
+        cursor.execute("create temp table mine (n int); set statement_timeout = 7; select pg_advisory_lock(1)")
+    with server.session() as cursor:
+        assert backend(cursor) == first
+        cursor.execute("select to_regclass('mine'), current_setting('statement_timeout')")
+        assert cursor.fetchone() == (None, "0")
+        cursor.execute("select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
+        assert cursor.fetchone() == (0,)
+        with server.session("owner") as owner:
+            owner.execute("select pg_terminate_backend(%s)", (first,))
+    with server.session() as cursor:  # the dead one is noticed
+        assert backend(cursor) != first
+        left = backend(cursor)
+    with suppress(psycopg2.Error), server.session() as cursor:
+        cursor.execute("select 1 / 0")
+    with server.session() as cursor:  # one that failed is not kept
+        assert backend(cursor) != left
 
 
 def test_a_lock_excludes_and_a_shared_one_does_not(server: Server):

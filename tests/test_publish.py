@@ -154,11 +154,12 @@ def test_the_gate_keeps_the_last_good_version_and_says_why(
 def test_the_gate_holds_a_product_whose_departments_score_too_low(small_city: City) -> None:
     fill(small_city, 3)
     score = """
-        INSERT INTO quality.scores BY NAME SELECT DATE '2026-11-02' AS as_of, 'department' AS scope, * FROM (VALUES
+        INSERT INTO quality.scores BY NAME SELECT DATE '2026-11-02' AS as_of, 'department' AS scope,
+            * EXCLUDE (points), points / 100 AS score FROM (VALUES
             ('day', 'market_regulation', 'accuracy', NULL, 10), ('day', 'civil_affairs', 'accuracy', NULL, 80),
             ('month', 'civil_affairs', 'accuracy', NULL, 10), ('day', 'civil_affairs', 'uniqueness', '0303', 1),
             ('day', 'civil_affairs', NULL, NULL, 20)
-        ) s(period, name, dimension, indicator, numerator), (SELECT 100 AS denominator)"""
+        ) s(period, name, dimension, indicator, points)"""
     small_city.commit("city", lambda con: con.execute(score), author="test")
     held = run(small_city, product(small_city, gate=Gate(min_score=0.9)))
     assert held.reason.endswith("civil_affairs scores 80.00% on accuracy, at least 90.00% is needed")

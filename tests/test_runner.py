@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog.load import Catalog
-from catalog.models import Lookup, Rule
+from catalog.models import Lookup, Rule, Tolerance
 from quality_checks import findings, macros, suites
+from quality_checks.examination import examine
 from quality_checks.results import RuleResult, redact
 from quality_checks.rules import baseline_rules
 from quality_checks.runner import exported, validate
@@ -189,6 +191,40 @@ def test_a_rule_with_wrong_sql_is_an_error_of_that_rule_and_all_others_are_evalu
     assert "11010519491231002X" not in results["RAISES"].message + json.dumps(document)
 
 
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"that": None, "failing": f"SELECT _record_key FROM {RESIDENTS} WHERE name::INTEGER > 3"},
+        {"that": None, "denied": {"same": ["sex"], "never": "a.name::INTEGER > 1"}},
+        {"that": None, "unique": ["name"], "when": "name::INTEGER > 1"},
+        {"that": "x.name IS NULL", "lookup": {"x": {"to": "base.population", "by": "name::INTEGER::VARCHAR"}}},
+    ],
+    ids=["query", "denial", "uniqueness", "lookup"],
+)
+def test_a_rule_that_fails_outside_its_verdict_costs_itself_alone(
+    con: duckdb.DuckDBPyConnection, small_catalog: Catalog, stated: dict[str, Any]
+) -> None:
+    put(con, [{"name": "张三", "sex": "1"}, {"name": "李四", "sex": "1"}])
+    rules = [written(id="GOOD", that="name <> '张三'"), written(id="BAD", **stated)]
+    rules.append(written(id="LOOKS", that="y.name IS NULL", lookup={"y": Lookup(to="base.population", by="name")}))
+    findings.start(con)
+    results, _ = examine(con, partial(suites.pool_suites, small_catalog, small_catalog.resources[RESIDENTS]), rules)
+    assert {r.rule_id: (r.state, r.applicable, r.failed) for r in results} == {
+        "GOOD": ("ok", 2, 1), "BAD": ("error", 0, 0), "LOOKS": ("ok", 2, 0)}  # fmt: skip
+    assert "张三" not in "".join(result.message for result in results)
+    assert con.execute(f"SELECT rule_id, count(*) FROM {findings.VIOLATIONS} GROUP BY 1").fetchall() == [("GOOD", 1)]
+
+
+def test_a_query_of_failing_records_may_tell_more_than_their_keys(
+    con: duckdb.DuckDBPyConnection, small_catalog: Catalog
+) -> None:
+    put(con, [{"name": "张三"}, {"name": "李四"}])
+    pairs = f"SELECT a._record_key, b.name FROM {RESIDENTS} a, {RESIDENTS} b WHERE a.name = '张三'"
+    results, violations, _ = run(con, small_catalog, [written(that=None, failing=pairs)])
+    assert [(one.applicable, one.failed) for one in results.values()] == [(2, 1)]
+    assert len(violations) == 1
+
+
 def test_a_rule_that_does_not_bind_is_told_beside_the_suite_of_the_others(
     con: duckdb.DuckDBPyConnection, small_catalog: Catalog
 ) -> None:
@@ -308,9 +344,10 @@ def test_the_citys_connection_is_as_it_was_after_a_suite(
     assert con.execute("SELECT name_ok('张三')").fetchone() == (True,)
 
 
-def test_a_database_error_is_told_without_what_it_quotes() -> None:
-    message = "Conversion Error: Could not convert string '34012319900101123X' to INT32\nLINE 1: …"
-    assert redact(message) == "Conversion Error: Could not convert string … to INT32"
+@pytest.mark.parametrize("said", ["34012319900101123X", "张三\n李四", "O'Brien 王小明", 'x"张三'])
+def test_a_database_error_is_told_without_what_it_quotes(said: str) -> None:
+    message = f"Conversion Error: Could not convert string '{said}' to INT32\nLINE 1: …"
+    assert redact(message) == "Conversion Error: Could not convert string …"
 
 
 def test_a_tolerated_share_passes_and_every_record_is_still_found(
@@ -321,6 +358,7 @@ def test_a_tolerated_share_passes_and_every_record_is_still_found(
     strict = written(id="T-1", that="household_size > 0")
     lenient = written(id="T-2", that="household_size > 0", tolerance=told)
     harder = written(id="T-3", that="household_size > 0", tolerance=told | {"share": 0.19})
+    assert Tolerance(share=0.29, reason="known", until=date(2026, 12, 31)).of(100) == 29
     results, violations, document = run(con, small_catalog, [strict, lenient, harder])
     assert [result.failed > result.tolerated for result in results.values()] == [True, False, True]
     assert [one["success"] for one in document["results"][1:]] == [False, True, False]

@@ -278,8 +278,10 @@ def test_a_pool_is_accessible_when_read_since_its_last_delivery_and_usable_while
     result(con, f"{RESIDENTS}.key.unique", 0, 200)
     result(con, f"{MARRIAGES}.key.unique", 0, 50, of=MARRIAGES, as_of=OCTOBER)  # the last delivery was not read
     result(con, f"{MARRIAGES}.delivery.late", 1, 1, of=MARRIAGES)
-    for number, severity in enumerate(["block", "block", "error"]):
+    rules = ["id_number.identifier", "id_number.identifier", "sex.code", "delivery.rows"]
+    for number, severity in enumerate(["block", "block", "error", "block"]):
         found = {"department": "public_security", "resource": "resident_registration", "record_key": str(number)}
+        found["rule_id"] = f"{RESIDENTS}.{rules[number]}"
         insert(con, "quality.findings", finding_id=f"f{number}", status="open", severity=severity, **found)
     insert(con, "shuyuan.ledger.item_states", item_id="f1", state="upheld")
     scored(con, small_catalog, served={RESIDENTS: (1, 2)})

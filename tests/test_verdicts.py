@@ -24,10 +24,11 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def suite(table: str, rules: Sequence[Rule]) -> Suite:
+    """A suite over a table whose columns `id` and `ids` are the record's own."""
     whole = (
         f"SELECT *, n::VARCHAR AS _record_key, 'd' AS _delivery_id, NULL::MAP(VARCHAR, VARCHAR) AS _raw FROM {table}"
     )
-    return Suite("t", "police", "people", whole, tuple(rules))
+    return Suite("t", "police", "people", whole, tuple(rules), {"id": "号码", "ids": "号码"})
 
 
 def counts(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> list[tuple[int, int]]:
@@ -93,15 +94,21 @@ def test_what_tells_a_finding_is_kept_of_records_that_break_a_rule_and_of_no_oth
 
 
 def test_a_rule_with_names_of_its_own_is_judged_as_written(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("CREATE OR REPLACE TABLE numbers AS SELECT 1 AS n, 'no number' AS id")
     con.execute("CREATE OR REPLACE TABLE others AS SELECT $1 || id_check_digit($1) AS id", [right])
+    con.execute(
+        "CREATE OR REPLACE TABLE numbers AS SELECT 1 AS n, 'no number' AS id, id || ',' || id AS ids FROM others"
+    )
     rules = [
         written(id="T-1", that="NOT person_id_ok(id)", column="id"),
         written(id="T-2", that="EXISTS (SELECT 1 FROM others o WHERE person_id_ok(id))", column="id"),
         written(id="T-3", that="list_bool_or(list_transform(['x'], lambda id: person_id_ok(id)))", column="id"),
+        written(id="T-4", that="list_bool_and([person_id_ok(ids) for ids in string_split(ids, ',')])", column="id"),
+        written(id="T-5", that="list_bool_or(list_transform(['x'], id -> person_id_ok(id)))", column="id"),
+        written(id="T-6", that="coalesce(person_id_ok(null), id <> 'uscc_ok(id)')", column="id"),
     ]
+    con.execute("SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")
     assert judge(con, suite("numbers", rules)) == {}
-    assert counts(con, rules) == [(1, 0), (1, 0), (1, 1)]
+    assert counts(con, rules) == [(1, 0), (1, 0), (1, 1), (1, 0), (1, 1), (1, 0)]
 
 
 def test_rules_that_fail_on_a_record_are_named_and_all_others_judged(con: duckdb.DuckDBPyConnection) -> None:
