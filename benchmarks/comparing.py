@@ -1,9 +1,9 @@
 """Sources compared with their library against the raw join of the same two tables: `benchmarks.validate --join`.
 
 So many people as a department that is no authority states them, one name in a hundred differing, and as many entities
-as `assets.base.arbitrate` makes them of the police, the authority. Ours is `quality_checks.comparison.compare`: counts of
-compared records, and every record that disagrees as a violation. Raw is one DuckDB query that joins the pool with the
-entities on the key as it stands and counts the names that differ; `plain_normal_s` joins on the key's normal form, as
+as `assets.base.arbitrate` makes them of the police, the authority. Ours is `quality_checks.comparison.compare`: counts
+of compared records, and every record that disagrees as a violation. Raw is one DuckDB query that joins the pool with
+the entities on the key as it stands and counts the names that differ; `plain_normal_s` joins on its normal form, as
 ours must: records may write a number otherwise than the library.
 """
 
@@ -81,7 +81,9 @@ def joined(scratch: Path, rows: int, repeat: int) -> dict[str, object]:
     with duckdb.connect(str(scratch / "city.duckdb"), config=limits) as con:
         con.execute(macros.SQL)
         con.execute("create schema quality")
-        con.execute(f"create table quality.findings ({', '.join(f'{macros.name(c)} {t}' for c, t in FINDINGS.items())})")
+        con.execute(
+            f"create table quality.findings ({', '.join(f'{macros.name(c)} {t}' for c, t in FINDINGS.items())})"
+        )
         for department, odd in {"civil": 7, "police": -1}.items():
             con.execute(f"create schema {department}")
             con.execute(_PEOPLE.format(department=department, odd=odd, rows=rows, day=DAY))

@@ -22,7 +22,8 @@ PEOPLE = "police.people"
 # One in a hundred: a wrong check digit, a date of birth of another person, no name, an unknown nation, a short phone.
 RECORDS = """
     with body as (
-        select i, lpad((341502 + i // 33000000)::varchar, 6, '0') || strftime(date '1930-01-01' + (i * 13 % 33000)::int, '%Y%m%d')
+        select i, (341502 + i // 33000000)::varchar
+               || strftime(date '1930-01-01' + (i * 13 % 33000)::int, '%Y%m%d')
                || lpad((i // 33000 % 1000)::varchar, 3, '0') as body
         from range({rows}) t(i)),
     numbered as (

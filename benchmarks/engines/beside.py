@@ -64,7 +64,15 @@ def beside(scratch: Path, folder: Path, rows: int, repeat: int) -> dict[str, obj
             out = scratch / f"{engine}{turn}"
             out.mkdir()
             threads = f"POLARS_MAX_THREADS={THREADS}"
-            commands[engine] = ["env", threads, str(python), "-m", f"benchmarks.engines.{engine}", str(people), str(out)]
+            commands[engine] = [
+                "env",
+                threads,
+                str(python),
+                "-m",
+                f"benchmarks.engines.{engine}",
+                str(people),
+                str(out),
+            ]
         for engine, command in commands.items():
             told, taken, peak = watched(command, home if engine == "ours" else scratch)
             seconds.setdefault(engine, []).append(taken)
@@ -89,4 +97,6 @@ def beside(scratch: Path, folder: Path, rows: int, repeat: int) -> dict[str, obj
 def _compare(engine: str, answer: dict[str, Any], right: dict[str, int], rows: int) -> None:
     wrong = {rule: count for rule, count in answer["found"].items() if count != right[rule]}
     if wrong or answer["rows"] != rows or answer["duplicates"]:
-        raise ValueError(f"{engine} found {wrong} of {answer['rows']} rows where ours found {right} of {rows}: {answer}")
+        raise ValueError(
+            f"{engine} found {wrong} of {answer['rows']} rows where ours found {right} of {rows}: {answer}"
+        )

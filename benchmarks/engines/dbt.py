@@ -30,15 +30,15 @@ people:
   outputs:
     bench: {{type: duckdb, path: "{folder}/people.duckdb", threads: {threads}, settings: {{threads: {threads}}}}}
 """
-_SCHEMA = f"""
+_SCHEMA = """
 version: 2
 models:
   - name: people
     columns:
       - name: id_number
-        data_tests: [{{not_null: {{name: P01}}}}, {{unique: {{name: key}}}}]
+        data_tests: [{not_null: {name: P01}}, {unique: {name: key}}]
       - name: name
-        data_tests: [{{not_null: {{name: name}}}}]
+        data_tests: [{not_null: {name: name}}]
 """
 _SOME_ROWS = """
 {{ config(fail_calc="coalesce(max(rows), 0)", error_if="= 0") }}

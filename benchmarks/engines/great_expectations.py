@@ -2,7 +2,7 @@
 
 On DuckDB it reads results after their connection is closed and fails: here they are fetched before. Its expectations
 for regular expressions do not know DuckDB, so rules beyond null, set and range are queries for unexpected rows. Of
-these GX keeps at most 200.
+these GX keeps at most 200, of the stock ones 20: it cannot tell every failing row.
 """
 
 from __future__ import annotations
@@ -41,12 +41,8 @@ def _suite(rows: int) -> gx.ExpectationSuite:
         gxe.ExpectColumnValuesToNotBeNull(column="id_number", meta={"rule": "P01"}),
         gxe.ExpectColumnValuesToNotBeNull(column="name", meta={"rule": "name"}),
         gxe.ExpectColumnValuesToBeInSet(column="sex", value_set=list(sql.SEXES), meta={"rule": "sex"}),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="birth_date", min_value=first, max_value=last, meta={"rule": "P05"}
-        ),
-        gxe.ExpectColumnValueLengthsToBeBetween(
-            column="address", min_value=6, max_value=200, meta={"rule": "address"}
-        ),
+        gxe.ExpectColumnValuesToBeBetween(column="birth_date", min_value=first, max_value=last, meta={"rule": "P05"}),
+        gxe.ExpectColumnValueLengthsToBeBetween(column="address", min_value=6, max_value=200, meta={"rule": "address"}),
         gxe.ExpectColumnValuesToBeBetween(column="updated_at", max_value=now, meta={"rule": "updated"}),
         gxe.ExpectColumnValuesToBeUnique(column="id_number", meta={"rule": "key"}),
         gxe.ExpectTableRowCountToEqual(value=rows, meta={"rule": "rows"}),

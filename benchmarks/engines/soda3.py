@@ -1,6 +1,6 @@
-"""soda-core 3.5.6 on DuckDB 1.0.0: SodaCL checks; what its "failed rows" find is handed to a sampler of ours.
+"""soda-core 3.5.6 on DuckDB 1.0.0: SodaCL checks; the failing rows it selects are handed to a sampler of the user's.
 
-Of a built-in check (missing, invalid, duplicate) it samples rows too; without Soda Cloud they go nowhere but there.
+Can do all of it; each check about rows is a count and a selection of its own.
 """
 
 from __future__ import annotations

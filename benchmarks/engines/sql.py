@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+_DIGITS = "regexp_full_match(id_number, '[1-8][0-9]{16}[0-9X]')"
 # The weighted sum of GB 11643 from digits 2 to 17 read backwards as one hexadecimal number: see quality_checks.macros.
 _SUM = "((ascii(id_number) - 48) * 7 + 9 * ((_hex + ((_hex >> 4) & 1085102592571150095::UBIGINT)) % 11)::INT) % 11"
 # What several rules ask of the number, worked out once a record.
 _PARTS = (
     "try_cast('0x' || reverse(substr(id_number, 2, 16)) AS UBIGINT) AS _hex",
     f"{_SUM} AS _sum, try_strptime(substr(id_number, 7, 8), '%Y%m%d')::DATE AS _born",
-    "regexp_full_match(id_number, '[1-8][0-9]{16}[0-9X]') AND _born IS NOT NULL"
-    " AND substr('10X98765432', _sum + 1, 1) = substr(id_number, 18, 1) AS _valid",
+    f"{_DIGITS} AND _born IS NOT NULL AND substr('10X98765432', _sum + 1, 1) = substr(id_number, 18, 1) AS _valid",
 )
 _SEX = "CASE WHEN ascii(substr(id_number, 17, 1)) % 2 = 1 THEN '1' ELSE '2' END"
 PHONE = "1[3-9][0-9]{9}"
