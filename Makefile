@@ -41,7 +41,7 @@ serve: setup ## Dagster UI on http://127.0.0.1:3000
 	$(BIN)/shuyuan serve
 
 bench: setup ## every benchmark at its default size
-	@for script in benchmarks/*.py; do case $$script in *plain_*|*pollock*|*expectation_cases*|*spark_rules*) ;; *) echo "== $$script"; $(BIN)/python $$script || exit 1;; esac; done
+	@for name in whole_city ingest validate findings repairs; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 soak: setup ## long fault and scale campaigns
 	$(BIN)/pytest -m soak --timeout 7200

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -46,23 +47,29 @@ def family(process: psutil.Process, home: Path) -> list[psutil.Process]:
 def watched(command: list[str], home: Path) -> tuple[str, float, int]:
     """Run a command; its stdout, seconds, and the peak memory in bytes of it and all it started."""
     began = time.perf_counter()
-    child = subprocess.Popen(command, env=environment(home), cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    process = psutil.Process(child.pid)
     peak = 0
-    while child.poll() is None:
-        total = 0
-        for member in {member.pid: member for member in family(process, home)}.values():
-            try:
-                total += member.memory_full_info().pss
-            except psutil.Error:
-                continue
-        peak = max(peak, total)
-        time.sleep(0.2)
-    seconds = time.perf_counter() - began
-    output = child.stdout.read() if child.stdout else ""
+    with tempfile.TemporaryFile("w+") as told:  # a pipe that nobody empties would stop a child that tells much
+        child = subprocess.Popen(command, env=environment(home), cwd=ROOT, stdout=told, text=True)
+        process = psutil.Process(child.pid)
+        while True:
+            peak = max(peak, _memory(family(process, home)))
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(0.2)
+                break
+        seconds = time.perf_counter() - began
+        told.seek(0)
+        output = told.read()
     if child.returncode:
         raise SystemExit(f"{command} failed with {child.returncode}")
     return output, seconds, peak
+
+
+def _memory(members: list[psutil.Process]) -> int:
+    total = 0
+    for member in {member.pid: member for member in members}.values():
+        with suppress(psutil.Error):
+            total += member.memory_full_info().pss
+    return total
 
 
 def tell(result: Mapping[str, object], *, as_json: bool) -> None:

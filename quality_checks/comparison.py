@@ -89,14 +89,28 @@ def compare(con: DuckDBPyConnection, catalog: Catalog, library: Library, entitie
 def _suspect(
     con: DuckDBPyConnection, source: Source, attributes: Sequence[str], witnesses: Sequence[Source], entities: str
 ) -> dict[str, int]:
-    """Write the source's records that differ as they stand to `SUSPECTS`; give the number compared per attribute."""
+    """Write the source's records that differ as they stand to `SUSPECTS`; give the number compared per attribute.
+
+    One join tells both: what is not suspect is only counted, one row per combination of attributes compared.
+    """
     if not attributes:
         return {}
-    pairs = pairs_sql(source, attributes, witnesses, entities)
+    compared = ", ".join(name("c_" + attribute) for attribute in attributes)
     unequal = " OR ".join(_unequal(attribute) for attribute in attributes)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(SUSPECTS)} AS FROM ({pairs}) WHERE {unequal}")
-    counts = ", ".join(f"count(*) FILTER ({name('c_' + attribute)})" for attribute in attributes)
-    counted = con.execute(f"SELECT {counts} FROM ({pairs})").fetchone() or ()
+    kept = ["_delivery_id", *(name(kind + attribute) for attribute in attributes for kind in ("v_", "w_", "k_"))]
+    said = ", ".join(f"{column}: {column}" for column in kept)
+    grouped = (
+        f"SELECT {compared}, CASE WHEN {unequal} THEN _record_key END AS _record_key,"
+        f" any_value({{{said}}}) FILTER ({unequal}) AS said, count(*) AS _times"
+        f" FROM ({pairs_sql(source, attributes, witnesses, entities)}) GROUP BY ALL"
+    )
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_bare(SUSPECTS)} AS SELECT * EXCLUDE (said), unnest(said) FROM ({grouped})"
+    )
+    counts = ", ".join(
+        f"coalesce(sum(_times) FILTER ({name('c_' + attribute)}), 0)::BIGINT" for attribute in attributes
+    )
+    counted = con.execute(f"SELECT {counts} FROM {SUSPECTS}").fetchone() or ()
     return dict(zip(attributes, counted, strict=True))
 
 

@@ -202,6 +202,16 @@ class ExpectRecordsToObeyRule(BatchExpectation):  # type: ignore[misc]
     that: str
     tolerance: float = 0.0
 
+    def _get_success_kwarg(self, key: str, default: Any = None) -> Any:
+        """A field: GX writes the whole expectation as a configuration anew for each key it asks."""
+        return getattr(self, key, default)
+
+    def _get_domain_kwargs(self) -> dict[str, Any]:
+        return {key: getattr(self, key, None) for key in self.domain_keys}
+
+    def _get_success_kwargs(self) -> dict[str, Any]:
+        return {key: getattr(self, key, None) for key in (*self.success_keys, *self.domain_keys)}
+
     def _validate(
         self,
         metrics: dict[str, Any],

@@ -1,0 +1,116 @@
+"""Sources compared with their library against the raw join of the same two tables: `benchmarks.validate --join`.
+
+So many people as a department that is no authority states them, one name in a hundred differing, and as many entities
+as `assets.base.arbitrate` makes them of the police, the authority. Ours is `quality_checks.comparison.compare`: counts
+of compared records, and every record that disagrees as a violation. Raw is one DuckDB query that joins the pool with
+the entities on the key as it stands and counts the names that differ; `plain_normal_s` joins on its normal form, as
+ours must: records may write a number otherwise than the library.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import duckdb
+
+from assets import base
+from benchmarks.people import DAY, THREADS
+from catalog.load import Catalog
+from catalog.models import Attribute, Authority, Column, Department, Library, Resource
+from quality_checks import comparison, macros
+from quality_checks.sources import key_macro
+from resources.lake import FINDINGS
+
+_PEOPLE = """
+    create table {department}.people as
+    select id_number, case when i % 100 = {odd} then name || '某' else name end as name, id_number as _record_key,
+           '{department}' as _delivery_id, date '{day}' as _as_of
+    from (select i, '341502' || strftime(date '1930-01-01' + (i * 13 % 33000)::int, '%Y%m%d')
+                 || lpad((i // 33000 % 10000)::varchar, 4, '0') as id_number,
+                 ['张', '王', '李', '赵', '陈'][1 + i % 5] || ['伟', '芳', '娜', '秀英', '敏'][1 + i % 6 % 5] as name
+          from range({rows}) t(i))
+    order by hash(i, '{department}')
+"""
+
+
+def _catalog() -> Catalog:
+    departments, resources = {}, {}
+    for name in ("civil", "police"):
+        title = {"zh": name, "en": name}
+        departments[name] = Department(name=name, title=title, code="x", sharing_office="x", chief_data_officer="x")
+        resources[f"{name}.people"] = Resource(
+            department=name,
+            name="people",
+            title=title,
+            summary="x",
+            code="1/01/001/000001",
+            cycle="daily",
+            mode="full",
+            key=("id_number",),
+            describes={"library": "population", "by": "id_number"},
+            sharing={"attribute": "unconditional"},
+            opening={"class": "none", "reason": "x"},
+            published="2026-01-01",
+            columns={
+                "id_number": Column(title="证件号码", type="text", required=True),
+                "name": Column(title="姓名", type="text"),
+            },
+            supplies={"name": "name"},
+        )
+    library = Library(
+        name="population",
+        title={"zh": "人口库", "en": "Population"},
+        summary="x",
+        lead="police",
+        entity="person",
+        key="id_number",
+        key_title="证件号码",
+        key_normal="person_id_normal(value)",
+        attributes={"name": Attribute(title="姓名", type="text", authority=(Authority(department="police"),))},
+    )
+    return Catalog(Path(), departments, resources, {library.name: library}, {}, {}, {})
+
+
+def joined(scratch: Path, rows: int, repeat: int) -> dict[str, object]:
+    """Both in turn on one connection; they must find the same."""
+    catalog = _catalog()
+    library = catalog.libraries["population"]
+    limits = {"threads": THREADS, "memory_limit": "3GB", "temp_directory": str(scratch / "spill")}
+    with duckdb.connect(str(scratch / "city.duckdb"), config=limits) as con:
+        con.execute(macros.SQL)
+        con.execute("create schema quality")
+        con.execute(
+            f"create table quality.findings ({', '.join(f'{macros.name(c)} {t}' for c, t in FINDINGS.items())})"
+        )
+        for department, odd in {"civil": 7, "police": -1}.items():
+            con.execute(f"create schema {department}")
+            con.execute(_PEOPLE.format(department=department, odd=odd, rows=rows, day=DAY))
+        base.arbitrate(con, catalog, library)
+        ours, plain, normal = [], [], []
+        for _ in range(repeat):
+            plain.append(_raw(con, "s.id_number", rows))
+            normal.append(_raw(con, f"{key_macro(library)}(s.id_number)", rows))
+            began = time.perf_counter()
+            results = comparison.compare(con, catalog, library, base.ENTITIES)
+            ours.append(time.perf_counter() - began)
+            [result] = [one for one in results if one.department == "civil"]
+            assert (result.applicable, result.failed) == (rows, rows // 100), result
+    return {
+        "rows": rows,
+        "failing": rows // 100,
+        "ours_s": round(statistics.median(ours), 2),
+        "plain_s": round(statistics.median(plain), 2),
+        "plain_normal_s": round(statistics.median(normal), 2),
+        "ratio": round(statistics.median(ours) / statistics.median(plain), 2),
+        "ratio_normal": round(statistics.median(ours) / statistics.median(normal), 2),
+    }
+
+
+def _raw(con: duckdb.DuckDBPyConnection, key: str, rows: int) -> float:
+    """Seconds of the raw join on the pool's key."""
+    began = time.perf_counter()
+    query = f"select count(*), count_if(s.name <> e.v_name) from civil.people s join {base.ENTITIES} e on e.key = {key}"
+    assert con.execute(query).fetchone() == (rows, rows // 100)
+    return time.perf_counter() - began
