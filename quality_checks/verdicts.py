@@ -61,7 +61,7 @@ def _judged(suite: Suite, rules: Sequence[Rule]) -> str:
     relation, said = _shared(suite, list(asked))
     judged = "".join(f", ({sql})::BOOLEAN AS {column}" for sql, column in zip(said, asked.values(), strict=True))
     kept = "".join(f"{column}, " for column in asked.values())
-    obeyed = " AND ".join({asked[verdict(rule)] for rule in rules}) or "true"
+    obeyed = " AND ".join(dict.fromkeys(asked[verdict(rule)] for rule in rules)) or "true"
     needed = ", ".join(map(quote, sorted(_needed(suite))))
     return (
         f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS"

@@ -7,9 +7,10 @@ from flow.helpers import ALL_THREADS, opened, rows, run_json, shuyuan
 pytestmark = pytest.mark.flow
 
 
-def test_a_defect_free_city_of_100_000_has_no_finding_of_severity_error_or_block(tmp_path):
+@pytest.mark.parametrize("people", [30_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+def test_a_defect_free_city_has_no_finding_of_severity_error_or_block(tmp_path, people):
     home = tmp_path / "home"
-    shuyuan(home, "demo", "--people", "100000", "--days", "1", "--defect-rate", "0")
+    shuyuan(home, "demo", "--people", str(people), "--days", "1", "--defect-rate", "0")
     summary = run_json(home, **ALL_THREADS)
     with opened(home) as city:
         accused = rows(
@@ -17,6 +18,6 @@ def test_a_defect_free_city_of_100_000_has_no_finding_of_severity_error_or_block
             "SELECT rule_id, count(*) FROM quality.findings WHERE severity IN ('block', 'error') GROUP BY ALL",
         )
         assert accused == []
-        assert rows(city, "SELECT count(*) >= 100000 FROM base.population") == [(True,)]
+        assert rows(city, f"SELECT count(*) >= {people} FROM base.population") == [(True,)]
         assert rows(city, "SELECT count(*) FROM quality.results WHERE state = 'error'") == [(0,)]
     assert summary["totals"]["rows_quarantined"] == 0
