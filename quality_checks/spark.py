@@ -98,17 +98,32 @@ def _written_out(known: dict[str, tuple[tuple[str, ...], exp.Expr]], node: exp.E
 
 
 def _full_match(node: exp.RegexpFullMatch) -> exp.Expr:
-    return exp.RegexpLike(this=node.this, expression=exp.Literal.string(rf"\A(?:{_java(node.expression.name)})\z"))
-
-
-def _java(pattern: str) -> str:
-    """The pattern of RE2 for Java: a script needs its prefix there, and its blanks are one more."""
-    return re.sub(r"\\p\{Han\}", r"\\p{IsHan}", pattern).replace(r"\s", r"\t\n\f\r ")
+    return exp.RegexpLike(this=node.this, expression=exp.Literal.string(rf"\A(?:{_java(node)})\z"))
 
 
 def _pattern(node: exp.Expr) -> exp.Expr:
-    node.set("expression", exp.Literal.string(_java(node.expression.name)))
+    node.set("expression", exp.Literal.string(_java(node)))
     return node
+
+
+def _java(node: exp.Expr) -> str:
+    """The pattern of a call as Java reads it: a script needs its prefix there, and its blanks are one more."""
+    written = node.expression
+    parts = written.expressions if isinstance(written, exp.Concat) else [written]
+    if not all(isinstance(part, exp.Literal) and part.is_string for part in parts):
+        raise NotInSparkError(f"no counterpart of a pattern that is no plain text: {written.sql('duckdb')}")
+    options = node.args.get("flag") or node.args.get("options") or node.args.get("parameters")
+    modifiers = node.args.get("modifiers")
+    if options or (isinstance(node, exp.RegexpReplace) and (modifiers is None or modifiers.name != "g")):
+        raise NotInSparkError(f"no counterpart of the options of {node.sql('duckdb')}")
+    pattern = re.sub(r"\\p\{Han\}", r"\\p{IsHan}", "".join(part.name for part in parts))
+    return re.sub(r"(\[(?:\\.|[^\]\\])*\])|\\s", _blanks, pattern)
+
+
+def _blanks(found: re.Match[str]) -> str:
+    """Blanks as RE2 has them, in a class of characters or alone."""
+    blanks = r"\t\n\f\r "
+    return found[1].replace(r"\s", blanks) if found[1] else f"[{blanks}]"
 
 
 def _split(node: exp.Split) -> exp.Expr:
@@ -131,6 +146,7 @@ _BY_KIND: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
     exp.RegexpFullMatch: _full_match,
     exp.RegexpLike: _pattern,
     exp.RegexpReplace: _pattern,
+    exp.RegexpExtract: _pattern,
     exp.Split: _split,
 }
 _BY_NAME: dict[str, Callable[..., exp.Expr]] = {

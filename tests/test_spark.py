@@ -47,6 +47,23 @@ def test_a_macro_is_written_out_with_its_arguments_in_place() -> None:
     assert spark.rendered("regexp_full_match(a, '[\\p{Han}]+')") == "a RLIKE '\\\\A(?:[\\\\p{IsHan}]+)\\\\z'"
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["regexp_matches(a, '^' || b || '$')", "regexp_full_match(a, b)", "regexp_matches(a, 'x', 'i')",
+     "regexp_full_match(a, 'x', 'i')", "regexp_replace(a, 'x', 'y')"],
+)  # fmt: skip
+def test_a_pattern_that_would_mean_something_else_in_spark_is_refused(sql: str) -> None:
+    with pytest.raises(spark.NotInSparkError, match="no counterpart"):
+        spark.rendered(sql)
+
+
+def test_patterns_mean_the_same_in_java() -> None:
+    blank = "\\\\t\\\\n\\\\f\\\\r "
+    assert spark.rendered(r"regexp_matches(a, '^\s+[\s\]x]$')") == f"a RLIKE '^[{blank}]+[{blank}\\\\]x]$'"
+    assert spark.rendered("regexp_full_match(a, 'x|'\n 'y')") == r"a RLIKE '\\A(?:x|y)\\z'"
+    assert spark.rendered("regexp_replace(a, 'x', 'y', 'g')") == "REGEXP_REPLACE(a, 'x', 'y')"
+
+
 def test_what_spark_has_not_is_named_with_the_rule(small_catalog: Catalog, tmp_path: Path) -> None:
     rule = written(that="damerau_levenshtein(name, sex) < 3")
     [suite] = pool_suites(small_catalog, small_catalog.resources[RESIDENTS], [rule])
