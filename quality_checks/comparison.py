@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import Library, Method, Rule
+from quality_checks.findings import FIELDS
 from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
@@ -29,10 +30,7 @@ from quality_checks.sources import (
 
 VIOLATIONS = "temp.library_violations"
 SUSPECTS = "temp.library_suspects"
-COLUMNS = (
-    "rule_id", "standard", "dimension", "indicator", "severity", "department", "resource", "record_key", '"column"',
-    "observed_value", "suggested_value", "suggestion_method", "suggestion_confidence", "reason", "delivery_id",
-)  # fmt: skip
+COLUMNS = tuple('"column"' if field == "column" else field for field in FIELDS)
 
 
 def agreement_rules(library: Library) -> tuple[Rule, ...]:

@@ -47,6 +47,17 @@ def build(validations: Path, as_of: date, folder: Path) -> int:
     if folder.exists() and not (folder / SITE).exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} holds other files; name a new folder, or that of an earlier site")
     context = new_context()  # before anything else of Great Expectations is imported
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        fresh = Path(scratch) / "site"
+        shown = _site(context, validations, as_of, fresh)
+        if folder.exists():
+            shutil.rmtree(folder)
+        fresh.rename(folder)
+    return shown
+
+
+def _site(context: Any, validations: Path, as_of: date, fresh: Path) -> int:
     from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.data_context.types.resource_identifiers import (
@@ -54,8 +65,6 @@ def build(validations: Path, as_of: date, folder: Path) -> int:
         ValidationResultIdentifier,
     )
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(fresh.resolve())}
     site = {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": backend}
     context.add_data_docs_site("shuyuan", {**site, "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}})
@@ -72,9 +81,6 @@ def build(validations: Path, as_of: date, folder: Path) -> int:
         text = page.read_text(encoding="utf-8")
         page.write_text(text.replace("<body>", f"<body>{BANNER}", 1), encoding="utf-8")
     (fresh / SITE).write_text(f"{as_of}\n")
-    if folder.exists():
-        shutil.rmtree(folder)
-    fresh.rename(folder)
     return len(documents)
 
 

@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection
 from catalog.load import Catalog
 from catalog.models import Column, Rule
 from quality_checks.comparison import agreement_rules
+from quality_checks.loading import load
 from quality_checks.rules import all_rules
 from quality_checks.telling import words
 
@@ -30,8 +31,8 @@ def masked_findings(con: DuckDBPyConnection, catalog: Catalog) -> str:
         for resource in catalog.resources.values()
     ]
     keys += [(t.lead, f"{t.topic}__{t.name}", _open(t.key, t.columns)) for t in catalog.thematic.values()]
-    _write(con, _KEYS, {"department": "VARCHAR", "resource": "VARCHAR", "key_open": "BOOLEAN"}, keys)
-    _write(con, _RULES, {"rule_id": "VARCHAR", "mask": "VARCHAR", "reason_open": "BOOLEAN"}, list(_rules(catalog)))
+    load(con, _KEYS, {"department": "VARCHAR", "resource": "VARCHAR", "key_open": "BOOLEAN"}, keys)
+    load(con, _RULES, {"rule_id": "VARCHAR", "mask": "VARCHAR", "reason_open": "BOOLEAN"}, list(_rules(catalog)))
     return f"""
         SELECT f.* REPLACE (
             CASE WHEN {ON_DELIVERY} OR k.key_open THEN mask_shapes(f.record_key) ELSE mask_id(f.record_key) END
@@ -67,9 +68,3 @@ def _rules(catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
 def _masked(value: str) -> str:
     shown, mask = f"{ON_DELIVERY} OR r.mask = ''", f"WHEN r.mask = 'mask_id' THEN mask_id({value})"
     return f"CASE WHEN {shown} THEN mask_shapes({value}) {mask} ELSE mask_text({value}) END"
-
-
-def _write(con: DuckDBPyConnection, table: str, columns: Mapping[str, str], rows: list[tuple[str, str, bool]]) -> None:
-    values = [[row[place] for row in rows] for place in range(len(columns))]
-    listed = ", ".join(f"unnest(${n}::{kind}[]) AS {name}" for n, (name, kind) in enumerate(columns.items(), 1))
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {listed}", values)

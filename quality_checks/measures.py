@@ -23,6 +23,7 @@ from catalog.load import Catalog
 from catalog.models import INVERTED, Library, Resource, Rule, Severity
 from quality_checks.comparison import agreement_rules
 from quality_checks.indicators import COUNTED_FINER, indicators_of
+from quality_checks.loading import load
 from quality_checks.macros import name, quote
 from quality_checks.punctuality import NO_STRUCTURE, TAKEN_BACK
 from quality_checks.rules import all_rules
@@ -133,10 +134,8 @@ class _Known:
 def _load(con: DuckDBPyConnection, table: str, kind: type[Any], rows: Iterable[Any]) -> None:
     """The dataclass instances as a temporary table."""
     types = {"int": "BIGINT", "date": "DATE"}
-    columns = [(field.name, types.get(str(field.type), "VARCHAR")) for field in fields(kind)]
-    values = list(zip(*map(astuple, rows), strict=True)) or [()] * len(columns)
-    listed = ", ".join(f"unnest(${n}::{sql}[]) AS {column}" for n, (column, sql) in enumerate(columns, 1))
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {listed}", [list(column) for column in values])
+    columns = {field.name: types.get(str(field.type), "VARCHAR") for field in fields(kind)}
+    load(con, table, columns, list(map(astuple, rows)))
 
 
 def counted_rules(catalog: Catalog, as_of: date) -> Iterator[Counted]:
