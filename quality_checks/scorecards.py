@@ -28,6 +28,7 @@ from catalog.jurisdiction import Jurisdiction
 from catalog.load import Catalog
 from catalog.models import DIMENSIONS, INDICATORS, INVERTED
 from quality_checks.indicators import CENSUS
+from quality_checks.loading import load
 from quality_checks.macros import quote
 
 BILLION = 1_000_000_000
@@ -57,23 +58,18 @@ def _scopes(con: DuckDBPyConnection, catalog: Catalog) -> None:
         for table in catalog.thematic.values()
         if not all(rule.accuse for rule in table.rules)
     ]
-    departments, resources, libraries = (list(values) for values in zip(*tables, strict=True)) if tables else ([],) * 3
+    load(con, "_tables", dict.fromkeys(("department", "resource", "library"), "VARCHAR"), tables)
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE _scopes AS
-        WITH tables AS (
-            SELECT unnest($1::VARCHAR[]) AS department, unnest($2::VARCHAR[]) AS resource,
-                unnest($3::VARCHAR[]) AS library
-        )
         SELECT unnest([
             {'scope': 'city', 'name': 'city'},
             {'scope': 'department', 'name': department},
             {'scope': 'resource', 'name': department || '.' || resource}
-        ], recursive := true), department, resource FROM tables
+        ], recursive := true), department, resource FROM _tables
         UNION ALL
-        SELECT 'library', library, department, resource FROM tables WHERE library IS NOT NULL
-        """,
-        [departments, resources, libraries],
+        SELECT 'library', library, department, resource FROM _tables WHERE library IS NOT NULL
+        """
     )
 
 
