@@ -25,7 +25,7 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics import ColumnMapMetricProvider, column_condition_partial
 from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
-from great_expectations.expectations.registry import get_metric_kwargs, register_metric
+from great_expectations.expectations.registry import get_expectation_impl, get_metric_kwargs, register_metric
 from great_expectations.validator.metric_configuration import MetricConfiguration
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.pool import StaticPool
@@ -189,7 +189,29 @@ class RuleCounts(_Aggregate):
         return sa.literal_column(f"sum((NOT {kept})::BIGINT * {FAILED} + 1)"), metric_domain_kwargs, {}
 
 
-class ExpectRecordsToObeyRule(BatchExpectation):  # type: ignore[misc]
+class _Fields:
+    """An expectation that reads its fields: GX writes the whole of it as a configuration anew for each key it asks."""
+
+    domain_keys: ClassVar[tuple[str, ...]]
+    success_keys: ClassVar[tuple[str, ...]]
+
+    def _get_success_kwarg(self, key: str, default: Any = None) -> Any:
+        return getattr(self, key, default)
+
+    def _get_domain_kwargs(self) -> dict[str, Any]:
+        return {key: getattr(self, key, None) for key in self.domain_keys}
+
+    def _get_success_kwargs(self) -> dict[str, Any]:
+        return {key: getattr(self, key, None) for key in (*self.success_keys, *self.domain_keys)}
+
+
+for _stock in map(get_expectation_impl, STOCK):  # GX makes these itself, by their names
+    _stock._get_success_kwarg = _Fields._get_success_kwarg
+    _stock._get_domain_kwargs = _Fields._get_domain_kwargs
+    _stock._get_success_kwargs = _Fields._get_success_kwargs
+
+
+class ExpectRecordsToObeyRule(_Fields, BatchExpectation):  # type: ignore[misc]
     """Expect every record for which `when` is true and `that` is not null to make `that` true.
 
     `tolerance` is the share of them that may fail.
@@ -201,16 +223,6 @@ class ExpectRecordsToObeyRule(BatchExpectation):  # type: ignore[misc]
     when: str
     that: str
     tolerance: float = 0.0
-
-    def _get_success_kwarg(self, key: str, default: Any = None) -> Any:
-        """A field: GX writes the whole expectation as a configuration anew for each key it asks."""
-        return getattr(self, key, default)
-
-    def _get_domain_kwargs(self) -> dict[str, Any]:
-        return {key: getattr(self, key, None) for key in self.domain_keys}
-
-    def _get_success_kwargs(self) -> dict[str, Any]:
-        return {key: getattr(self, key, None) for key in (*self.success_keys, *self.domain_keys)}
 
     def _validate(
         self,
