@@ -20,8 +20,8 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import INVERTED, Library, Resource, Rule, Severity
-from quality_checks.comparison import agreement_rules
+from catalog.models import INVERTED, Resource, Rule, Severity
+from quality_checks.comparison import rules_for
 from quality_checks.indicators import COUNTED_FINER, indicators_of
 from quality_checks.loading import load
 from quality_checks.macros import name, quote
@@ -159,9 +159,8 @@ def _comparisons(catalog: Catalog, resource: Resource, as_of: date, inherited: f
         return
     library = catalog.libraries[resource.describes.library]
     source = Source(library, resource, 0)
-    for rule in agreement_rules(library):
-        if rule.column in resource.supplies:
-            yield from _counts(rule, resource, as_of, inherited=source.column(rule.column) in inherited)
+    for rule in rules_for(source):
+        yield from _counts(rule, resource, as_of, inherited=source.column(rule.column) in inherited)
 
 
 def _counts(
@@ -188,14 +187,10 @@ def received_columns(catalog: Catalog, resource: Resource, as_of: date) -> froze
         named.add(resource.describes.by)
         source = Source(library, resource, 0)
         for attribute in resource.supplies:
-            if _authority(library, attribute, as_of) not in (None, resource.department):
+            authorities = library.attributes[attribute].authorities(as_of)
+            if authorities and resource.department not in authorities:
                 received |= set(source.supplying(attribute)) - named
     return frozenset(received)
-
-
-def _authority(library: Library, attribute: str, as_of: date) -> str | None:
-    stated = library.attributes[attribute].authority
-    return next((one.department for one in stated if one.from_ is None or one.from_ <= as_of), None)
 
 
 def measured(
