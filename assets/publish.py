@@ -258,6 +258,7 @@ def _replace(city: City, product: Product, candidate: Candidate, *, version: int
         *_comment_statements(product, candidate, table, f"{product.name} {as_of} {author}"),
         *(f"drop table curated_versions.{name(old)}" for old in older),
         _meta_statement(product, candidate, version, as_of),
+        _publication_statement(city, product, candidate, version, as_of, author),
     ]
     with _transaction(city.con):
         city.con.execute(f"CREATE TABLE shuyuan.curated_versions.{name(table)} AS {candidate.query}")
@@ -339,4 +340,17 @@ def _meta_statement(product: Product, candidate: Candidate, version: int, as_of:
     return (
         f"insert into curated.meta_products ({', '.join(values)}) values ({', '.join(values.values())})"
         f" on conflict (product) do update set {changes}"
+    )
+
+
+def _publication_statement(
+    city: City, product: Product, candidate: Candidate, version: int, as_of: date, author: str
+) -> str:
+    """What readers could see from now on, for the list of versions that carried a value later corrected."""
+    [snapshot] = city.con.execute("SELECT id FROM city.current_snapshot()").fetchone() or (0,)
+    columns = ", ".join(map(quote, product.columns))
+    return (
+        "insert into ops.publications (product, version, reads, columns, rows, as_of, published_at, city_version, author)"
+        f" values ({quote(product.name)}, {version}, {quote(product.reads)}, array[{columns}], {candidate.rows},"
+        f" {quote(as_of.isoformat())}, {quote(now().isoformat())}, {snapshot}, {quote(author)})"
     )

@@ -1,0 +1,374 @@
+"""What is touched since a library was last built: the entities that must be arbitrated again, or why all must be.
+
+`base._builds` remembers from which DuckLake snapshots a library was made and a fingerprint of all that arbitration
+depends on. Between those snapshots and now the change feed names the records that came, changed or went. As a multiset
+what was inserted less what was deleted is the difference of the two states: a record that is restated without a change
+cancels itself out, whatever lies between. What cannot be told that way is built whole, and the plan says why.
+
+An increment gives the same rows as a full build: a value depends on the records that speak of its entity, their marks
+(`quality_checks.sources.MARKS`), the links that say of whom they speak, and the fingerprint; nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from assets.history import TOUCHED
+from catalog.load import Catalog
+from catalog.models import Library
+from quality_checks import macros
+from quality_checks.macros import name, quote
+from quality_checks.sources import Source, marking, sources
+from resources.city import City
+from resources.guard import CITY
+from resources.lake import quoted
+
+SHARE = 1 / 3  # of the entities: with more of them touched a full build is cheaper
+CHANGED = "temp.library_changed"  # resource, _record_key, key: records that came, changed or went; the key may be null
+
+
+@dataclass(frozen=True)
+class Built:
+    """From what a library was made: a row of `base._builds`, without its name."""
+
+    as_of: date
+    fingerprint: str
+    pool_versions: Mapping[str, int]
+    city_version: int
+    believed_since: date | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a library is to be built: `full` says why all of it, and is empty for the `touched` entities alone.
+
+    `built` is what the build is made from; `record` writes it in the same commit.
+    """
+
+    full: str
+    touched: int
+    built: Built
+    before: Built | None
+
+    @property
+    def told(self) -> str:
+        return f"full: {self.full}" if self.full else f"increment: {self.touched} entities"
+
+
+def plan(
+    city: City,
+    con: DuckDBPyConnection,
+    library: Library,
+    as_of: date,
+    *,
+    full: bool = False,
+    decided: Mapping[str, object] | None = None,
+) -> Plan:
+    """Find what is touched and write it to `TOUCHED`; call it in the build's transaction, once its links are written.
+
+    Args:
+        city: the open city.
+        con: its connection, in a transaction.
+        library: what is about to be built.
+        as_of: the business day.
+        full: build everything, whatever changed.
+        decided: what arbitration depends on beyond the catalogue, such as measured groups of copying sources.
+    """
+    witnesses = sources(city.catalog, library)
+    before = _last(con, library)
+    built = Built(
+        as_of,
+        fingerprint(city.catalog, library, decided or {}),
+        {d: _snapshot(con, d) for d in sorted({source.resource.department for source in witnesses})},
+        _snapshot(con, CITY),
+        before.believed_since if before else None,
+    )
+    if _beliefs_lost(city, con, library, before):
+        built = Built(as_of, built.fingerprint, built.pool_versions, built.city_version, believed_since=as_of)
+    why = "asked for" if full else _why_full(city, library, witnesses, before, built)
+    if why or before is None:
+        return Plan(why, 0, built, before)
+    try:
+        touched = _touch(con, city.catalog, library, witnesses, before, built)
+    except _CannotTellError as doubt:
+        return Plan(str(doubt), 0, built, before)
+    everyone = _number(con, f"SELECT count(*) FROM base.{name(library.name)}")
+    why = f"{touched} of {everyone} entities are touched" if touched > everyone * SHARE else ""
+    return Plan(why, touched, built, before)
+
+
+def record(con: DuckDBPyConnection, library: Library, made: Plan) -> None:
+    """Write from what the library was made; nothing when nothing is new since the last time."""
+    if not made.full and not made.touched and made.before and made.before.as_of == made.built.as_of:
+        return
+    built = made.built
+    con.execute("DELETE FROM base._builds WHERE library = ?", [library.name])
+    con.execute(
+        "INSERT INTO base._builds BY NAME SELECT ? AS library, ? AS as_of, ? AS fingerprint, ? AS pool_versions,"
+        " ? AS city_version, ?::DATE AS believed_since, ? AS told",
+        [
+            library.name, built.as_of, built.fingerprint, json.dumps(built.pool_versions), built.city_version,
+            built.believed_since, made.told,
+        ],
+    )  # fmt: skip
+
+
+def fingerprint(catalog: Catalog, library: Library, decided: Mapping[str, object]) -> str:
+    """Hash of everything but records, marks and links that the library's values depend on, as canonical JSON."""
+    witnesses = sources(catalog, library)
+    stated = {
+        "library": library.model_dump(mode="json", exclude={"title", "summary"}),
+        "sources": [_stated_of(source) for source in witnesses],
+        "copies": {d: _plain(catalog.departments[d]) for d in sorted({s.resource.department for s in witnesses})},
+        "marks": marking(catalog, library),
+        "decided": decided,
+        "words": hashlib.sha256(macros.SQL.encode()).hexdigest(),
+        "shuyuan": version("shuyuan"),
+    }
+    told = json.dumps(stated, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _stated_of(source: Source) -> dict[str, object]:
+    resource = source.resource
+    columns = {column for attribute in resource.supplies for column in source.supplying(attribute)}
+    columns |= set(_identifying(source))
+    return {
+        "id": resource.id,
+        "describes": resource.describes.model_dump(mode="json") if resource.describes else {},
+        "supplies": resource.supplies,
+        "columns": {c: resource.columns[c].sql_type for c in sorted(columns & resource.columns.keys())},
+    }
+
+
+def _identifying(source: Source) -> list[str]:
+    """Columns of the resource that say of whom a record speaks."""
+    described = source.resource.describes.model_dump(mode="json") if source.resource.describes else {}
+    words = {word for value in described.values() for word in re.findall(r"\w+", str(value))}
+    return sorted(words & source.resource.columns.keys())
+
+
+def _ages(source: Source) -> list[str]:
+    """SQL over `_as_of` of what a statement's age decides: the period of an authority it falls into, or its rank
+    among all others by age.
+    """
+    found: set[str] = set()
+    for attribute in source.resource.supplies:
+        stated = source.library.attributes[attribute]
+        terms = [t for t in (stated.authority.everyone() if stated.authority else ()) if source.speaks_as(t.department)]
+        always = any(term.from_ is term.to is None for term in terms) and not (stated.authority and stated.authority.by)
+        if not always and stated.otherwise != "none" and not any(map(source.speaks_as, stated.substitutes)):
+            return ["_as_of"]
+        found |= {f"_as_of >= DATE '{term.from_}'" for term in terms if term.from_}
+        found |= {f"_as_of > DATE '{term.to}'" for term in terms if term.to}
+    return sorted(found)
+
+
+def _plain(department: Any) -> object:
+    return getattr(department, "received_from", ())
+
+
+class _CannotTellError(Exception):
+    """Why the change feed cannot say what is touched."""
+
+
+def _last(con: DuckDBPyConnection, library: Library) -> Built | None:
+    row = con.execute(
+        "SELECT as_of, fingerprint, pool_versions, city_version, believed_since FROM base._builds WHERE library = ?",
+        [library.name],
+    ).fetchone()
+    if row is None:
+        return None
+    as_of, mark, pools, city_version, since = row
+    return Built(as_of, mark, json.loads(pools), city_version, since)
+
+
+def _snapshot(con: DuckDBPyConnection, target: str) -> int:
+    """The snapshot of the catalog that this transaction reads."""
+    return _number(con, f"SELECT id FROM {quoted(target)}.current_snapshot()")
+
+
+def _number(con: DuckDBPyConnection, query: str) -> int:
+    row = con.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _beliefs_lost(city: City, con: DuckDBPyConnection, library: Library, before: Built | None) -> bool:
+    """Whether a repair emptied what was believed or its history since the last build."""
+    if before is None:
+        return _number(con, f"SELECT count(*) FROM history.{name(library.name)}") > 0
+    return any(
+        _recreated(city, CITY, schema, library.name, before.city_version) for schema in ("base", "history")
+    )
+
+
+def _why_full(
+    city: City, library: Library, witnesses: list[Source], before: Built | None, built: Built
+) -> str:
+    """Why the change feed need not be asked; empty when it may."""
+    if before is None:
+        return "first build"
+    if before.fingerprint != built.fingerprint:
+        return "the catalogue, or what was decided, changed"
+    known = {CITY: before.city_version, **before.pool_versions}
+    for target, snapshot in known.items():
+        if not _exists(city, target, snapshot):
+            return f"snapshot {snapshot} of {target} is gone"
+    tables = [(CITY, schema, library.name) for schema in ("base", "history")]
+    tables += [(CITY, "base", "_links"), (CITY, "quality", "findings")]
+    tables += [(source.resource.department, "main", source.resource.name) for source in witnesses]
+    for target, schema, table in tables:
+        if _recreated(city, target, schema, table, known[target]):
+            return f"{city.lake.name(target, schema, table)} was repaired"
+    return ""
+
+
+def _exists(city: City, target: str, snapshot: int) -> bool:
+    with city.server.session(database="lake") as cursor:
+        cursor.execute(f"select from {quoted(target)}.ducklake_snapshot where snapshot_id = %s", (snapshot,))
+        return cursor.fetchone() is not None
+
+
+def _recreated(city: City, target: str, schema: str, table: str, snapshot: int) -> bool:
+    """Whether the table of today was made after the snapshot: the change feed would say nothing of the one before."""
+    with city.server.session(database="lake") as cursor:
+        cursor.execute(
+            f"select from {quoted(target)}.ducklake_table t join {quoted(target)}.ducklake_schema s using (schema_id)"
+            " where t.end_snapshot is null and s.end_snapshot is null and s.schema_name = %s and t.table_name = %s"
+            " and t.begin_snapshot <= %s",
+            (schema, table, snapshot),
+        )
+        return cursor.fetchone() is None
+
+
+def _touch(
+    con: DuckDBPyConnection,
+    catalog: Catalog,
+    library: Library,
+    witnesses: list[Source],
+    before: Built,
+    built: Built,
+) -> int:
+    """Write `CHANGED` and `TOUCHED`; returns how many entities that are."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_bare(CHANGED)} (resource VARCHAR, _record_key VARCHAR, key VARCHAR)"
+    )
+    for source in witnesses:
+        department = source.resource.department
+        span = (before.pool_versions[department] + 1, built.pool_versions[department])
+        if span[0] <= span[1]:
+            _touch_records(con, source, span)
+    _read_links(con, library, before.city_version)
+    _touch_others(con, catalog, library, witnesses, before, built)
+    _name_entities(con)
+    return _number(con, f"SELECT count(*) FROM {TOUCHED}")
+
+
+def _bare(table: str) -> str:
+    return table.removeprefix("temp.")
+
+
+def _feed(target: str, schema: str, table: str, span: tuple[int, int], columns: str, where: str = "true") -> str:
+    """Query: what the snapshots of the span put into a table, `n` = 1, and took out of it, `n` = -1."""
+    told = f"{quote(target)}, {quote(schema)}, {quote(table)}, {span[0]}, {span[1]}"
+    return " UNION ALL ".join(
+        f"SELECT {columns}, {n} AS n FROM ducklake_table_{kind}({told}) WHERE {where}"
+        for kind, n in (("insertions", 1), ("deletions", -1))
+    )
+
+
+def _touch_records(con: DuckDBPyConnection, source: Source, span: tuple[int, int]) -> None:
+    """Records whose content, or whose age where that matters, is another than at the last build.
+
+    Raises:
+        _CannotTellError: what came and went is not the difference of the pool's sizes.
+    """
+    resource = source.resource
+    pool, old = f"{name(resource.department)}.{name(resource.name)}", f"AT (VERSION => {span[0] - 1})"
+    age = [f"{sql} AS _age_{place}" for place, sql in enumerate(_ages(source))]
+    sizes = con.execute(
+        f"SELECT (SELECT (count(*), min(_as_of) IS DISTINCT FROM max(_as_of)) FROM {pool}),"
+        f" (SELECT (count(*), min(_as_of) IS DISTINCT FROM max(_as_of)) FROM {pool} {old})"
+    ).fetchone()
+    (now, mixed), (then, was_mixed) = sizes or ((0, False), (0, False))
+    if mixed or was_mixed:  # the newest of an entity's records stands
+        age = ["_as_of AS _age"]
+    listed = ", ".join([*map(name, _identifying(source)), "_record_key", "_hash", *age])
+    feed = _feed(resource.department, "main", resource.name, span, listed)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE _net AS SELECT * EXCLUDE (n), sum(n)::BIGINT AS n FROM ({feed})"
+        " GROUP BY ALL HAVING sum(n) <> 0"
+    )
+    if _number(con, "SELECT coalesce(sum(n), 0)::BIGINT FROM _net") != now - then:
+        raise _CannotTellError(f"the change feed of {resource.id} does not add up")
+    con.execute(
+        f"INSERT INTO {CHANGED} SELECT DISTINCT {quote(resource.id)}, _record_key, {source.key} FROM _net;"
+        "DROP TABLE _net"
+    )
+
+
+def _touch_others(
+    con: DuckDBPyConnection, catalog: Catalog, library: Library, witnesses: list[Source], before: Built, built: Built
+) -> None:
+    """Records with the same content that other findings block or doubt, or other links give to another entity."""
+    asked = []
+    if before.city_version < built.city_version:
+        marks = 'department, resource, record_key, "column", severity = \'block\' AS blocks'
+        span = (before.city_version + 1, built.city_version)
+        feed = _feed(CITY, "quality", "findings", span, marks, marking(catalog, library))
+        asked.append(
+            "SELECT department || '.' || resource AS resource, record_key AS _record_key"
+            f" FROM (SELECT * EXCLUDE (n) FROM ({feed}) GROUP BY ALL HAVING sum(n) <> 0)"
+        )
+    asked.append("SELECT resource, record_key FROM _relinked WHERE record_key IS NOT NULL")
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE _asked AS SELECT DISTINCT * FROM ({' UNION ALL '.join(asked)})"
+        f" ANTI JOIN {CHANGED} USING (resource, _record_key)"
+    )
+    where = {resource for (resource,) in con.execute("SELECT DISTINCT resource FROM _asked").fetchall()}
+    for source in witnesses:
+        resource = source.resource
+        if resource.id in where:
+            con.execute(
+                f"INSERT INTO {CHANGED} SELECT {quote(resource.id)}, _record_key, {source.key}"
+                f" FROM {name(resource.department)}.{name(resource.name)} WHERE _record_key IN"
+                f" (SELECT _record_key FROM _asked WHERE resource = {quote(resource.id)})"
+            )
+    con.execute("DROP TABLE _asked")
+
+
+def _read_links(con: DuckDBPyConnection, library: Library, snapshot: int) -> None:
+    """Write `_links`, the library's links now, and `_relinked`, those that came or went since the snapshot."""
+    link = "kind, department || '.' || resource AS resource, record_key, alias_key, entity_key"
+    mine = f"WHERE library = {quote(library.name)}"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE _links AS SELECT {link} FROM base._links {mine};"
+        f"CREATE OR REPLACE TEMP TABLE _linked AS SELECT {link} FROM base._links AT (VERSION => {snapshot}) {mine};"
+        "CREATE OR REPLACE TEMP TABLE _relinked AS"
+        " (FROM _links EXCEPT FROM _linked) UNION ALL (FROM _linked EXCEPT FROM _links);"
+        "DROP TABLE _linked"
+    )
+
+
+def _name_entities(con: DuckDBPyConnection) -> None:
+    """Write `TOUCHED`: the entities that changed records and changed links name, by themselves or through a link."""
+    founder = "'#' || resource || '|' ||"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_bare(TOUCHED)} AS SELECT DISTINCT key FROM ("
+        f"SELECT coalesce(key, {founder} _record_key) AS key FROM {CHANGED}"
+        " UNION ALL SELECT entity_key FROM _relinked"
+        f" UNION ALL SELECT coalesce(alias_key, {founder} record_key) FROM _relinked"
+        f" UNION ALL SELECT l.entity_key FROM _links l JOIN {CHANGED} c"
+        " ON l.resource = c.resource AND l.record_key = c._record_key"
+        f" UNION ALL SELECT l.entity_key FROM _links l JOIN {CHANGED} c ON l.alias_key = c.key"
+        ") WHERE key IS NOT NULL; DROP TABLE _links; DROP TABLE _relinked"
+    )
