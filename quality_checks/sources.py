@@ -203,16 +203,22 @@ def normal_form(attribute: Attribute) -> str:
 
 def marks_sql(catalog: Catalog, library: Library) -> str:
     """SQL that writes `MARKS`: one row per record of the library's sources with an open finding."""
+    return (
+        f"CREATE OR REPLACE TEMP TABLE {MARKS.removeprefix('temp.')} AS"
+        " SELECT department, resource, record_key AS _record_key, bool_or(severity = 'block') AS _blocked,"
+        f' list(DISTINCT "column") AS _doubted FROM quality.findings WHERE {marking(catalog, library)} GROUP BY ALL'
+    )
+
+
+def marking(catalog: Catalog, library: Library) -> str:
+    """Which findings mark a record of the library's sources, as SQL over `quality.findings`."""
     described = ", ".join(
         f"({quote(resource.department)}, {quote(resource.name)})" for resource in catalog.sources_of(library.name)
     )
     later = ", ".join(map(quote, sorted(_later_rules(catalog))))
     return (
-        f"CREATE OR REPLACE TEMP TABLE {MARKS.removeprefix('temp.')} AS"
-        " SELECT department, resource, record_key AS _record_key, bool_or(severity = 'block') AS _blocked,"
-        ' list(DISTINCT "column") AS _doubted FROM quality.findings'
-        f" WHERE status = 'open' AND severity <> 'info' AND rule_id NOT IN ({later})"
-        f" AND (department, resource) IN ({described}) GROUP BY ALL"
+        f"status = 'open' AND severity <> 'info' AND rule_id NOT IN ({later})"
+        f" AND (department, resource) IN ({described})"
     )
 
 

@@ -59,8 +59,8 @@ def as_of(library: Library, day: str, believed: str) -> str:
         f"SELECT {columns} FROM (FROM {CITY}.base.{table} UNION ALL BY NAME"
         f" SELECT * EXCLUDE (_believed_to) FROM {CITY}.history.{table} WHERE _believed_from < _believed_to)"
         f" WHERE _believed_from <= {until} AND entity_id IN (SELECT entity_id FROM ({as_believed(library, until)}))"
-        f" GROUP BY entity_id HAVING coalesce(arg_max(began_on, _believed_from) <= {when}, true)"
-        f" AND min(least({dates})) <= {when}"
+        f" GROUP BY entity_id HAVING coalesce(arg_max_null(began_on <= {when}, _believed_from), true)"
+        f" AND bool_or(coalesce(least({dates}), _believed_from) <= {when})"
     )
 
 
