@@ -17,6 +17,7 @@ from functools import partial
 
 from duckdb import DuckDBPyConnection
 
+from assets import history, increment
 from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import comparison, findings
@@ -46,14 +47,21 @@ TOGETHER = 12
 
 @dataclass(frozen=True)
 class BaseResult:
-    """What building one library came to: `entities` rows, from `sources` resources, and the comparison's results."""
+    """What building one library came to: `entities` rows, from `sources` resources, and the comparison's results.
+
+    `touched` entities were looked at, `told` says whether that is all of them and why; `changed` came, were replaced
+    or left.
+    """
 
     entities: int
     sources: int
     results: list[RuleResult]
+    touched: int
+    changed: int
+    told: str
 
 
-def build(city: City, library: Library, as_of: date, *, author: str) -> BaseResult:
+def build(city: City, library: Library, as_of: date, *, author: str, full: bool = False) -> BaseResult:
     """Arbitrate `library` from the pools as they are, replace `base.<library>` and merge the sources' disagreements.
 
     Args:
@@ -61,21 +69,26 @@ def build(city: City, library: Library, as_of: date, *, author: str) -> BaseResu
         library: what to build.
         as_of: the business day of the pass; findings carry it.
         author: run id, the author of the lake commit.
+        full: arbitrate all entities, also those that nothing new was said of.
     """
-    return city.commit("city", partial(_build, city, library, as_of), author=author, message=f"base.{library.name}")
+    return city.commit("city", partial(_build, city, library, as_of, full), author=author, message=f"base.{library.name}")
 
 
-def _build(city: City, library: Library, as_of: date, con: DuckDBPyConnection) -> BaseResult:
+def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyConnection) -> BaseResult:
     witnesses = sources(city.catalog, library)
-    arbitrate(con, city.catalog, library)
-    city.lake.replace(con, f"base.{library.name}", table_sql(library, witnesses), ["entity_id"])
+    plan = increment.plan(city, con, library, as_of, full=full)
+    arbitrate(con, city.catalog, library, touched=not plan.full)
+    written = history.write(con, library, table_sql(library, witnesses), as_of, touched=not plan.full)
+    increment.record(con, library, plan)
     results = comparison.compare(con, city.catalog, library, ENTITIES)
     findings.merge(con, comparison.VIOLATIONS, results, as_of)
-    counted = con.execute(f"SELECT count(*) FROM {ENTITIES}").fetchone()
-    return BaseResult(counted[0] if counted else 0, len(witnesses), results)
+    [entities] = con.execute(f"SELECT count(*) FROM base.{name(library.name)}").fetchone() or (0,)
+    touched = entities if plan.full else plan.touched
+    return BaseResult(entities, len(witnesses), results, touched, written.changed, plan.told)
 
 
-def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, together: int = TOGETHER) -> None:
+def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, touched: bool = False, together: int = TOGETHER
+) -> None:
     """Write `ENTITIES`, one row per entity: `key, _sources`, per attribute `v_<a>` (value) and `k_<a>` (standing).
 
     Raises:

@@ -28,6 +28,7 @@ from catalog.models import Library
 from quality_checks import macros
 from quality_checks.macros import name, quote
 from quality_checks.sources import Source, marking, sources
+from quality_checks.sources import macros as key_macros
 from resources.city import City
 from resources.guard import CITY
 from resources.lake import quoted
@@ -83,6 +84,7 @@ def plan(
         full: build everything, whatever changed.
         decided: what arbitration depends on beyond the catalogue, such as measured groups of copying sources.
     """
+    con.execute(key_macros(library))
     witnesses = sources(city.catalog, library)
     before = _last(con, library)
     built = Built(
