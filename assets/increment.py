@@ -168,7 +168,7 @@ def _ages(source: Source) -> list[str]:
         stated = source.library.attributes[attribute]
         terms = [t for t in (stated.authority.everyone() if stated.authority else ()) if source.speaks_as(t.department)]
         always = any(term.from_ is term.to is None for term in terms) and not (stated.authority and stated.authority.by)
-        if not always and stated.otherwise != "none" and not any(map(source.speaks_as, stated.substitutes)):
+        if not always and stated.otherwise == "newest" and not any(map(source.speaks_as, stated.substitutes)):
             return ["_as_of"]
         found |= {f"_as_of >= DATE '{term.from_}'" for term in terms if term.from_}
         found |= {f"_as_of > DATE '{term.to}'" for term in terms if term.to}
