@@ -18,8 +18,8 @@ from duckdb import DuckDBPyConnection
 
 from catalog.models import Library
 from quality_checks.macros import name, quote
+from quality_checks.sources import TOUCHED
 
-TOUCHED = "temp.library_touched"  # key VARCHAR: the entities an increment looks at
 OWN = ("_hash", "_believed_from")  # columns of base that the writing itself fills
 
 
@@ -76,13 +76,13 @@ def entity_id(library: Library, key: str) -> str:
 
 
 def _typed(con: DuckDBPyConnection, base: str, rows: str) -> str:
-    """The rows as the table's types hold them, so that their hash is that of what is stored."""
-    types = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {base}").fetchall()}
-    given = [column for column, *_ in con.execute(f"DESCRIBE {rows}").fetchall()]
-    if types.keys() - OWN != set(given):
-        strange = ", ".join(sorted(types.keys() - OWN ^ set(given)))
-        raise ValueError(f"{base}: its rows and the catalogue do not have the same columns: {strange}")
-    return f"SELECT {', '.join(f'CAST({name(c)} AS {types[c]}) AS {name(c)}' for c in given)} FROM ({rows})"
+    """The rows as the table's types hold them, so that their hash is that of what is stored; null where they lack one."""
+    types = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {base}").fetchall() if column not in OWN}
+    given = {column for column, *_ in con.execute(f"DESCRIBE {rows}").fetchall()}
+    if strange := given - types.keys():
+        raise ValueError(f"{base} has no column {', '.join(sorted(strange))} to put the library's values in")
+    columns = (f"CAST({name(c) if c in given else 'NULL'} AS {kind}) AS {name(c)}" for c, kind in types.items())
+    return f"SELECT {', '.join(columns)} FROM ({rows})"
 
 
 def _hash(con: DuckDBPyConnection, library: Library, rows: str) -> str:

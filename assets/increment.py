@@ -13,27 +13,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from assets.history import TOUCHED
 from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import macros
 from quality_checks.macros import name, quote
-from quality_checks.sources import Source, marking, sources
+from quality_checks.sources import TOUCHED, Source, marking, sources
 from quality_checks.sources import macros as key_macros
 from resources.city import City
 from resources.guard import CITY
 from resources.lake import quoted
 
 SHARE = 1 / 3  # of the entities: with more of them touched a full build is cheaper
+LOOKED_AT = "temp.library_looked_at"  # department, resource, record_key: records whose findings may change
 CHANGED = "temp.library_changed"  # resource, _record_key, key: records that came, changed or went; the key may be null
 
 
@@ -130,7 +128,6 @@ def fingerprint(catalog: Catalog, library: Library, decided: Mapping[str, object
     stated = {
         "library": library.model_dump(mode="json", exclude={"title", "summary"}),
         "sources": [_stated_of(source) for source in witnesses],
-        "copies": {d: _plain(catalog.departments[d]) for d in sorted({s.resource.department for s in witnesses})},
         "marks": marking(catalog, library),
         "decided": decided,
         "words": hashlib.sha256(macros.SQL.encode()).hexdigest(),
@@ -143,20 +140,17 @@ def fingerprint(catalog: Catalog, library: Library, decided: Mapping[str, object
 def _stated_of(source: Source) -> dict[str, object]:
     resource = source.resource
     columns = {column for attribute in resource.supplies for column in source.supplying(attribute)}
-    columns |= set(_identifying(source))
+    columns |= set(source.identifying)
     return {
         "id": resource.id,
         "describes": resource.describes.model_dump(mode="json") if resource.describes else {},
         "supplies": resource.supplies,
-        "columns": {c: resource.columns[c].sql_type for c in sorted(columns & resource.columns.keys())},
+        "columns": {
+            c: (resource.columns[c].sql_type, resource.columns[c].received_from)
+            for c in sorted(columns & resource.columns.keys())
+        },
+        "received_from": resource.received_from,
     }
-
-
-def _identifying(source: Source) -> list[str]:
-    """Columns of the resource that say of whom a record speaks."""
-    described = source.resource.describes.model_dump(mode="json") if source.resource.describes else {}
-    words = {word for value in described.values() for word in re.findall(r"\w+", str(value))}
-    return sorted(words & source.resource.columns.keys())
 
 
 def _ages(source: Source) -> list[str]:
@@ -173,10 +167,6 @@ def _ages(source: Source) -> list[str]:
         found |= {f"_as_of >= DATE '{term.from_}'" for term in terms if term.from_}
         found |= {f"_as_of > DATE '{term.to}'" for term in terms if term.to}
     return sorted(found)
-
-
-def _plain(department: Any) -> object:
-    return getattr(department, "received_from", ())
 
 
 class _CannotTellError(Exception):
@@ -295,7 +285,7 @@ def _touch_records(con: DuckDBPyConnection, source: Source, span: tuple[int, int
         _CannotTellError: what came and went is not the difference of the pool's sizes.
     """
     resource = source.resource
-    pool, old = f"{name(resource.department)}.{name(resource.name)}", f"AT (VERSION => {span[0] - 1})"
+    pool, old = source.pool, f"AT (VERSION => {span[0] - 1})"
     age = [f"{sql} AS _age_{place}" for place, sql in enumerate(_ages(source))]
     sizes = con.execute(
         f"SELECT (SELECT (count(*), min(_as_of) IS DISTINCT FROM max(_as_of)) FROM {pool}),"
@@ -304,7 +294,7 @@ def _touch_records(con: DuckDBPyConnection, source: Source, span: tuple[int, int
     (now, mixed), (then, was_mixed) = sizes or ((0, False), (0, False))
     if mixed or was_mixed:  # the newest of an entity's records stands
         age = ["_as_of AS _age"]
-    listed = ", ".join([*map(name, _identifying(source)), "_record_key", "_hash", *age])
+    listed = ", ".join([*map(name, source.identifying), "_record_key", "_hash", *age])
     feed = _feed(resource.department, "main", resource.name, span, listed)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE _net AS SELECT * EXCLUDE (n), sum(n)::BIGINT AS n FROM ({feed})"
@@ -316,6 +306,19 @@ def _touch_records(con: DuckDBPyConnection, source: Source, span: tuple[int, int
         f"INSERT INTO {CHANGED} SELECT DISTINCT {quote(resource.id)}, _record_key, {source.key} FROM _net;"
         "DROP TABLE _net"
     )
+
+
+def take(con: DuckDBPyConnection, witnesses: Sequence[Source]) -> None:
+    """Take the touched entities' records out of the pools, and note in `LOOKED_AT` which records an increment speaks of."""
+    for source in witnesses:
+        con.execute(source.taken_sql())
+    spoken = " UNION ".join(
+        f"SELECT {quote(source.resource.department)} AS department, {quote(source.resource.name)} AS resource,"
+        f" _record_key AS record_key FROM ({source.relation()})"
+        for source in witnesses
+    )
+    changed = f"SELECT split_part(resource, '.', 1), split_part(resource, '.', 2), _record_key FROM {CHANGED}"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(LOOKED_AT)} AS {spoken} UNION {changed}")
 
 
 def _touch_others(
@@ -342,7 +345,7 @@ def _touch_others(
         if resource.id in where:
             con.execute(
                 f"INSERT INTO {CHANGED} SELECT {quote(resource.id)}, _record_key, {source.key}"
-                f" FROM {name(resource.department)}.{name(resource.name)} WHERE _record_key IN"
+                f" FROM {source.pool} WHERE _record_key IN"
                 f" (SELECT _record_key FROM _asked WHERE resource = {quote(resource.id)})"
             )
     con.execute("DROP TABLE _asked")

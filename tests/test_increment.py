@@ -192,6 +192,7 @@ def world(small_city: City, monkeypatch: pytest.MonkeyPatch) -> World:
 @settings(
     max_examples=6,
     deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each step is four commits: shrinking takes minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 @given(st.lists(st.tuples(st.booleans(), st.lists(happenings, min_size=1, max_size=3)), min_size=1, max_size=4))
