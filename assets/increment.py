@@ -102,7 +102,7 @@ def plan(
     except _CannotTellError as doubt:
         return Plan(str(doubt), 0, built, before)
     everyone = _number(con, f"SELECT count(*) FROM base.{name(library.name)}")
-    why = f"{touched} of {everyone} entities are touched" if touched > everyone * SHARE else ""
+    why = f"{touched} of {everyone} entities are touched" if 0 < everyone * SHARE < touched else ""
     return Plan(why, touched, built, before)
 
 
