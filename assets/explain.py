@@ -9,15 +9,16 @@ since the library was built may say something else already, and that is what is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from assets.history import entity_id
 from catalog.authority import Term
-from catalog.models import Attribute, Library
+from catalog.models import Attribute, Column, ColumnType, Library
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules
 from quality_checks.sources import Source, key_macro, macros, marks_sql, normal_macro, sources
@@ -104,15 +105,14 @@ class Explanation:
     title: str
     key: str
     entity_id: str
-    asked: str
     sources: int
     began_on: date | None
     ended_on: date | None
     believed_from: date
     attributes: tuple[AttributeStory, ...]
-    blocked: tuple[str, ...] = ()  # resources with records that findings keep out
-    links: tuple[dict[str, Any], ...] = ()  # other keys and records that were found to be this entity
-    findings: tuple[Finding, ...] = field(default=())
+    blocked: tuple[str, ...]  # resources with records that findings keep out
+    links: tuple[dict[str, Any], ...]  # other keys and records that were found to be this entity
+    findings: tuple[Finding, ...]
 
 
 def explain(
@@ -153,23 +153,28 @@ class _Inquiry:
 
     def answer(self, asked: str, attributes: Sequence[str]) -> Explanation:
         entity = self._find(asked)
-        shown_key = self._shown(f"coalesce({name(self.library.key)}, entity_id::VARCHAR)", self._key_mask())
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE _entity AS SELECT * FROM base.{self._table} WHERE entity_id = ?",
-                         [entity])  # fmt: skip
-        head = self._one(f"SELECT {shown_key}, _sources, began_on, ended_on, _believed_from, {name(self.library.key)} FROM _entity")
-        self._gather(entity, head[5])
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE _entity AS FROM base.{self._table} WHERE entity_id = {quote(entity)}::UUID"
+        )
+        key = name(self.library.key)
+        shown = self._shown(f"coalesce({key}, entity_id::VARCHAR)", self._key_mask())
+        shown_key, bare_key, speaking, began, ended, since = self._one(
+            f"SELECT {shown}, {key}, _sources, began_on, ended_on, _believed_from FROM _entity"
+        )
+        self._gather(entity, bare_key)
         return Explanation(
-            self.library.name,
-            self.library.title.zh,
-            head[0],
-            entity,
-            asked,
-            *head[1:4],
-            head[4],
-            tuple(self._story(one) for one in attributes),
-            tuple(self._blocked()),
-            tuple(self._links(entity)),
-            tuple(self._findings(attributes)),
+            library=self.library.name,
+            title=self.library.title.zh,
+            key=shown_key,
+            entity_id=entity,
+            sources=speaking,
+            began_on=began,
+            ended_on=ended,
+            believed_from=since,
+            attributes=tuple(self._story(one) for one in attributes),
+            blocked=tuple(self._blocked(bare_key)),
+            links=tuple(self._links(entity)),
+            findings=tuple(self._findings(attributes)),
         )
 
     @property
@@ -260,7 +265,8 @@ class _Inquiry:
         return self.library.attributes[attribute].as_column().mask
 
     def _key_mask(self) -> str:
-        return "" if self.library.key_level.is_open else "mask_id"
+        key = Column(title=self.library.key_title, type=ColumnType.text, level=self.library.key_level)
+        return "" if key.is_open else "mask_id"
 
     def _shown(self, value: str, mask: str) -> str:
         text = f"CAST({value} AS VARCHAR)"
@@ -337,20 +343,12 @@ class _Inquiry:
             f" SELECT * FROM history.{self._table} WHERE entity_id = (SELECT entity_id FROM _entity))"
             " ORDER BY _believed_from DESC, coalesce(_believed_to, DATE '9999-12-31') DESC"
         ).fetchall()
-        stretch: Version | None = None
-        for shown_value, value, source, as_of, outcome, begun, ended in rows:
-            if stretch and (value, source) == before:
-                stretch = Version(shown_value, source, as_of, stretch.outcome, begun, stretch.believed_to)
-            else:
-                if stretch:
-                    yield stretch
-                stretch = Version(shown_value, source, as_of, outcome, begun, ended)
-            before = (value, source)
-        if stretch:
-            yield stretch
+        for _, stretch in groupby(rows, key=lambda row: row[1:3]):
+            newest, *_ = run = list(stretch)
+            shown_value, _, source, as_of, outcome, _, ended = newest
+            yield Version(shown_value, source, as_of, outcome, run[-1][5], ended)
 
-    def _blocked(self) -> Iterator[str]:
-        key = self._one(f"SELECT {name(self.library.key)} FROM _entity")[0]
+    def _blocked(self, key: str | None) -> Iterator[str]:
         for source in self.sources:
             resource = source.resource
             if key and self._one(

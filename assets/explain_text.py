@@ -22,8 +22,7 @@ def told(catalog: Catalog, found: Explanation, *, whole: bool = False) -> str:
 
 
 def _head(found: Explanation) -> Iterator[str]:
-    spelt = f" (asked: {found.asked})" if found.asked not in (found.key, found.entity_id) and "*" not in found.key else ""
-    yield f"{found.title} {found.library}: {found.key}{spelt}"
+    yield f"{found.title} {found.library}: {found.key}"
     life = [f"began {found.began_on}"] if found.began_on else []
     life += [f"ended {found.ended_on}"] if found.ended_on else []
     speaking = f"{found.sources} records speak of it" if found.sources else "nobody speaks of it any more"

@@ -198,14 +198,10 @@ def _beliefs_lost(city: City, con: DuckDBPyConnection, library: Library, before:
     """Whether a repair emptied what was believed or its history since the last build."""
     if before is None:
         return _number(con, f"SELECT count(*) FROM history.{name(library.name)}") > 0
-    return any(
-        _recreated(city, CITY, schema, library.name, before.city_version) for schema in ("base", "history")
-    )
+    return any(_recreated(city, CITY, schema, library.name, before.city_version) for schema in ("base", "history"))
 
 
-def _why_full(
-    city: City, library: Library, witnesses: list[Source], before: Built | None, built: Built
-) -> str:
+def _why_full(city: City, library: Library, witnesses: list[Source], before: Built | None, built: Built) -> str:
     """Why the change feed need not be asked; empty when it may."""
     if before is None:
         return "first build"
@@ -251,9 +247,7 @@ def _touch(
     built: Built,
 ) -> int:
     """Write `CHANGED` and `TOUCHED`; returns how many entities that are."""
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_bare(CHANGED)} (resource VARCHAR, _record_key VARCHAR, key VARCHAR)"
-    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(CHANGED)} (resource VARCHAR, _record_key VARCHAR, key VARCHAR)")
     for source in witnesses:
         department = source.resource.department
         span = (before.pool_versions[department] + 1, built.pool_versions[department])
@@ -327,7 +321,7 @@ def _touch_others(
     """Records with the same content that other findings block or doubt, or other links give to another entity."""
     asked = []
     if before.city_version < built.city_version:
-        marks = 'department, resource, record_key, "column", severity = \'block\' AS blocks'
+        marks = "department, resource, record_key, \"column\", severity = 'block' AS blocks"
         span = (before.city_version + 1, built.city_version)
         feed = _feed(CITY, "quality", "findings", span, marks, marking(catalog, library))
         asked.append(

@@ -21,7 +21,6 @@ from quality_checks.macros import name, quote
 from resources.city import City
 
 
-
 def recalls(city: City, since: date | None = None) -> list[dict[str, object]]:
     """One row per published version, entity and column whose value was corrected after it was published.
 
@@ -41,9 +40,9 @@ def recalls(city: City, since: date | None = None) -> list[dict[str, object]]:
     ]
     if not queries:
         return []
-    listed = "product, version, published_at, as_of, until, key, c.column AS \"column\", c.old AS old_value, c.new AS new_value"
+    told = 'c.column AS "column", c.old AS old_value, c.new AS new_value, corrected_on'
     found = city.con.execute(
-        f"SELECT {listed}, corrected_on FROM ({' UNION ALL BY NAME '.join(queries)}) WHERE c IS NOT NULL"
+        f"SELECT product, version, published_at, as_of, until, key, {told} FROM ({' UNION ALL BY NAME '.join(queries)}) WHERE c IS NOT NULL"
         ' ORDER BY product, version, key, "column"'
     )
     names = [column[0] for column in found.description]

@@ -14,7 +14,6 @@ full build on top of the last increment must change nothing.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -23,9 +22,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
+from duckdb import DuckDBPyConnection
+
 from assets import base
+from benchmarks.whole_city import tell
 from catalog.load import Catalog
 from catalog.models import PROVENANCE, Attribute, Column, Department, Library, Resource
 from quality_checks import macros
@@ -126,14 +129,19 @@ def records(number: int, people: int, *, version: int, chosen: str, day: date) -
     ).replace("hash(columns(*))", f"hash({', '.join(['id_number', *KINDS])})")
 
 
+def written(con: DuckDBPyConnection, sql: str) -> int:
+    """Run an INSERT; returns how many rows it wrote."""
+    [count] = con.execute(sql).fetchone() or (0,)
+    return int(count)
+
+
 def load(city: City, people: int) -> int:
     """Fill the pools; returns how many records they hold."""
     total = 0
     for number in range(DEPARTMENTS):
         query = records(number, people, version=0, chosen=f"where hash(p, {number}) % {SHARE} = 0", day=DAY)
         sql = f"INSERT INTO d{number}.people BY NAME SELECT *, id_number AS _record_key FROM ({query})"
-        [count] = city.commit(f"d{number}", lambda con, sql=sql: con.execute(sql).fetchone(), author="benchmark")
-        total += count
+        total += city.commit(f"d{number}", partial(written, sql=sql), author="benchmark")
     return total
 
 
@@ -149,13 +157,10 @@ def change(city: City, people: int, turn: int) -> int:
             f" FROM ({query})"
         )
 
-        def work(con: object, number: int = number, stated: str = stated) -> int:
-            city.con.execute(f"CREATE OR REPLACE TEMP TABLE _stated AS {stated}")
-            city.con.execute(
-                f"DELETE FROM d{number}.people WHERE _record_key IN (SELECT _record_key FROM _stated)"
-            )
-            [count] = city.con.execute(f"INSERT INTO d{number}.people BY NAME FROM _stated").fetchone() or (0,)
-            return int(count)
+        def work(con: DuckDBPyConnection, number: int = number, stated: str = stated) -> int:
+            con.execute(f"CREATE OR REPLACE TEMP TABLE _stated AS {stated}")
+            con.execute(f"DELETE FROM d{number}.people WHERE _record_key IN (SELECT _record_key FROM _stated)")
+            return written(con, f"INSERT INTO d{number}.people BY NAME FROM _stated")
 
         total += city.commit(f"d{number}", work, author="benchmark")
     return total
@@ -164,9 +169,9 @@ def change(city: City, people: int, turn: int) -> int:
 def empty(city: City) -> None:
     """Take the library back to before its first build."""
 
-    def work(con: object) -> None:
+    def work(con: DuckDBPyConnection) -> None:
         for table in ("base.population", "history.population", "base._builds", "quality.findings", "quality.results"):
-            city.con.execute(f"DELETE FROM {table}")
+            con.execute(f"DELETE FROM {table}")
 
     city.commit("city", work, author="benchmark")
 
@@ -191,11 +196,11 @@ def measured(home: Path, rows: int, repeat: int) -> dict[str, object]:
         for turn in range(1, repeat + 1):
             empty(city)
             day = DAY + timedelta(turn)
-            taken, built = timed(lambda day=day: base.build(city, library, day - timedelta(1), author="full"))
+            taken, built = timed(partial(base.build, city, library, day - timedelta(1), author="full"))
             assert built.told.startswith("full"), built.told
             plain.append(taken)
             changed.append(change(city, people, turn))
-            taken, built = timed(lambda day=day: base.build(city, library, day, author="increment"))
+            taken, built = timed(partial(base.build, city, library, day, author="increment"))
             assert built.told.startswith("increment"), built.told
             ours.append(taken)
             touched.append(built.touched)
@@ -227,7 +232,7 @@ def main() -> None:
     os.umask(0o077)
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=options.home or ROOT) as folder:
         result = measured(Path(folder) / "home", options.rows, options.repeat)
-    print(json.dumps(result) if options.json else "\n".join(f"{name:>16}  {value}" for name, value in result.items()))
+    tell(result, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,9 @@ def keep_reasons(con: DuckDBPyConnection, library: Library) -> None:
     on which they came to differ, and restating either changes nothing.
     """
     same = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in ("observed_value", "suggested_value"))
-    keys = " AND ".join(f"v.{name(c)} = f.{name(c)}" for c in ("rule_id", "department", "resource", "record_key", "column"))
+    keys = " AND ".join(
+        f"v.{name(c)} = f.{name(c)}" for c in ("rule_id", "department", "resource", "record_key", "column")
+    )
     told = ", ".join(quote(rule.id) for rule in rules(library)) or "''"
     con.execute(
         f"UPDATE {VIOLATIONS} v SET reason = f.reason FROM quality.findings f"

@@ -71,7 +71,9 @@ def _picked(library: Library, when: str) -> Iterator[str]:
     for attribute, stated in library.attributes.items():
         parts = [attribute, f"{attribute}_source", f"{attribute}_as_of"]
         packed = latest.format("{" + ", ".join(f"{quoted(part)}: {quoted(part)}" for part in parts) + "}")
-        spoken = f" FILTER (coalesce({quoted(attribute + '_as_of')}, _believed_from) <= {when})" if stated.varies else ""
+        spoken = (
+            f" FILTER (coalesce({quoted(attribute + '_as_of')}, _believed_from) <= {when})" if stated.varies else ""
+        )
         for part in parts:
             yield f"({packed}{spoken}).{quoted(part)} AS {quoted(part)}"
     yield f"{latest.format('began_on')} AS began_on"

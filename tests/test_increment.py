@@ -69,7 +69,9 @@ class Linked:
 def records(resource: str) -> st.SearchStrategy[dict[str, tuple[str | None, tuple[object, ...]]]]:
     values = st.tuples(*(VALUES[column] for column in COLUMNS[resource]))
     return st.dictionaries(
-        st.sampled_from(["k1", "k2", "k3"]), st.tuples(st.sampled_from([ANNA, BO, SHORT_ANNA, None]), values), max_size=3
+        st.sampled_from(["k1", "k2", "k3"]),
+        st.tuples(st.sampled_from([ANNA, BO, SHORT_ANNA, None]), values),
+        max_size=3,
     )
 
 
@@ -150,7 +152,9 @@ class World:
         def work(con: Any) -> None:
             load(con, "marks", {f'"{name}"': kind for name, kind in kinds.items()}, rows)
             con.execute("DELETE FROM quality.findings WHERE rule_id = 'TEST-1'")
-            con.execute("INSERT INTO quality.findings BY NAME SELECT *, 'TEST-1' AS rule_id, 'open' AS status FROM marks")
+            con.execute(
+                "INSERT INTO quality.findings BY NAME SELECT *, 'TEST-1' AS rule_id, 'open' AS status FROM marks"
+            )
 
         self.city.commit("city", work, author="test")
 
