@@ -211,7 +211,8 @@ class _Inquiry:
         )
         return (
             f"{self.library.name}: nobody speaks of {self._told(asked)} since {day}; it was believed from {last} on."
-            f" What was believed: shuyuan sql \"SELECT * FROM history.{self.library.name} WHERE entity_id = '{entity}'\""
+            " What was believed:"
+            f" shuyuan sql \"SELECT * FROM history.{self.library.name} WHERE entity_id = '{entity}'\""
         )
 
     def _nobody(self, asked: str, normal: str) -> str:
@@ -223,8 +224,8 @@ class _Inquiry:
         ]
         if kept_out:
             return (
-                f"{self.library.name}: {self._told(asked)}{spelt} is named by {', '.join(kept_out)}, but findings of severity"
-                " block keep those records out, or the library was not built since; see `shuyuan orders list`"
+                f"{self.library.name}: {self._told(asked)}{spelt} is named by {', '.join(kept_out)}, but findings of"
+                " severity block keep those records out, or the library was not built since; see `shuyuan orders list`"
             )
         return (
             f"{self.library.name}: nobody has ever spoken of {self._told(asked)}{spelt};"
@@ -237,17 +238,16 @@ class _Inquiry:
     def _gather(self, entity: str, key: str | None) -> None:
         """Write `_said`: one row per record that speaks of the entity and attribute it states."""
         same = f"key = {quote(key)}" if key else f"CAST({entity_id(self.library, 'key')} AS VARCHAR) = {quote(entity)}"
-        parts = [
-            "SELECT NULL::INTEGER AS place, NULL AS resource, NULL AS _record_key, NULL AS _delivery_id, NULL::DATE AS _as_of,"
-            " NULL::VARCHAR AS attribute, NULL::VARCHAR AS value, NULL::VARCHAR AS shown, NULL::BOOLEAN AS doubted,"
-            " NULL::BOOLEAN AS agrees WHERE false"
-        ]
+        kinds = {"place": "INTEGER", "_as_of": "DATE", "doubted": "BOOLEAN", "agrees": "BOOLEAN"}
+        kinds |= dict.fromkeys(("resource", "_record_key", "_delivery_id", "attribute", "value", "shown"), "VARCHAR")
+        nothing = ", ".join(f"NULL::{kind} AS {column}" for column, kind in kinds.items())
+        parts = [f"SELECT {nothing} WHERE false"]
         for source in self.sources:
             told = ", ".join(self._told_by(source, attribute) for attribute in source.resource.supplies)
             parts.append(
-                f"SELECT place, resource, _record_key, _delivery_id, _as_of, unnest(told, max_depth := 2) FROM ("
-                f"SELECT {source.index} AS place, {quote(source.resource.id)} AS resource, s._record_key, s._delivery_id,"
-                f" s._as_of, [{told}] AS told FROM ({source.relation()}) s, _entity e WHERE s.{same})"
+                "SELECT place, resource, _record_key, _delivery_id, _as_of, unnest(told, max_depth := 2) FROM ("
+                f"SELECT {source.index} AS place, {quote(source.resource.id)} AS resource, s._record_key,"
+                f" s._delivery_id, s._as_of, [{told}] AS told FROM ({source.relation()}) s, _entity e WHERE s.{same})"
             )
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE _said AS {' UNION ALL BY NAME '.join(parts)}")
 
@@ -298,11 +298,11 @@ class _Inquiry:
 
     def _statements(self, attribute: str, believed: str | None) -> Iterator[Statement]:
         rows = self.con.execute(
-            "SELECT s.place, s.resource, s.shown, s.agrees, s.doubted, s._record_key, s._delivery_id, d.file_name, s._as_of"
-            f" FROM _said s LEFT JOIN shuyuan.ops.deliveries d ON d.delivery_id = s._delivery_id, _entity e"
+            "SELECT s.place, s.resource, s.shown, s.agrees, s.doubted, s._record_key, s._delivery_id, d.file_name,"
+            " s._as_of FROM _said s LEFT JOIN shuyuan.ops.deliveries d ON d.delivery_id = s._delivery_id, _entity e"
             " WHERE s.attribute = ? AND s.value IS NOT NULL"
-            f" ORDER BY split_part(s.resource, '.', 1) IS NOT DISTINCT FROM ? AND s.value = e.{name(attribute)}::VARCHAR"
-            " DESC, s.agrees DESC, s._as_of DESC, s.resource, s._record_key",
+            " ORDER BY split_part(s.resource, '.', 1) IS NOT DISTINCT FROM ?"
+            f" AND s.value = e.{name(attribute)}::VARCHAR DESC, s.agrees DESC, s._as_of DESC, s.resource, s._record_key",
             [attribute, believed],
         ).fetchall()
         for place, resource, shown, agrees, doubted, record, delivery, file, as_of in rows:

@@ -96,4 +96,5 @@ def _version(one: Version) -> str:
 
 def _finding(one: Finding) -> str:
     order = f"; order {one.order_number} {one.state}, due {one.due_on}" if one.order_number else ""
-    return f"{one.rule_id} ({one.severity}) {one.resource} record {one.record_key}, {one.column}, since {one.first_seen}{order}"
+    where = f"{one.resource} record {one.record_key}, {one.column}"
+    return f"{one.rule_id} ({one.severity}) {where}, since {one.first_seen}{order}"

@@ -76,7 +76,7 @@ def entity_id(library: Library, key: str) -> str:
 
 
 def _typed(con: DuckDBPyConnection, base: str, rows: str) -> str:
-    """The rows as the table's types hold them, so that their hash is that of what is stored; null where they lack one."""
+    """The rows as the table's types hold them, so that their hash is that of what is stored; null where one lacks."""
     types = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {base}").fetchall() if column not in OWN}
     given = {column for column, *_ in con.execute(f"DESCRIBE {rows}").fetchall()}
     if strange := given - types.keys():
@@ -101,7 +101,8 @@ def _compare(con: DuckDBPyConnection, library: Library, fresh: str, as_of: date,
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE _fresh AS {fresh};"
         "CREATE OR REPLACE TEMP TABLE _known AS SELECT rowid AS id, entity_id, _hash, _sources,"
-        f" coalesce(ended_on <= DATE '{as_of}', false) AS ended FROM base.{name(library.name)}{among if touched else ''};"
+        f" coalesce(ended_on <= DATE '{as_of}', false) AS ended"
+        f" FROM base.{name(library.name)}{among if touched else ''};"
         "CREATE OR REPLACE TEMP TABLE _out AS SELECT o.id, n.entity_id IS NULL AS silent, o.ended"
         " FROM _known o LEFT JOIN _fresh n USING (entity_id)"
         " WHERE n._hash IS DISTINCT FROM o._hash AND (n.entity_id IS NOT NULL OR o._sources > 0);"

@@ -94,11 +94,11 @@ def plan(
     )
     if _beliefs_lost(city, con, library, before):
         built = Built(as_of, built.fingerprint, built.pool_versions, built.city_version, believed_since=as_of)
-    why = "asked for" if full else _why_full(city, library, witnesses, before, built)
+    why = "asked for" if full else _why_full(city, library, before, built)
     if why or before is None:
         return Plan(why, 0, built, before)
     try:
-        touched = _touch(con, city.catalog, library, witnesses, before, built)
+        touched = _Search(con, city.catalog, library, before=before, built=built).touch()
     except _CannotTellError as doubt:
         return Plan(str(doubt), 0, built, before)
     everyone = _number(con, f"SELECT count(*) FROM base.{name(library.name)}")
@@ -198,10 +198,10 @@ def _beliefs_lost(city: City, con: DuckDBPyConnection, library: Library, before:
     """Whether a repair emptied what was believed or its history since the last build."""
     if before is None:
         return _number(con, f"SELECT count(*) FROM history.{name(library.name)}") > 0
-    return any(_recreated(city, CITY, schema, library.name, before.city_version) for schema in ("base", "history"))
+    return any(_recreated(city, (CITY, schema, library.name), before.city_version) for schema in ("base", "history"))
 
 
-def _why_full(city: City, library: Library, witnesses: list[Source], before: Built | None, built: Built) -> str:
+def _why_full(city: City, library: Library, before: Built | None, built: Built) -> str:
     """Why the change feed need not be asked; empty when it may."""
     if before is None:
         return "first build"
@@ -213,10 +213,10 @@ def _why_full(city: City, library: Library, witnesses: list[Source], before: Bui
             return f"snapshot {snapshot} of {target} is gone"
     tables = [(CITY, schema, library.name) for schema in ("base", "history")]
     tables += [(CITY, "base", "_links"), (CITY, "quality", "findings")]
-    tables += [(source.resource.department, "main", source.resource.name) for source in witnesses]
-    for target, schema, table in tables:
-        if _recreated(city, target, schema, table, known[target]):
-            return f"{city.lake.name(target, schema, table)} was repaired"
+    tables += [(one.department, "main", one.name) for one in city.catalog.sources_of(library.name)]
+    for table in tables:
+        if _recreated(city, table, known[table[0]]):
+            return f"{city.lake.name(*table)} was repaired"
     return ""
 
 
@@ -226,84 +226,21 @@ def _exists(city: City, target: str, snapshot: int) -> bool:
         return cursor.fetchone() is not None
 
 
-def _recreated(city: City, target: str, schema: str, table: str, snapshot: int) -> bool:
+def _recreated(city: City, table: tuple[str, str, str], snapshot: int) -> bool:
     """Whether the table of today was made after the snapshot: the change feed would say nothing of the one before."""
+    target, schema, bare = table
     with city.server.session(database="lake") as cursor:
         cursor.execute(
             f"select from {quoted(target)}.ducklake_table t join {quoted(target)}.ducklake_schema s using (schema_id)"
             " where t.end_snapshot is null and s.end_snapshot is null and s.schema_name = %s and t.table_name = %s"
             " and t.begin_snapshot <= %s",
-            (schema, table, snapshot),
+            (schema, bare, snapshot),
         )
         return cursor.fetchone() is None
 
 
-def _touch(
-    con: DuckDBPyConnection,
-    catalog: Catalog,
-    library: Library,
-    witnesses: list[Source],
-    before: Built,
-    built: Built,
-) -> int:
-    """Write `CHANGED` and `TOUCHED`; returns how many entities that are."""
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(CHANGED)} (resource VARCHAR, _record_key VARCHAR, key VARCHAR)")
-    for source in witnesses:
-        department = source.resource.department
-        span = (before.pool_versions[department] + 1, built.pool_versions[department])
-        if span[0] <= span[1]:
-            _touch_records(con, source, span)
-    _read_links(con, library, before.city_version)
-    _touch_others(con, catalog, library, witnesses, before, built)
-    _name_entities(con)
-    return _number(con, f"SELECT count(*) FROM {TOUCHED}")
-
-
-def _bare(table: str) -> str:
-    return table.removeprefix("temp.")
-
-
-def _feed(target: str, schema: str, table: str, span: tuple[int, int], columns: str, where: str = "true") -> str:
-    """Query: what the snapshots of the span put into a table, `n` = 1, and took out of it, `n` = -1."""
-    told = f"{quote(target)}, {quote(schema)}, {quote(table)}, {span[0]}, {span[1]}"
-    return " UNION ALL ".join(
-        f"SELECT {columns}, {n} AS n FROM ducklake_table_{kind}({told}) WHERE {where}"
-        for kind, n in (("insertions", 1), ("deletions", -1))
-    )
-
-
-def _touch_records(con: DuckDBPyConnection, source: Source, span: tuple[int, int]) -> None:
-    """Records whose content, or whose age where that matters, is another than at the last build.
-
-    Raises:
-        _CannotTellError: what came and went is not the difference of the pool's sizes.
-    """
-    resource = source.resource
-    pool, old = source.pool, f"AT (VERSION => {span[0] - 1})"
-    age = [f"{sql} AS _age_{place}" for place, sql in enumerate(_ages(source))]
-    sizes = con.execute(
-        f"SELECT (SELECT (count(*), min(_as_of) IS DISTINCT FROM max(_as_of)) FROM {pool}),"
-        f" (SELECT (count(*), min(_as_of) IS DISTINCT FROM max(_as_of)) FROM {pool} {old})"
-    ).fetchone()
-    (now, mixed), (then, was_mixed) = sizes or ((0, False), (0, False))
-    if mixed or was_mixed:  # the newest of an entity's records stands
-        age = ["_as_of AS _age"]
-    listed = ", ".join([*map(name, source.identifying), "_record_key", "_hash", *age])
-    feed = _feed(resource.department, "main", resource.name, span, listed)
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _net AS SELECT * EXCLUDE (n), sum(n)::BIGINT AS n FROM ({feed})"
-        " GROUP BY ALL HAVING sum(n) <> 0"
-    )
-    if _number(con, "SELECT coalesce(sum(n), 0)::BIGINT FROM _net") != now - then:
-        raise _CannotTellError(f"the change feed of {resource.id} does not add up")
-    con.execute(
-        f"INSERT INTO {CHANGED} SELECT DISTINCT {quote(resource.id)}, _record_key, {source.key} FROM _net;"
-        "DROP TABLE _net"
-    )
-
-
 def take(con: DuckDBPyConnection, witnesses: Sequence[Source]) -> None:
-    """Take the touched entities' records out of the pools, and note in `LOOKED_AT` which records an increment speaks of."""
+    """Take the touched entities' records out of the pools; note in `LOOKED_AT` of which records an increment speaks."""
     for source in witnesses:
         con.execute(source.taken_sql())
     spoken = " UNION ".join(
@@ -315,59 +252,121 @@ def take(con: DuckDBPyConnection, witnesses: Sequence[Source]) -> None:
     con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(LOOKED_AT)} AS {spoken} UNION {changed}")
 
 
-def _touch_others(
-    con: DuckDBPyConnection, catalog: Catalog, library: Library, witnesses: list[Source], before: Built, built: Built
-) -> None:
-    """Records with the same content that other findings block or doubt, or other links give to another entity."""
-    asked = []
-    if before.city_version < built.city_version:
-        marks = "department, resource, record_key, \"column\", severity = 'block' AS blocks"
-        span = (before.city_version + 1, built.city_version)
-        feed = _feed(CITY, "quality", "findings", span, marks, marking(catalog, library))
-        asked.append(
-            "SELECT department || '.' || resource AS resource, record_key AS _record_key"
-            f" FROM (SELECT * EXCLUDE (n) FROM ({feed}) GROUP BY ALL HAVING sum(n) <> 0)"
+class _Search:
+    """The search for what is touched, between the snapshots of two builds."""
+
+    def __init__(
+        self, con: DuckDBPyConnection, catalog: Catalog, library: Library, *, before: Built, built: Built
+    ) -> None:
+        self.con = con
+        self.catalog = catalog
+        self.library = library
+        self.sources = sources(catalog, library)
+        self.before = before
+        self.built = built
+
+    def touch(self) -> int:
+        """Write `CHANGED` and `TOUCHED`; returns how many entities that are.
+
+        Raises:
+            _CannotTellError: the change feed does not add up.
+        """
+        columns = "resource VARCHAR, _record_key VARCHAR, key VARCHAR"
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(CHANGED)} ({columns})")
+        for source in self.sources:
+            department = source.resource.department
+            span = (self.before.pool_versions[department] + 1, self.built.pool_versions[department])
+            if span[0] <= span[1]:
+                self._touch_records(source, span)
+        self._read_links()
+        self._touch_others()
+        self._name_entities()
+        return _number(self.con, f"SELECT count(*) FROM {TOUCHED}")
+
+    def _touch_records(self, source: Source, span: tuple[int, int]) -> None:
+        """Records whose content, or whose age where that matters, is another than at the last build."""
+        resource, con = source.resource, self.con
+        sizes = "(SELECT (count(*), min(_as_of) IS DISTINCT FROM max(_as_of)) FROM {})"
+        old = f"{source.pool} AT (VERSION => {span[0] - 1})"
+        found = con.execute(f"SELECT {sizes.format(source.pool)}, {sizes.format(old)}").fetchone()
+        (now, mixed), (then, was_mixed) = found or ((0, False), (0, False))
+        age = [f"{sql} AS _age_{place}" for place, sql in enumerate(_ages(source))]
+        if mixed or was_mixed:  # the newest of an entity's records stands
+            age = ["_as_of AS _age"]
+        listed = ", ".join([*map(name, source.identifying), "_record_key", "_hash", *age])
+        feed = _feed((resource.department, "main", resource.name), span, listed)
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE _net AS SELECT * EXCLUDE (n), sum(n)::BIGINT AS n FROM ({feed})"
+            " GROUP BY ALL HAVING sum(n) <> 0"
         )
-    asked.append("SELECT resource, record_key FROM _relinked WHERE record_key IS NOT NULL")
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _asked AS SELECT DISTINCT * FROM ({' UNION ALL '.join(asked)})"
-        f" ANTI JOIN {CHANGED} USING (resource, _record_key)"
-    )
-    where = {resource for (resource,) in con.execute("SELECT DISTINCT resource FROM _asked").fetchall()}
-    for source in witnesses:
-        resource = source.resource
-        if resource.id in where:
-            con.execute(
-                f"INSERT INTO {CHANGED} SELECT {quote(resource.id)}, _record_key, {source.key}"
-                f" FROM {source.pool} WHERE _record_key IN"
-                f" (SELECT _record_key FROM _asked WHERE resource = {quote(resource.id)})"
+        if _number(con, "SELECT coalesce(sum(n), 0)::BIGINT FROM _net") != now - then:
+            raise _CannotTellError(f"the change feed of {resource.id} does not add up")
+        con.execute(
+            f"INSERT INTO {CHANGED} SELECT DISTINCT {quote(resource.id)}, _record_key, {source.key} FROM _net;"
+            "DROP TABLE _net"
+        )
+
+    def _read_links(self) -> None:
+        """Write `_links`, the library's links now, and `_relinked`, those that came or went since the last build."""
+        link = "kind, department || '.' || resource AS resource, record_key, alias_key, entity_key"
+        mine = f"WHERE library = {quote(self.library.name)}"
+        then = f"base._links AT (VERSION => {self.before.city_version})"
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE _links AS SELECT {link} FROM base._links {mine};"
+            f"CREATE OR REPLACE TEMP TABLE _linked AS SELECT {link} FROM {then} {mine};"
+            "CREATE OR REPLACE TEMP TABLE _relinked AS"
+            " (FROM _links EXCEPT FROM _linked) UNION ALL (FROM _linked EXCEPT FROM _links);"
+            "DROP TABLE _linked"
+        )
+
+    def _touch_others(self) -> None:
+        """Records with the same content that other findings block or doubt, or other links give to another entity."""
+        span = (self.before.city_version + 1, self.built.city_version)
+        marks = "department, resource, record_key, \"column\", severity = 'block' AS blocks"
+        asked = ["SELECT resource, record_key AS _record_key FROM _relinked WHERE record_key IS NOT NULL"]
+        if span[0] <= span[1]:
+            feed = _feed((CITY, "quality", "findings"), span, marks, marking(self.catalog, self.library))
+            asked.append(
+                "SELECT department || '.' || resource, record_key"
+                f" FROM (SELECT * EXCLUDE (n) FROM ({feed}) GROUP BY ALL HAVING sum(n) <> 0)"
             )
-    con.execute("DROP TABLE _asked")
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE _asked AS SELECT DISTINCT * FROM ({' UNION ALL '.join(asked)})"
+            f" ANTI JOIN {CHANGED} USING (resource, _record_key)"
+        )
+        where = {resource for (resource,) in self.con.execute("SELECT DISTINCT resource FROM _asked").fetchall()}
+        for source in self.sources:
+            mine = quote(source.resource.id)
+            if source.resource.id in where:
+                self.con.execute(
+                    f"INSERT INTO {CHANGED} SELECT {mine}, _record_key, {source.key} FROM {source.pool}"
+                    f" WHERE _record_key IN (SELECT _record_key FROM _asked WHERE resource = {mine})"
+                )
+        self.con.execute("DROP TABLE _asked")
+
+    def _name_entities(self) -> None:
+        """Write `TOUCHED`: the entities that changed records and changed links name, by themselves or by a link."""
+        founder = "'#' || resource || '|' ||"
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_bare(TOUCHED)} AS SELECT DISTINCT key FROM ("
+            f"SELECT coalesce(key, {founder} _record_key) AS key FROM {CHANGED}"
+            " UNION ALL SELECT entity_key FROM _relinked"
+            f" UNION ALL SELECT coalesce(alias_key, {founder} record_key) FROM _relinked"
+            f" UNION ALL SELECT l.entity_key FROM _links l JOIN {CHANGED} c"
+            " ON l.resource = c.resource AND l.record_key = c._record_key"
+            f" UNION ALL SELECT l.entity_key FROM _links l JOIN {CHANGED} c ON l.alias_key = c.key"
+            ") WHERE key IS NOT NULL; DROP TABLE _links; DROP TABLE _relinked"
+        )
 
 
-def _read_links(con: DuckDBPyConnection, library: Library, snapshot: int) -> None:
-    """Write `_links`, the library's links now, and `_relinked`, those that came or went since the snapshot."""
-    link = "kind, department || '.' || resource AS resource, record_key, alias_key, entity_key"
-    mine = f"WHERE library = {quote(library.name)}"
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _links AS SELECT {link} FROM base._links {mine};"
-        f"CREATE OR REPLACE TEMP TABLE _linked AS SELECT {link} FROM base._links AT (VERSION => {snapshot}) {mine};"
-        "CREATE OR REPLACE TEMP TABLE _relinked AS"
-        " (FROM _links EXCEPT FROM _linked) UNION ALL (FROM _linked EXCEPT FROM _links);"
-        "DROP TABLE _linked"
+def _feed(table: tuple[str, str, str], span: tuple[int, int], columns: str, where: str = "true") -> str:
+    """Query: what the snapshots of the span put into a table, `n` = 1, and took out of it, `n` = -1."""
+    told = ", ".join([*map(quote, table), *map(str, span)])
+    return " UNION ALL ".join(
+        f"SELECT {columns}, {n} AS n FROM ducklake_table_{kind}({told}) WHERE {where}"
+        for kind, n in (("insertions", 1), ("deletions", -1))
     )
 
 
-def _name_entities(con: DuckDBPyConnection) -> None:
-    """Write `TOUCHED`: the entities that changed records and changed links name, by themselves or through a link."""
-    founder = "'#' || resource || '|' ||"
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_bare(TOUCHED)} AS SELECT DISTINCT key FROM ("
-        f"SELECT coalesce(key, {founder} _record_key) AS key FROM {CHANGED}"
-        " UNION ALL SELECT entity_key FROM _relinked"
-        f" UNION ALL SELECT coalesce(alias_key, {founder} record_key) FROM _relinked"
-        f" UNION ALL SELECT l.entity_key FROM _links l JOIN {CHANGED} c"
-        " ON l.resource = c.resource AND l.record_key = c._record_key"
-        f" UNION ALL SELECT l.entity_key FROM _links l JOIN {CHANGED} c ON l.alias_key = c.key"
-        ") WHERE key IS NOT NULL; DROP TABLE _links; DROP TABLE _relinked"
-    )
+def _bare(table: str) -> str:
+    return table.removeprefix("temp.")

@@ -20,6 +20,8 @@ from catalog.models import Column, ColumnType, Library, Product, ThematicTable
 from quality_checks.macros import name, quote
 from resources.city import City
 
+SHOWN = "p.product, p.version, p.published_at, p.as_of, p.until"
+
 
 def recalls(city: City, since: date | None = None) -> list[dict[str, object]]:
     """One row per published version, entity and column whose value was corrected after it was published.
@@ -40,9 +42,10 @@ def recalls(city: City, since: date | None = None) -> list[dict[str, object]]:
     ]
     if not queries:
         return []
-    told = 'c.column AS "column", c.old AS old_value, c.new AS new_value, corrected_on'
+    columns = 'c.column AS "column", c.old AS old_value, c.new AS new_value, corrected_on'
     found = city.con.execute(
-        f"SELECT product, version, published_at, as_of, until, key, {told} FROM ({' UNION ALL BY NAME '.join(queries)}) WHERE c IS NOT NULL"
+        f"SELECT product, version, published_at, as_of, until, key, {columns}"
+        f" FROM ({' UNION ALL BY NAME '.join(queries)}) WHERE c IS NOT NULL"
         ' ORDER BY product, version, key, "column"'
     )
     names = [column[0] for column in found.description]
@@ -61,9 +64,10 @@ def _query(con: DuckDBPyConnection, catalog: Catalog, product: Product, since: d
 def _shown(product: Product, since: date | None) -> str:
     """Query: one row per published version of the product, with the time until which readers saw it."""
     seen = f" WHERE coalesce(until::DATE >= DATE '{since}', true)" if since else ""
+    mine = f"product = {quote(product.name)} AND reads = {quote(product.reads)}"
     return (
         "SELECT * FROM (SELECT *, lead(published_at) OVER (ORDER BY version) AS until"
-        f" FROM shuyuan.ops.publications WHERE product = {quote(product.name)} AND reads = {quote(product.reads)}){seen}"
+        f" FROM shuyuan.ops.publications WHERE {mine}){seen}"
     )
 
 
@@ -74,7 +78,7 @@ def _of_library(library: Library, product: Product, since: date | None) -> str:
     shown_key = _masked(f"coalesce(h.{name(library.key)}, h.entity_id::VARCHAR)", key)
     gone = f"{{column: {quote(library.key)}, old: {shown_key}, new: NULL::VARCHAR}}"
     return (
-        f"SELECT p.product, p.version, p.published_at, p.as_of, p.until, {shown_key} AS key, h._believed_to AS corrected_on,"
+        f"SELECT {SHOWN}, {shown_key} AS key, h._believed_to AS corrected_on,"
         f" unnest(CASE WHEN n.entity_id IS NULL THEN [{gone}] ELSE [{', '.join(_changes(columns))}] END) AS c"
         f" FROM ({_shown(product, since)}) p"
         f" JOIN (SELECT *, snapshot_id AS _written FROM history.{table}) h"
@@ -94,8 +98,9 @@ def _following(table: str) -> str:
 def _changes(columns: dict[str, Column]) -> Iterator[str]:
     for column, stated in columns.items():
         old, new = f"h.{name(column)}", f"n.{name(column)}"
+        corrected = f"{old} IS DISTINCT FROM {new} AND {old} IS NOT NULL"
         yield (
-            f"CASE WHEN {old} IS DISTINCT FROM {new} AND {old} IS NOT NULL AND list_contains(p.columns, {quote(column)})"
+            f"CASE WHEN {corrected} AND list_contains(p.columns, {quote(column)})"
             f" THEN {{column: {quote(column)}, old: {_masked(old, stated)}, new: {_masked(new, stated)}}} END"
         )
 
@@ -109,7 +114,7 @@ def _of_table(table: ThematicTable, product: Product, since: date | None, versio
     same = " AND ".join(f"n.{name(c)} = h.{name(c)}" for c in table.key)
     gone = f"{{column: {quote(table.key[0])}, old: {shown_key}, new: NULL::VARCHAR}}"
     return (
-        f"SELECT p.product, p.version, p.published_at, p.as_of, p.until, {shown_key} AS key, NULL::DATE AS corrected_on,"
+        f"SELECT {SHOWN}, {shown_key} AS key, NULL::DATE AS corrected_on,"
         f" unnest(CASE WHEN n._hash IS NULL THEN [{gone}] ELSE [{', '.join(_changes(columns))}] END) AS c"
         f" FROM ({_shown(product, since)}) p JOIN (FROM {rows} AT (VERSION => {snapshot})) h ON p.version = {version}"
         f" LEFT JOIN {rows} n ON {same} WHERE n._hash IS DISTINCT FROM h._hash"

@@ -30,7 +30,7 @@ from duckdb import DuckDBPyConnection
 from assets import base
 from benchmarks.whole_city import tell
 from catalog.load import Catalog
-from catalog.models import PROVENANCE, Attribute, Column, Department, Library, Resource
+from catalog.models import Attribute, Column, Department, Library, Resource
 from quality_checks import macros
 from resources.city import City
 
@@ -63,7 +63,7 @@ RECORDS = """
                (10 + (p + (h % 50 = 6)::int) % 9)::varchar as education,
                '企业' || (p % 20011) as employer,
                case when p % 100 = 0 then date '2025-01-01' + (p % 300)::int end as death_date
-        from (select range as i, (range * 7919 + {number}) % {people} as p, hash((range * 7919) % {people}, {number}, {version}) as h
+        from (select (range * 7919 + {number}) % {people} as p, hash(range, {number}, {version}) as h
               from range({people})) {chosen})
 """
 
@@ -153,8 +153,8 @@ def change(city: City, people: int, turn: int) -> int:
         chosen = f"where hash(p, {number}) % {SHARE} = 0 and hash(p, {number}, 'day', {turn}) % 100 = 0"
         query = records(number, people, version=turn, chosen=chosen, day=day)
         stated = (
-            f"SELECT * REPLACE (address || ' {turn}' AS address, hash(_hash, {turn}) AS _hash), id_number AS _record_key"
-            f" FROM ({query})"
+            f"SELECT * REPLACE (address || ' {turn}' AS address, hash(_hash, {turn}) AS _hash),"
+            f" id_number AS _record_key FROM ({query})"
         )
 
         def work(con: DuckDBPyConnection, number: int = number, stated: str = stated) -> int:

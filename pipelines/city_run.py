@@ -149,7 +149,7 @@ def make_pass(
     *,
     full: bool = False,
 ) -> tuple[Figures, list[str]]:
-    """Run the city job for `day`: the given pools, and all that comes after pools; libraries from all records if `full`.
+    """Run the city job for `day`: the given pools and all that comes after pools; libraries from all records if `full`.
 
     Returns what it came to, and which departments could not be loaded and why.
 

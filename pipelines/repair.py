@@ -46,7 +46,7 @@ def told(table: str) -> str:
     """What was rebuilt, and what of it nothing can bring back."""
     schema, _, name = table.partition(".")
     if schema in ("base", "history") and not name.startswith("_"):
-        return f"rebuilt: {table}; what {name} was believed to be before the last pass is lost and is refused when asked for"
+        return f"rebuilt: {table}; what was believed of {name} before the last pass is lost, and refused when asked for"
     return f"rebuilt: {table}"
 
 

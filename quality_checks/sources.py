@@ -94,9 +94,11 @@ class Source:
         keys = f"SELECT key FROM {TOUCHED}"
         if self.linked_keys:
             keys += f" UNION SELECT alias_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key WHERE kind = 'key'"
-        query = f"SELECT * EXCLUDE (key) FROM (SELECT {self.key} AS key, {taken} FROM {self.pool}) SEMI JOIN ({keys}) USING (key)"
+        named = f"SELECT {self.key} AS key, {taken} FROM {self.pool}"
+        query = f"SELECT * EXCLUDE (key) FROM ({named}) SEMI JOIN ({keys}) USING (key)"
         if self.linked_records:
-            records = f"SELECT record_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key WHERE kind = 'record' AND {self._own()}"
+            records = f"SELECT record_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key"
+            records += f" WHERE kind = 'record' AND {self._own()}"
             query += f" UNION SELECT {taken} FROM {self.pool} WHERE _record_key IN ({records})"
         return f"CREATE OR REPLACE TEMP TABLE {self.table.removeprefix('temp.')} AS {query}"
 

@@ -32,7 +32,7 @@ def define(con: DuckDBPyConnection, catalog: Catalog) -> None:
 
 
 def as_believed(library: Library, day: str) -> str:
-    """Query: one row per entity believed to exist at the end of the business day (SQL), with the columns of the base.
+    """Query: one row per entity believed to exist at the end of the business day (SQL), with the base's columns.
 
     It fails for a day whose beliefs were lost with a damaged file rather than tell less than was believed.
     """
@@ -41,7 +41,8 @@ def as_believed(library: Library, day: str) -> str:
     return (
         f"SELECT * FROM (SELECT *, CAST(NULL AS DATE) AS _believed_to FROM {CITY}.base.{table}"
         f" UNION ALL BY NAME SELECT * FROM {CITY}.history.{table})"
-        f" WHERE _believed_from <= {when} AND {when} < coalesce(_believed_to, {FOREVER} + 1) AND {_known(library, when)}"
+        f" WHERE _believed_from <= {when} AND {when} < coalesce(_believed_to, {FOREVER} + 1)"
+        f" AND {_known(library, when)}"
     )
 
 

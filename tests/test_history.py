@@ -155,7 +155,9 @@ def test_every_past_belief_is_the_one_recorded_at_the_time(
     stated: list[tuple[int, dict[str, Row]]], increments: bool
 ) -> None:
     con = emptied()
-    day, now, recorded, before = FIRST, {}, {}, {}
+    day, recorded = FIRST, {}
+    now: dict[str, Version] = {}
+    before: dict[str, Row] = {}
     for days, said in stated:
         day += timedelta(days)
         touched = {key for key in PEOPLE if said.get(key) != before.get(key)} if increments and before else None
@@ -171,7 +173,7 @@ def test_every_past_belief_is_the_one_recorded_at_the_time(
         assert told(con, f"as_believed.people('{day}')") == then
     last = f"as_of.people('{day}')"
     columns = "id_number, name, name_source, name_as_of, birth_date, ended_on"
-    held = "CASE WHEN ended_on <= DATE '{}' THEN ended_on END AS ended_on".format(day)
+    held = f"CASE WHEN ended_on <= DATE '{day}' THEN ended_on END AS ended_on"
     assert (
         con.execute(f"SELECT {columns} FROM {last} ORDER BY 1").fetchall()
         == con.execute(f"SELECT {columns.replace('ended_on', held)} FROM base.people ORDER BY 1").fetchall()

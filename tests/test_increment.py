@@ -1,12 +1,14 @@
-"""An increment against a full build, on a real lake, after any sequence of what may happen to pools, marks and links."""
+"""An increment against a full build, on a real lake, after any sequence of what may happen to pools, marks, links."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -36,7 +38,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
 
 @dataclass(frozen=True)
 class Delivery:
-    """Records of a resource by record key: (id_number, values); a full one replaces all others. Late: of the day before."""
+    """Records by record key: (id_number, values); a full one replaces all others, a late one is of the day before."""
 
     resource: str
     records: dict[str, tuple[str | None, tuple[object, ...]]]
@@ -96,6 +98,10 @@ linked = st.builds(
 happenings = st.one_of(deliveries, deliveries, st.builds(Restated, resources), marked, linked)
 
 
+def _run(sql: str, con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(sql)
+
+
 class World:
     """The small city's pools, findings and links, changed as a day's stages would."""
 
@@ -106,10 +112,10 @@ class World:
     def empty(self) -> None:
         for resource in COLUMNS:
             department, _, _ = resource.partition(".")
-            self.city.commit(department, lambda con, r=resource: con.execute(f"DELETE FROM {r}"), author="test")
+            self.city.commit(department, partial(_run, f"DELETE FROM {resource}"), author="test")
         tables = ("base.population", "history.population", "base._builds", "base._links", "quality.findings",
                   "quality.results")  # fmt: skip
-        self.city.commit("city", lambda con: [con.execute(f"DELETE FROM {t}") for t in tables], author="test")
+        self.city.commit("city", partial(_run, "; ".join(f"DELETE FROM {table}" for table in tables)), author="test")
 
     def happen(self, what: Any, day: date) -> None:
         match what:
@@ -118,10 +124,11 @@ class World:
             case Restated(resource):
                 department = resource.split(".")[0]
                 restate = (
-                    f"CREATE OR REPLACE TEMP TABLE restated AS SELECT * REPLACE (DATE '{day}' AS _as_of) FROM {resource};"
+                    "CREATE OR REPLACE TEMP TABLE restated AS"
+                    f" SELECT * REPLACE (DATE '{day}' AS _as_of) FROM {resource};"
                     f"DELETE FROM {resource}; INSERT INTO {resource} FROM restated"
                 )
-                self.city.commit(department, lambda con: con.execute(restate), author="test")
+                self.city.commit(department, partial(_run, restate), author="test")
             case Marked(findings):
                 self._mark(findings)
             case Linked():
