@@ -84,8 +84,8 @@ def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyC
     written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
     increment.record(con, library, plan)
     results = comparison.results(con, city.catalog, library, table)
-    comparison.keep_reasons(con, library)
-    findings.merge(con, comparison.VIOLATIONS, results, as_of, among=increment.LOOKED_AT if touched else None)
+    among = increment.LOOKED_AT if touched else None
+    findings.merge(con, comparison.VIOLATIONS, results, as_of, among=among, steady=True)
     [entities] = con.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
     scope = plan.touched if touched else entities
     return BaseResult(entities, len(sources(city.catalog, library)), results, scope, written.changed, plan.told)

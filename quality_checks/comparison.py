@@ -166,21 +166,6 @@ def _told(
     return ", ".join(fields[field] for field in FIELDS)
 
 
-def keep_reasons(con: DuckDBPyConnection, library: Library) -> None:
-    """Let a violation that was told before, of the same two values, keep its reason: the date in it is that of the day
-    on which they came to differ, and restating either changes nothing.
-    """
-    same = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in ("observed_value", "suggested_value"))
-    keys = " AND ".join(
-        f"v.{name(c)} = f.{name(c)}" for c in ("rule_id", "department", "resource", "record_key", "column")
-    )
-    told = ", ".join(quote(rule.id) for rule in rules(library)) or "''"
-    con.execute(
-        f"UPDATE {VIOLATIONS} v SET reason = f.reason FROM quality.findings f"
-        f" WHERE f.status = 'open' AND f.rule_id IN ({told}) AND {keys} AND {same} AND v.reason <> f.reason"
-    )
-
-
 def results(con: DuckDBPyConnection, catalog: Catalog, library: Library, table: str) -> list[RuleResult]:
     """What the comparisons came to, counted from the library's `table`: cells of entity and source.
 

@@ -126,7 +126,13 @@ def _fixed(number: int, rule: Rule, suite: Suite) -> str:
 
 
 def merge(
-    con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult], as_of: date, *, among: str | None = None
+    con: DuckDBPyConnection,
+    violations: str,
+    results: Sequence[RuleResult],
+    as_of: date,
+    *,
+    among: str | None = None,
+    steady: bool = False,
 ) -> None:
     """Bring `quality.findings` and this day's `quality.results` to what was evaluated now; DML only.
 
@@ -134,11 +140,16 @@ def merge(
     state `ok`: a violation not seen before opens a finding, one seen before renews it or opens it again with its first
     date kept, and a finding without a violation is resolved. Running it twice for one day changes nothing more.
     `among` is a table of the records that were looked at (department, resource, record_key), if not all were: findings
-    on others stay as they are.
+    on others stay as they are. `steady`: an open finding keeps its reason while the values it tells of stay, whatever
+    dates a new one would quote.
     """
     _put_results(con, results, as_of)
-    values = ", ".join(f"v.{field} AS {field}" for field in _CURRENT)
-    seen = ", ".join(f"v.{field}" for field in _CURRENT)
+    told = {field: f"v.{field}" for field in _CURRENT}
+    if steady:
+        stays = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in ("observed_value", "suggested_value"))
+        told["reason"] = f"CASE WHEN f.status = 'open' AND {stays} THEN f.reason ELSE v.reason END"
+    values = ", ".join(f"{sql} AS {field}" for field, sql in told.items())
+    seen = ", ".join(told.values())
     before = ", ".join(f"f.{field}" for field in _CURRENT)
     day = f"DATE '{as_of}'"
     looked_at = f"SEMI JOIN {among} USING (department, resource, record_key)" if among else ""
