@@ -29,11 +29,13 @@ from quality_checks.macros import name, quote
 from quality_checks.matrix import bit, grounds_sql, masks, winner
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
+    EVALUATED,
     LINK_COLUMNS,
     LINKS,
     MAX_INDEX,
     MAX_RANK,
     Source,
+    evaluated_sql,
     listed_ranks,
     prepared,
     sources,
@@ -84,8 +86,8 @@ def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyC
     written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
     increment.record(con, library, plan)
     results = comparison.results(con, city.catalog, library, table)
-    among = increment.LOOKED_AT if touched else None
-    findings.merge(con, comparison.VIOLATIONS, results, as_of, among=among, steady=True)
+    records = EVALUATED if touched else None
+    findings.merge(con, comparison.VIOLATIONS, results, as_of, records=records, steady=True)
     [entities] = con.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
     scope = plan.touched if touched else entities
     return BaseResult(entities, len(sources(city.catalog, library)), results, scope, written.changed, plan.told)
@@ -100,7 +102,8 @@ def take_links(con: DuckDBPyConnection, library: Library) -> None:
 def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, touched: bool = False) -> list[str]:
     """Write `ENTITIES`, the temporary tables `table_sql` reads beside it, and `comparison.VIOLATIONS`.
 
-    With `touched` only the entities whose keys stand in `sources.TOUCHED` are looked at.
+    With `touched` only the entities whose keys stand in `sources.TOUCHED` are looked at, and the records whose findings
+    that decides are written to `sources.EVALUATED`, for `findings.merge`.
 
     Returns:
         the attributes on which some sources differ.
@@ -111,21 +114,15 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     witnesses = prepared(con, catalog, library, touched=touched)
     _check_limits(library, witnesses)
     if touched:
-        increment.take(con, witnesses)
-    comparison.start(con)
+        for source in witnesses:
+            con.execute(source.taken_sql())
+        disputes.create(con, EVALUATED, evaluated_sql(witnesses))
     disputes.create(con, ENTITIES, entities_sql(library, witnesses))
     con.execute(f"DELETE FROM {ENTITIES} WHERE key IS NULL")
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
-    disputed = disputes.disputed_in(con, library, ENTITIES)
-    if disputed:
-        disputes.gather(con, witnesses, disputed, ENTITIES)
-    titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
-    for attribute in disputed:
-        disputes.settle(con, witnesses, attribute, titles)
-        comparison.tell(con, witnesses, attribute, titles)
-    return disputed
+    return comparison.compare(con, catalog, library, witnesses, ENTITIES)
 
 
 def _grounds(attribute: str) -> str:

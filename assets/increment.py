@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
@@ -24,15 +24,14 @@ from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import macros
 from quality_checks.macros import name, quote
-from quality_checks.sources import TOUCHED, Source, marking, sources
+from quality_checks.sources import CHANGED, TOUCHED, Source, marking, sources
 from quality_checks.sources import macros as key_macros
 from resources.city import City
 from resources.guard import CITY
 from resources.lake import quoted
 
 SHARE = 1 / 3  # of the entities: with more of them touched a full build is cheaper
-LOOKED_AT = "temp.library_looked_at"  # department, resource, record_key: records whose findings may change
-CHANGED = "temp.library_changed"  # resource, _record_key, key: records that came, changed or went; the key may be null
+NAMED = "temp.library_named"  # resource, _record_key, key: what changed records name; the key may be null
 
 
 @dataclass(frozen=True)
@@ -239,19 +238,6 @@ def _recreated(city: City, table: tuple[str, str, str], snapshot: int) -> bool:
         return cursor.fetchone() is None
 
 
-def take(con: DuckDBPyConnection, witnesses: Sequence[Source]) -> None:
-    """Take the touched entities' records out of the pools; note in `LOOKED_AT` of which records an increment speaks."""
-    for source in witnesses:
-        con.execute(source.taken_sql())
-    spoken = " UNION ".join(
-        f"SELECT {quote(source.resource.department)} AS department, {quote(source.resource.name)} AS resource,"
-        f" _record_key AS record_key FROM ({source.relation()})"
-        for source in witnesses
-    )
-    changed = f"SELECT split_part(resource, '.', 1), split_part(resource, '.', 2), _record_key FROM {CHANGED}"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(LOOKED_AT)} AS {spoken} UNION {changed}")
-
-
 class _Search:
     """The search for what is touched, between the snapshots of two builds."""
 
@@ -272,7 +258,7 @@ class _Search:
             _CannotTellError: the change feed does not add up.
         """
         columns = "resource VARCHAR, _record_key VARCHAR, key VARCHAR"
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(CHANGED)} ({columns})")
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(NAMED)} ({columns})")
         for source in self.sources:
             department = source.resource.department
             span = (self.before.pool_versions[department] + 1, self.built.pool_versions[department])
@@ -281,6 +267,11 @@ class _Search:
         self._read_links()
         self._touch_others()
         self._name_entities()
+        changed = "split_part(resource, '.', 1) AS department, split_part(resource, '.', 2) AS resource"
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_bare(CHANGED)} AS"
+            f" SELECT DISTINCT {changed}, _record_key AS record_key FROM {NAMED}"
+        )
         return _number(self.con, f"SELECT count(*) FROM {TOUCHED}")
 
     def _touch_records(self, source: Source, span: tuple[int, int]) -> None:
@@ -302,7 +293,7 @@ class _Search:
         if _number(con, "SELECT coalesce(sum(n), 0)::BIGINT FROM _net") != now - then:
             raise _CannotTellError(f"the change feed of {resource.id} does not add up")
         con.execute(
-            f"INSERT INTO {CHANGED} SELECT DISTINCT {quote(resource.id)}, _record_key, {source.key} FROM _net;"
+            f"INSERT INTO {NAMED} SELECT DISTINCT {quote(resource.id)}, _record_key, {source.key} FROM _net;"
             "DROP TABLE _net"
         )
 
@@ -332,14 +323,14 @@ class _Search:
             )
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE _asked AS SELECT DISTINCT * FROM ({' UNION ALL '.join(asked)})"
-            f" ANTI JOIN {CHANGED} USING (resource, _record_key)"
+            f" ANTI JOIN {NAMED} USING (resource, _record_key)"
         )
         where = {resource for (resource,) in self.con.execute("SELECT DISTINCT resource FROM _asked").fetchall()}
         for source in self.sources:
             mine = quote(source.resource.id)
             if source.resource.id in where:
                 self.con.execute(
-                    f"INSERT INTO {CHANGED} SELECT {mine}, _record_key, {source.key} FROM {source.pool}"
+                    f"INSERT INTO {NAMED} SELECT {mine}, _record_key, {source.key} FROM {source.pool}"
                     f" WHERE _record_key IN (SELECT _record_key FROM _asked WHERE resource = {mine})"
                 )
         self.con.execute("DROP TABLE _asked")
@@ -349,12 +340,12 @@ class _Search:
         founder = "'#' || resource || '|' ||"
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE {_bare(TOUCHED)} AS SELECT DISTINCT key FROM ("
-            f"SELECT coalesce(key, {founder} _record_key) AS key FROM {CHANGED}"
+            f"SELECT coalesce(key, {founder} _record_key) AS key FROM {NAMED}"
             " UNION ALL SELECT entity_key FROM _relinked"
             f" UNION ALL SELECT coalesce(alias_key, {founder} record_key) FROM _relinked"
-            f" UNION ALL SELECT l.entity_key FROM _links l JOIN {CHANGED} c"
+            f" UNION ALL SELECT l.entity_key FROM _links l JOIN {NAMED} c"
             " ON l.resource = c.resource AND l.record_key = c._record_key"
-            f" UNION ALL SELECT l.entity_key FROM _links l JOIN {CHANGED} c ON l.alias_key = c.key"
+            f" UNION ALL SELECT l.entity_key FROM _links l JOIN {NAMED} c ON l.alias_key = c.key"
             ") WHERE key IS NOT NULL; DROP TABLE _links; DROP TABLE _relinked"
         )
 

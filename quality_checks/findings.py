@@ -131,7 +131,7 @@ def merge(
     results: Sequence[RuleResult],
     as_of: date,
     *,
-    among: str | None = None,
+    records: str | None = None,
     steady: bool = False,
 ) -> None:
     """Bring `quality.findings` and this day's `quality.results` to what was evaluated now; DML only.
@@ -139,10 +139,11 @@ def merge(
     `violations` is a temporary table with the columns `FIELDS`. For each (department, resource, rule) with a result of
     state `ok`: a violation not seen before opens a finding, one seen before renews it or opens it again with its first
     date kept, and a finding without a violation is resolved. Running it twice for one day changes nothing more.
-    `among` is a table of the records that were looked at (department, resource, record_key), if not all were: findings
-    on others stay as they are. `steady`: an open finding keeps its reason while the values it tells of stay, whatever
-    dates a new one would quote.
+    Where only some records were evaluated, `records` is a table of them (`department, resource, record_key`): findings
+    of all others stay as they are. `steady`: an open finding keeps its reason while the values it tells of stay,
+    whatever dates a new one would quote.
     """
+    evaluated = f"SEMI JOIN {records} r USING (department, resource, record_key)" if records else ""
     _put_results(con, results, as_of)
     told = {field: f"v.{field}" for field in _CURRENT}
     if steady:
@@ -152,7 +153,6 @@ def merge(
     seen = ", ".join(told.values())
     before = ", ".join(f"f.{field}" for field in _CURRENT)
     day = f"DATE '{as_of}'"
-    looked_at = f"SEMI JOIN {among} USING (department, resource, record_key)" if among else ""
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE _violations AS
         SELECT finding_id(rule_id, department, resource, record_key, "column") AS finding_id, v.*
@@ -166,7 +166,7 @@ def merge(
         CREATE OR REPLACE TEMP TABLE _changed AS
         WITH f AS (
             SELECT f.* FROM quality.findings f
-            SEMI JOIN _evaluated e USING (department, resource, rule_id) {looked_at} WHERE {_within(results)}
+            SEMI JOIN _evaluated e USING (department, resource, rule_id) {evaluated} WHERE {_within(results)}
         )
         SELECT v.finding_id, v.rule_id, v.department, v.resource, v.record_key, v."column", {values},
             coalesce(f.first_seen, {day}) AS first_seen, {day} AS last_seen, 'open' AS status, NULL::DATE AS closed_on
