@@ -302,7 +302,8 @@ class _Inquiry:
             " s._as_of FROM _said s LEFT JOIN shuyuan.ops.deliveries d ON d.delivery_id = s._delivery_id, _entity e"
             " WHERE s.attribute = ? AND s.value IS NOT NULL"
             " ORDER BY split_part(s.resource, '.', 1) IS NOT DISTINCT FROM ?"
-            f" AND s.value = e.{name(attribute)}::VARCHAR DESC, s.agrees DESC, s._as_of DESC, s.resource, s._record_key",
+            f" AND s.value = e.{name(attribute)}::VARCHAR DESC, s.agrees DESC, s._as_of DESC, s.resource,"
+            " s._record_key",
             [attribute, believed],
         ).fetchall()
         for place, resource, shown, agrees, doubted, record, delivery, file, as_of in rows:

@@ -201,12 +201,12 @@ def world(small_city: City, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each step is four commits: shrinking takes minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
-@given(st.lists(st.tuples(st.booleans(), st.lists(happenings, min_size=1, max_size=3)), min_size=1, max_size=4))
+@given(st.lists(st.tuples(st.booleans(), st.lists(happenings, min_size=1, max_size=3)), min_size=1, max_size=3))
 def test_an_increment_is_a_full_build(world: World, days: list[tuple[bool, list[Any]]]) -> None:
     world.empty()
     day = FIRST
