@@ -42,7 +42,7 @@ def recalls(city: City, since: date | None = None) -> list[dict[str, object]]:
     ]
     if not queries:
         return []
-    columns = 'c.column AS "column", c.old AS old_value, c.new AS new_value, corrected_on'
+    columns = 'c.field AS "column", c.old AS old_value, c.new AS new_value, corrected_on'
     found = city.con.execute(
         f"SELECT product, version, published_at, as_of, until, key, {columns}"
         f" FROM ({' UNION ALL BY NAME '.join(queries)}) WHERE c IS NOT NULL"
@@ -74,9 +74,9 @@ def _shown(product: Product, since: date | None) -> str:
 def _of_library(library: Library, product: Product, since: date | None) -> str:
     table = name(library.name)
     columns = {a: said.as_column() for a, said in library.attributes.items() if a in product.columns}
-    key = Column(title=library.key_title, type=ColumnType.text, level=library.key_level)
-    shown_key = _masked(f"coalesce(h.{name(library.key)}, h.entity_id::VARCHAR)", key)
-    gone = f"{{column: {quote(library.key)}, old: {shown_key}, new: NULL::VARCHAR}}"
+    is_open = Column(title=library.key_title, type=ColumnType.text, level=library.key_level).is_open
+    shown_key = _shown_key(f"coalesce(h.{name(library.key)}, h.entity_id::VARCHAR)", is_open=is_open)
+    gone = f"{{field: {quote(library.key)}, old: {shown_key}, new: NULL::VARCHAR}}"
     return (
         f"SELECT {SHOWN}, {shown_key} AS key, h._believed_to AS corrected_on,"
         f" unnest(CASE WHEN n.entity_id IS NULL THEN [{gone}] ELSE [{', '.join(_changes(columns))}] END) AS c"
@@ -101,7 +101,7 @@ def _changes(columns: dict[str, Column]) -> Iterator[str]:
         corrected = f"{old} IS DISTINCT FROM {new} AND {old} IS NOT NULL"
         yield (
             f"CASE WHEN {corrected} AND list_contains(p.columns, {quote(column)})"
-            f" THEN {{column: {quote(column)}, old: {_masked(old, stated)}, new: {_masked(new, stated)}}} END"
+            f" THEN {{field: {quote(column)}, old: {_masked(old, stated)}, new: {_masked(new, stated)}}} END"
         )
 
 
@@ -110,15 +110,19 @@ def _of_table(table: ThematicTable, product: Product, since: date | None, versio
     columns = {c: table.columns[c] for c in product.columns if c in table.columns and c not in table.key}
     is_open = all(table.columns[c].is_open for c in table.key)
     key = f"concat_ws('|', {', '.join('h.' + name(c) for c in table.key)})"
-    shown_key = f"mask_shapes({key})" if is_open else f"mask_id({key})"
+    shown_key = _shown_key(key, is_open=is_open)
     same = " AND ".join(f"n.{name(c)} = h.{name(c)}" for c in table.key)
-    gone = f"{{column: {quote(table.key[0])}, old: {shown_key}, new: NULL::VARCHAR}}"
+    gone = f"{{field: {quote(table.key[0])}, old: {shown_key}, new: NULL::VARCHAR}}"
     return (
         f"SELECT {SHOWN}, {shown_key} AS key, NULL::DATE AS corrected_on,"
         f" unnest(CASE WHEN n._hash IS NULL THEN [{gone}] ELSE [{', '.join(_changes(columns))}] END) AS c"
         f" FROM ({_shown(product, since)}) p JOIN (FROM {rows} AT (VERSION => {snapshot})) h ON p.version = {version}"
         f" LEFT JOIN {rows} n ON {same} WHERE n._hash IS DISTINCT FROM h._hash"
     )
+
+
+def _shown_key(key: str, *, is_open: bool) -> str:
+    return f"mask_shapes({key})" if is_open else f"mask_id({key})"
 
 
 def _masked(value: str, column: Column) -> str:
