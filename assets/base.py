@@ -118,7 +118,6 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
             con.execute(source.taken_sql())
         disputes.create(con, EVALUATED, evaluated_sql(witnesses))
     disputes.create(con, ENTITIES, entities_sql(library, witnesses))
-    con.execute(f"DELETE FROM {ENTITIES} WHERE key IS NULL")
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
@@ -189,7 +188,7 @@ def table_sql(catalog: Catalog, library: Library, disputed: Sequence[str]) -> st
         if dispute:
             joins.append(f"LEFT JOIN {disputes.settled(attribute)} {dispute} ON {dispute}.id = e.rowid")
         columns += _believed(attribute, ground, dispute)
-    known = f"SELECT {', '.join(columns)}, e._sources FROM {ENTITIES} e {' '.join(joins)}"
+    known = f"SELECT {', '.join(columns)}, e._sources FROM {ENTITIES} e {' '.join(joins)} WHERE e.key IS NOT NULL"
     begins, ends = (f"CAST(({day or 'NULL'}) AS DATE)" for day in (library.begins, library.ends))
     return f"SELECT *, {begins} AS began_on, {ends} AS ended_on FROM ({known})"
 

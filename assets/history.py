@@ -50,7 +50,7 @@ def write(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, 
     fresh = _typed(con, base, rows)
     content = _hash(con, library, fresh)
     if not touched:
-        con.execute(f"DELETE FROM {base} WHERE entity_id IS NULL")  # a home of an earlier version: since when, who knows
+        con.execute(f"DELETE FROM {base} WHERE entity_id IS NULL")  # rows of an earlier version of the program
     if con.execute(f"SELECT 1 FROM {base} LIMIT 1").fetchone() is None:
         came = _number(con, f"INSERT INTO {base} BY NAME SELECT *, {content} AS _hash, {_day(as_of)} FROM ({fresh})")
         return Written(came, 0, 0)
