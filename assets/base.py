@@ -21,6 +21,7 @@ from functools import partial
 
 from duckdb import DuckDBPyConnection
 
+from assets import history, increment
 from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import comparison, disputes, findings
@@ -48,14 +49,21 @@ ENTITIES = "temp.library_entities"  # one row per entity: `key, _sources`, and w
 
 @dataclass(frozen=True)
 class BaseResult:
-    """What building one library came to: `entities` rows, from `sources` resources, and the comparison's results."""
+    """What building one library came to: `entities` rows, from `sources` resources, and the comparison's results.
+
+    `touched` entities were looked at, `told` says whether that is all of them and why; `changed` came, were replaced
+    or left.
+    """
 
     entities: int
     sources: int
     results: list[RuleResult]
+    touched: int
+    changed: int
+    told: str
 
 
-def build(city: City, library: Library, as_of: date, *, author: str) -> BaseResult:
+def build(city: City, library: Library, as_of: date, *, author: str, full: bool = False) -> BaseResult:
     """Arbitrate `library` from the pools as they are, replace `base.<library>` and merge the sources' disagreements.
 
     Args:
@@ -63,19 +71,26 @@ def build(city: City, library: Library, as_of: date, *, author: str) -> BaseResu
         library: what to build.
         as_of: the business day of the pass; findings carry it.
         author: run id, the author of the lake commit.
+        full: arbitrate all entities, also those that nothing new was said of.
     """
-    return city.commit("city", partial(_build, city, library, as_of), author=author, message=f"base.{library.name}")
+    work = partial(_build, city, library, as_of, full)
+    return city.commit("city", work, author=author, message=f"base.{library.name}")
 
 
-def _build(city: City, library: Library, as_of: date, con: DuckDBPyConnection) -> BaseResult:
+def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyConnection) -> BaseResult:
     table = f"base.{library.name}"
     take_links(con, library)
-    settled = arbitrate(con, city.catalog, library)
-    city.lake.replace(con, table, table_sql(city.catalog, library, settled), ["entity_id"])
+    plan = increment.plan(city, con, library, as_of, full=full)
+    touched = not plan.full
+    settled = arbitrate(con, city.catalog, library, touched=touched)
+    written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
+    increment.record(con, library, plan)
     results = comparison.results(con, city.catalog, library, table)
-    findings.merge(con, comparison.VIOLATIONS, results, as_of)
-    counted = con.execute(f"SELECT count(*) FROM {table}").fetchone()
-    return BaseResult(counted[0] if counted else 0, len(sources(city.catalog, library)), results)
+    records = EVALUATED if touched else None
+    findings.merge(con, comparison.VIOLATIONS, results, as_of, records=records, steady=True)
+    [entities] = con.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
+    scope = plan.touched if touched else entities
+    return BaseResult(entities, len(sources(city.catalog, library)), results, scope, written.changed, plan.told)
 
 
 def take_links(con: DuckDBPyConnection, library: Library) -> None:
@@ -99,6 +114,8 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     witnesses = prepared(con, catalog, library, touched=touched)
     _check_limits(library, witnesses)
     if touched:
+        for source in witnesses:
+            con.execute(source.taken_sql())
         disputes.create(con, EVALUATED, evaluated_sql(witnesses))
     disputes.create(con, ENTITIES, entities_sql(library, witnesses))
     for attribute in library.attributes:

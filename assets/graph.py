@@ -226,12 +226,18 @@ def _base(catalog: Catalog) -> dg.AssetsDefinition:
         current = _this(context)
         for library in catalog.libraries.values():
             current.progress(f"base {library.name}")
-            built = base.build(current.city, library, current.as_of, author=current.author)
+            built = base.build(current.city, library, current.as_of, author=current.author, full=current.full)
             _note_errors(current, built.results)
             key = dg.AssetKey(["base", library.name])
             yield dg.MaterializeResult(
                 asset_key=key,
-                metadata={"dagster/row_count": built.entities, "sources": built.sources},
+                metadata={
+                    "dagster/row_count": built.entities,
+                    "sources": built.sources,
+                    "built": built.told,
+                    "touched": built.touched,
+                    "versions_written": built.changed,
+                },
                 check_results=[_check("sources_agree", key, built.results)],
             )
 

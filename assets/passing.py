@@ -50,5 +50,6 @@ class Pass:
     progress: Callable[[str], None] = _silent
     figures: Figures = field(default_factory=Figures)
     failures: list[str] = field(default_factory=list)  # departments that could not be loaded, and why
+    full: bool = False  # whether libraries are built from all records, whatever changed
     whole: bool = True  # whether the libraries and what follows are part of it
     reopen: Callable[[], None] | None = None  # opens the city anew, after PostgreSQL died

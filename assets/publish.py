@@ -258,6 +258,9 @@ def _replace(city: City, product: Product, candidate: Candidate, *, version: int
         *_comment_statements(product, candidate, table, f"{product.name} {as_of} {author}"),
         *(f"drop table curated_versions.{name(old)}" for old in older),
         _meta_statement(product, candidate, version, as_of),
+        _publication_statement(
+            product, candidate.rows, _snapshot(city.con), version=version, as_of=as_of, author=author
+        ),
     ]
     with _transaction(city.con):
         city.con.execute(f"CREATE TABLE shuyuan.curated_versions.{name(table)} AS {candidate.query}")
@@ -339,4 +342,23 @@ def _meta_statement(product: Product, candidate: Candidate, version: int, as_of:
     return (
         f"insert into curated.meta_products ({', '.join(values)}) values ({', '.join(values.values())})"
         f" on conflict (product) do update set {changes}"
+    )
+
+
+def _snapshot(con: DuckDBPyConnection) -> int:
+    """The state of the lake's city catalog that is read now."""
+    [snapshot] = con.execute("SELECT id FROM city.current_snapshot()").fetchone() or (0,)
+    return int(snapshot)
+
+
+def _publication_statement(
+    product: Product, rows: int, snapshot: int, *, version: int, as_of: date, author: str
+) -> str:
+    """What readers can see from now on, for the list of versions that carried a value later corrected."""
+    columns = ", ".join(map(quote, product.columns))
+    return (
+        "insert into ops.publications"
+        " (product, version, reads, columns, rows, as_of, published_at, city_version, author) values ("
+        f"{quote(product.name)}, {version}, {quote(product.reads)}, array[{columns}], {rows},"
+        f" {quote(as_of.isoformat())}, {quote(now().isoformat())}, {snapshot}, {quote(author)})"
     )

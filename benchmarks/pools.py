@@ -164,11 +164,16 @@ def fill(con: DuckDBPyConnection, people: int) -> None:
         con.execute(f"create schema {department}")
         con.execute(f"create table {department}.people as {records_sql(department, people)}")
         if "name" in pool.attributes:
-            con.execute(
-                f"insert into quality.findings by name select 'R1' as rule_id, '{department}' as department,"
-                " 'people' as resource, _record_key as record_key, 'name' as \"column\", 'error' as severity,"
-                f" 'open' as status from {department}.people where hash(_record_key, 'finding') % 200 = 0"
-            )
+            con.execute(finding_sql(department))
+
+
+def finding_sql(department: str) -> str:
+    """SQL that writes a department's open findings."""
+    return (
+        f"insert into quality.findings by name select 'R1' as rule_id, '{department}' as department,"
+        " 'people' as resource, _record_key as record_key, 'name' as \"column\", 'error' as severity,"
+        f" 'open' as status from {department}.people where hash(_record_key, 'finding') % 200 = 0"
+    )
 
 
 def _stated(attribute: str, department: str) -> str:

@@ -70,9 +70,12 @@ def run_city(
     as_of: date | None = None,
     departments: Sequence[str] = (),
     pull: bool = True,
+    full: bool = False,
     watcher: Watcher | None = None,
 ) -> RunSummary:
     """Take the city through every day with new deliveries, up to `as_of` if given; pull what is due first.
+
+    `full` builds the libraries from all records, and makes the last day again when nothing is new.
 
     Raises:
         CatalogError: the catalogue cannot be used.
@@ -93,6 +96,8 @@ def run_city(
         summary.registered, summary.rejected = found.registered, found.rejected
         summary.unreadable = list(found.unreadable)
         days = _due(city, as_of, departments)
+        if full and not days and (last := passes.last_finished(city)):
+            days = [last]
         if days:
             runner.prepare()
             with open_instance(settings) as instance:
@@ -100,7 +105,7 @@ def run_city(
                 for day in days:
                     passes.start(city, day, departments)
                     pools = _pools_of(city, day, departments)
-                    figures, failures = make_pass(city, day, pools, watcher, instance)
+                    figures, failures = make_pass(city, day, pools, watcher, instance, full=full)
                     summary.passes[day.isoformat()] = figures
                     summary.not_loaded += failures
     return summary
@@ -136,9 +141,15 @@ def _pools_of(city: City, day: date, departments: Sequence[str]) -> list[dg.Asse
 
 
 def make_pass(
-    city: City, day: date, pools: Sequence[dg.AssetKey], watcher: Watcher, instance: dg.DagsterInstance
+    city: City,
+    day: date,
+    pools: Sequence[dg.AssetKey],
+    watcher: Watcher,
+    instance: dg.DagsterInstance,
+    *,
+    full: bool = False,
 ) -> tuple[Figures, list[str]]:
-    """Run the city job for `day`: the given pools, and all that comes after pools.
+    """Run the city job for `day`: the given pools and all that comes after pools; libraries from all records if `full`.
 
     Returns what it came to, and which departments could not be loaded and why.
 
@@ -150,7 +161,7 @@ def make_pass(
 
     def opened(context: dg.InitResourceContext, as_of: date) -> AbstractContextManager[Pass]:
         author = context.run.run_id if context.run else "unknown"
-        return nullcontext(Pass(city, as_of, author, watcher.step, figures, failures))
+        return nullcontext(Pass(city, as_of, author, watcher.step, figures, failures, full=full))
 
     job = build_defs(catalog=city.catalog, opened=opened).resolve_job_def("city")
     later = [key for key in job.asset_layer.executable_asset_keys if key.path[0] != "pool"]

@@ -20,6 +20,7 @@ import typer
 from catalog import CatalogError, load_catalog
 from pipelines.cli_corrections import feedback_app, orders_app
 from pipelines.cli_deliveries import deliveries_app
+from pipelines.cli_history import app as history_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
 from pipelines.cli_rules import rules_app
@@ -50,6 +51,7 @@ app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
 app.add_typer(operations_app)
 app.add_typer(sources_app)
+app.add_typer(history_app)
 
 
 @app.command()
@@ -96,6 +98,9 @@ def run(
         list[str] | None, typer.Option("--department", help="only this department's deliveries; may be repeated")
     ] = None,
     no_pull: Annotated[bool, typer.Option("--no-pull", help="take in what lies in landing only")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="build the base libraries from all records, not from what changed alone")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take in every new delivery, check it, rebuild what depends on it, write orders and reports.
@@ -112,7 +117,7 @@ def run(
     settings = Settings()
     with watching() as watcher:
         summary = run_city(
-            settings, as_of=day_of(as_of), departments=department or (), pull=not no_pull, watcher=watcher
+            settings, as_of=day_of(as_of), departments=department or (), pull=not no_pull, full=full, watcher=watcher
         )
     if as_json:
         emit_json(summary.as_json())
@@ -218,15 +223,19 @@ def sql(
 ) -> None:
     """Ask the lake one SELECT.
 
-    Tables: base.*, thematic.*, quality.*, <department>.<resource>, shuyuan.ops.*, shuyuan.ledger.*, codes.*.
+    Tables: base.*, history.*, thematic.*, quality.*, <department>.<resource>, shuyuan.ops.*, shuyuan.ledger.*, codes.*.
+    A library's past: as_believed.<library>('2026-11-02') as believed at the end of that day; as_of.<library>(day) as
+    it was on a day, by today's belief or by that of another day: as_of.<library>(day, believed).
     """
     from pipelines.console import emit_table
     from pipelines.installation import open_city
     from pipelines.settings import Settings
+    from resources import believed
     from resources import query as asking
 
     settings = Settings()
     with open_city(settings, load_catalog(settings.catalog), read_only=True) as city:
+        believed.define(city.con, city.catalog)
         asking.lock_down(city.con, str(city.home.lake))
         answer = asking.select(city.con, query)
         names = [column[0] for column in answer.description]

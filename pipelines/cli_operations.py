@@ -72,7 +72,7 @@ def verify(
     Lost files that only earlier versions of a table need are named too, but change no exit code: what stands is whole.
     """
     from pipelines.console import emit_json, emit_table, err
-    from pipelines.repair import verify_city
+    from pipelines.repair import told, verify_city
     from pipelines.settings import Settings
 
     damages, rebuilt = verify_city(Settings(), repair=repair, deep=deep)
@@ -80,7 +80,7 @@ def verify(
         emit_json({"damages": [asdict(damage) for damage in damages], "rebuilt": rebuilt})
     elif damages:
         emit_table([asdict(damage) for damage in damages], title="damaged")
-        err.print("\n".join(f"rebuilt: {name}" for name in rebuilt) or "nothing was changed; --repair rebuilds")
+        err.print("\n".join(map(told, rebuilt)) or "nothing was changed; --repair rebuilds")
     else:
         err.print("sound: lake files, catalogs, register and ledger agree")
     if not repair and any(damage.kind != "missing_history" for damage in damages):

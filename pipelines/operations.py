@@ -52,6 +52,7 @@ def status(city: City) -> dict[str, object]:
         "SELECT department, resource, first_seen FROM quality.findings "
         "WHERE status = 'open' AND rule_id LIKE '%.delivery.late' ORDER BY ALL"
     ).fetchall()
+    built = city.con.execute("SELECT library, as_of, told FROM base._builds ORDER BY library").fetchall()
     return {
         "running": running,
         "last_pass": str(last) if last else None,
@@ -65,6 +66,7 @@ def status(city: City) -> dict[str, object]:
         "orders_overdue": overdue,
         "orders_closed": closed,
         "sources_failing": pulls.failing(city),
+        "libraries": [f"{library} {day}: {told}" for library, day, told in built],
         "late_feeds": [f"{department}.{resource} since {day}" for department, resource, day in late],
     }
 

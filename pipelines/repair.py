@@ -42,6 +42,14 @@ def verify_city(settings: Settings, *, repair: bool, deep: bool) -> tuple[list[v
         return damages, list(repaired.emptied)
 
 
+def told(table: str) -> str:
+    """What was rebuilt, and what of it nothing can bring back."""
+    schema, _, name = table.partition(".")
+    if schema in ("base", "history") and not name.startswith("_"):
+        return f"rebuilt: {table}; what was believed of {name} before the last pass is lost, and refused when asked for"
+    return f"rebuilt: {table}"
+
+
 def _broken_links(city: City) -> Iterator[str]:
     for link in ledger.verify_chain(city.server):
         yield f"{link.department} batch {link.batch}: {link.reason}"

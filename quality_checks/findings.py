@@ -126,7 +126,13 @@ def _fixed(number: int, rule: Rule, suite: Suite) -> str:
 
 
 def merge(
-    con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult], as_of: date, *, records: str | None = None
+    con: DuckDBPyConnection,
+    violations: str,
+    results: Sequence[RuleResult],
+    as_of: date,
+    *,
+    records: str | None = None,
+    steady: bool = False,
 ) -> None:
     """Bring `quality.findings` and this day's `quality.results` to what was evaluated now; DML only.
 
@@ -134,12 +140,17 @@ def merge(
     state `ok`: a violation not seen before opens a finding, one seen before renews it or opens it again with its first
     date kept, and a finding without a violation is resolved. Running it twice for one day changes nothing more.
     Where only some records were evaluated, `records` is a table of them (`department, resource, record_key`): findings
-    of all others stay as they are.
+    of all others stay as they are. `steady`: an open finding keeps its reason while the values it tells of stay,
+    whatever dates a new one would quote.
     """
     evaluated = f"SEMI JOIN {records} r USING (department, resource, record_key)" if records else ""
     _put_results(con, results, as_of)
-    values = ", ".join(f"v.{field} AS {field}" for field in _CURRENT)
-    seen = ", ".join(f"v.{field}" for field in _CURRENT)
+    told = {field: f"v.{field}" for field in _CURRENT}
+    if steady:
+        stays = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in ("observed_value", "suggested_value"))
+        told["reason"] = f"CASE WHEN f.status = 'open' AND {stays} THEN f.reason ELSE v.reason END"
+    values = ", ".join(f"{sql} AS {field}" for field, sql in told.items())
+    seen = ", ".join(told.values())
     before = ", ".join(f"f.{field}" for field in _CURRENT)
     day = f"DATE '{as_of}'"
     con.execute(f"""

@@ -70,6 +70,42 @@ class Source:
     touched: bool = False
 
     @property
+    def pool(self) -> str:
+        """The resource's table."""
+        return f"{name(self.resource.department)}.{name(self.resource.name)}"
+
+    @property
+    def table(self) -> str:
+        """The table its records are read from: the pool, or what `taken_sql` took of it."""
+        return f"temp.library_taken_{self.index}" if self.touched else self.pool
+
+    @property
+    def identifying(self) -> list[str]:
+        """Columns of the resource that say of whom a record speaks."""
+        stated = self.resource.describes.model_dump(mode="json") if self.resource.describes else {}
+        words = {word for value in stated.values() for word in re.findall(r"\w+", str(value))}
+        return sorted(words & self.resource.columns.keys())
+
+    def taken_sql(self) -> str:
+        """SQL that writes `table`: the records whose entity is touched, and perhaps some whose is not.
+
+        The pool, which may be wide, is read once, and all later joins are with few records.
+        """
+        columns = {column for attribute in self.resource.supplies for column in self.supplying(attribute)}
+        listed = sorted((columns & self.resource.columns.keys()) | set(self.identifying))
+        taken = ", ".join([*map(name, listed), "_record_key", "_delivery_id", "_as_of"])
+        keys = f"SELECT key FROM {TOUCHED}"
+        if self.linked_keys:
+            keys += f" UNION SELECT alias_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key WHERE kind = 'key'"
+        named = f"SELECT {self.key} AS key, {taken} FROM {self.pool}"
+        query = f"SELECT * EXCLUDE (key) FROM ({named}) SEMI JOIN ({keys}) USING (key)"
+        if self.linked_records:
+            records = f"SELECT record_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key"
+            records += f" WHERE kind = 'record' AND {self._own()}"
+            query += f" UNION SELECT {taken} FROM {self.pool} WHERE _record_key IN ({records})"
+        return f"CREATE OR REPLACE TEMP TABLE {self.table.removeprefix('temp.')} AS {query}"
+
+    @property
     def key(self) -> str:
         """The entity key as SQL over the resource's columns; NULL when the record names nobody."""
         if self.resource.describes is None:
@@ -164,9 +200,8 @@ class Source:
 
         `key` is NULL where the record names nobody: a filter here would compute each key twice.
         """
-        pool = f"{name(self.resource.department)}.{name(self.resource.name)}"
         values = "".join(f", {self.value(a)} AS {name('v_' + a)}" for a in sorted(self.resource.supplies))
-        said = f"SELECT {self.key} AS key, _record_key, _delivery_id, _as_of{values} FROM {pool}"
+        said = f"SELECT {self.key} AS key, _record_key, _delivery_id, _as_of{values} FROM {self.table}"
         linked = "SELECT s.* REPLACE (coalesce(l.entity_key, s.key) AS key) FROM ({0}) s LEFT JOIN ({1}) l ON {2}"
         if self.linked_keys:
             aliases = f"SELECT alias_key, entity_key FROM {LINKS} WHERE kind = 'key'"
@@ -330,16 +365,22 @@ def normal_form(attribute: Attribute) -> str:
 
 def marks_sql(catalog: Catalog, library: Library) -> str:
     """SQL that writes `MARKS`: one row per record of the library's sources with an open finding."""
+    return (
+        f"CREATE OR REPLACE TEMP TABLE {MARKS.removeprefix('temp.')} AS"
+        " SELECT department, resource, record_key AS _record_key, bool_or(severity = 'block') AS _blocked,"
+        f' list(DISTINCT "column") AS _doubted FROM quality.findings WHERE {marking(catalog, library)} GROUP BY ALL'
+    )
+
+
+def marking(catalog: Catalog, library: Library) -> str:
+    """Which findings mark a record of the library's sources, as SQL over `quality.findings`."""
     described = ", ".join(
         f"({quote(resource.department)}, {quote(resource.name)})" for resource in catalog.sources_of(library.name)
     )
     later = ", ".join(map(quote, sorted(_later_rules(catalog))))
     return (
-        f"CREATE OR REPLACE TEMP TABLE {MARKS.removeprefix('temp.')} AS"
-        " SELECT department, resource, record_key AS _record_key, bool_or(severity = 'block') AS _blocked,"
-        ' list(DISTINCT "column") AS _doubted FROM quality.findings'
-        f" WHERE status = 'open' AND severity <> 'info' AND rule_id NOT IN ({later})"
-        f" AND (department, resource) IN ({described}) GROUP BY ALL"
+        f"status = 'open' AND severity <> 'info' AND rule_id NOT IN ({later})"
+        f" AND (department, resource) IN ({described})"
     )
 
 

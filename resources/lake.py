@@ -127,6 +127,8 @@ BUILDS: Columns = {
     "fingerprint": "VARCHAR",
     "pool_versions": "VARCHAR",
     "city_version": "BIGINT",
+    "believed_since": "DATE",
+    "told": "VARCHAR",
 }
 LINKS: Columns = {
     "library": "VARCHAR",

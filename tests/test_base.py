@@ -722,7 +722,7 @@ def pool(city: City, department: str, resource: str, names: Mapping[str, str]) -
             con.execute(
                 f"INSERT INTO {department}.{resource} BY NAME SELECT $1 AS id_number, $2 AS name,"
                 " '10' AS marital_status, $1 AS _record_key, 'delivery' AS _delivery_id,"
-                " DATE '2026-11-02' AS _as_of, 1 AS _row, 1 AS _copies",
+                " DATE '2026-11-02' AS _as_of, 1 AS _row, 1 AS _copies, hash($1, $2) AS _hash",
                 [number, name],
             )
 

@@ -53,6 +53,22 @@ create table if not exists ops.passes (
 );
 comment on table ops.passes is 'One row per as-of date the city was taken to';
 
+create table if not exists ops.publications (
+    product text not null,
+    version bigint not null,
+    reads text not null,
+    columns text[] not null,
+    rows bigint not null,
+    as_of date not null,
+    published_at timestamptz not null,
+    city_version bigint not null,
+    author text not null,
+    primary key (product, version)
+);
+comment on table ops.publications is 'One row per version of a product that readers could see: what it was made from';
+comment on column ops.publications.reads is 'The table of the lake: base.<library> or thematic.<topic>.<table>';
+comment on column ops.publications.city_version is 'Snapshot of the lake''s city catalog that it was made from';
+
 create table if not exists ops.applied (
     target text primary key,
     fingerprint text not null,

@@ -43,6 +43,12 @@ def test_every_console_line_of_the_readme_runs(made_by_the_readme, tmp_path):
         assert done.returncode == 0, f"{line}: {done.stderr[-2000:]}"
     assert (tmp_path / "findings.xlsx").stat().st_size > 10_000
     recompute(tmp_path / "scores")
+    query = "SELECT id_number FROM as_believed.population('2026-11-02') LIMIT 1"
+    [person] = json.loads(shuyuan(home, "sql", "--json", query).stdout)
+    for line in console_lines("docs/history.md"):
+        asked = line.replace("341502199003071235", person["id_number"])
+        done = subprocess.run(asked, shell=True, env=environment(home), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr[-2000:]}"
 
 
 def recompute(exported: Path) -> None:

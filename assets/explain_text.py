@@ -1,0 +1,100 @@
+"""An explanation as a screen of text: three or four lines an attribute, or the whole story of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from assets.explain import AttributeStory, Explanation, Finding, Statement, Version
+from catalog.load import Catalog
+
+INDENT = "    "
+
+
+def told(catalog: Catalog, found: Explanation, *, whole: bool = False) -> str:
+    """The explanation as lines; `whole` tells everything of each attribute."""
+    lines = list(_head(found))
+    for story in found.attributes:
+        lines += ["", *(_whole(catalog, story) if whole else _short(catalog, story))]
+    if found.findings:
+        lines += ["", f"open findings on these values: {len(found.findings)}"]
+        lines += [INDENT + _finding(one) for one in found.findings]
+    return "\n".join(lines)
+
+
+def _head(found: Explanation) -> Iterator[str]:
+    yield f"{found.title} {found.library}: {found.key}"
+    life = [f"began {found.began_on}"] if found.began_on else []
+    life += [f"ended {found.ended_on}"] if found.ended_on else []
+    speaking = f"{found.sources} records speak of it" if found.sources else "nobody speaks of it any more"
+    yield "; ".join([f"entity {found.entity_id}", speaking, *life, f"believed so since {found.believed_from}"])
+    for link in found.links:
+        what = "key" if link["kind"] == "key" else f"record of {link['department']}.{link['resource']}"
+        sure = f", probability {link['probability']:.3f}" if link["probability"] is not None else ""
+        yield f"also {what} {link['key']}: {link['how']}{sure}, since {link['since']}"
+    if found.blocked:
+        yield f"kept out by findings of severity block: records of {', '.join(found.blocked)}"
+
+
+def _title(story: AttributeStory) -> str:
+    value = "nothing" if story.value is None else story.value
+    outcome = f"{story.outcome}: " if story.outcome else ""
+    return f"{story.attribute} {story.title} = {value}    {outcome}{story.why}"
+
+
+def _short(catalog: Catalog, story: AttributeStory) -> Iterator[str]:
+    yield _title(story)
+    if not story.statements:
+        return
+    first, *others = story.statements
+    if story.value is not None:
+        yield INDENT + _where(catalog, first) + "; " + _checked(first)
+    else:
+        others = list(story.statements)
+    agree = sorted({one.resource for one in others if one.stance == "agrees"})
+    differ = [f"{one.resource} {one.value}{_doubt(one)}" for one in others if one.stance == "differs"]
+    said = [f"agree: {', '.join(agree)}"] if agree else []
+    said += [f"differ: {', '.join(differ)}"] if differ else []
+    said += [f"silent: {', '.join(story.silent)}"] if story.silent else []
+    if said:
+        yield INDENT + " | ".join(said)
+    if len(story.versions) > 1:
+        yield INDENT + "before: " + _version(story.versions[1])
+
+
+def _whole(catalog: Catalog, story: AttributeStory) -> Iterator[str]:
+    yield _title(story)
+    yield "stated now:"
+    for one in story.statements:
+        yield f"{INDENT}{one.value}{_doubt(one)}    {one.stance}; {_where(catalog, one)}; record {one.record_key}"
+        yield f"{INDENT}{INDENT}{_checked(one, named=True)}"
+    yield from (f"{INDENT}nothing    {resource}" for resource in story.silent)
+    yield "believed:"
+    yield from (INDENT + _version(one) for one in story.versions)
+
+
+def _where(catalog: Catalog, one: Statement) -> str:
+    title = catalog.departments[one.department].title.zh
+    place = f"{one.file_name} row {one.row}" if one.file_name else f"row {one.row}"
+    return f"{title} {one.resource}, as of {one.as_of}, {place}, delivery {one.delivery_id}"
+
+
+def _checked(one: Statement, *, named: bool = False) -> str:
+    kept = f"keeps {', '.join(one.kept)}" if named and one.kept else f"keeps {len(one.kept)} rules"
+    return f"breaks {', '.join(one.broken)}; {kept}" if one.broken else kept
+
+
+def _doubt(one: Statement) -> str:
+    return " (doubted by a finding)" if one.doubted else ""
+
+
+def _version(one: Version) -> str:
+    value = "nothing" if one.value is None else one.value
+    said = f" from {one.source} as of {one.as_of}, {one.outcome}" if one.source else ""
+    until = f"until {one.believed_to}" if one.believed_to else "to this day"
+    return f"{value}{said}; believed from {one.believed_from} {until}"
+
+
+def _finding(one: Finding) -> str:
+    order = f"; order {one.order_number} {one.state}, due {one.due_on}" if one.order_number else ""
+    where = f"{one.resource} record {one.record_key}, {one.column}"
+    return f"{one.rule_id} ({one.severity}) {where}, since {one.first_seen}{order}"

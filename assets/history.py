@@ -1,0 +1,149 @@
+"""What the city believed when: an arbitrated library written as the difference to what is believed already.
+
+`base.<library>` holds what is believed, `history.<library>` every version that is believed no more. Nothing is
+overwritten: a row that comes out differently moves to the history with the business day on which it was replaced, an
+entity nobody speaks of any more leaves the base the same way, and one that has ended stays, with no source.
+
+A row equals what is believed when everything but its as-of dates does: restating a value changes nothing, so the date
+beside a value is that of the delivery with which this value from this source came to be believed. How the values are
+found is `assets.base`, which entities are looked at is `assets.increment`, how to ask is `resources.believed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from duckdb import DuckDBPyConnection
+
+from catalog.models import Library
+from quality_checks.macros import name, quote
+from quality_checks.sources import TOUCHED
+
+OWN = ("_hash", "_believed_from")  # columns of base that the writing itself fills
+
+
+@dataclass(frozen=True)
+class Written:
+    """What writing a library changed, in entities: new ones, replaced ones, ones that left; the others stayed."""
+
+    came: int
+    replaced: int
+    left: int
+
+    @property
+    def changed(self) -> int:
+        return self.came + self.replaced + self.left
+
+
+def write(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, touched: bool = False) -> Written:
+    """Make `base.<library>` equal to `rows` and keep what it said before; call it inside a commit's work.
+
+    Args:
+        con: the lake, in a transaction.
+        library: what was arbitrated.
+        rows: query with one row per entity somebody speaks of and the columns of the base, except `OWN`.
+        as_of: the business day, from which the new versions are believed and to which the old ones were.
+        touched: `rows` holds the entities of `TOUCHED` alone; all others stay as they are.
+    """
+    base = f"base.{name(library.name)}"
+    fresh = _typed(con, base, rows)
+    content = _hash(con, library, fresh)
+    if not touched:
+        con.execute(f"DELETE FROM {base} WHERE entity_id IS NULL")  # rows of an earlier version of the program
+    if con.execute(f"SELECT 1 FROM {base} LIMIT 1").fetchone() is None:
+        came = _number(con, f"INSERT INTO {base} BY NAME SELECT *, {content} AS _hash, {_day(as_of)} FROM ({fresh})")
+        return Written(came, 0, 0)
+    _compare(con, library, f"SELECT entity_id, {content} AS _hash FROM ({fresh})", as_of, touched=touched)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE _before AS SELECT b.*, o.silent, o.ended FROM {base} b JOIN _out o"
+        " ON b.rowid = o.id"
+    )
+    history = f"history.{name(library.name)}"
+    con.execute(
+        f"INSERT INTO {history} BY NAME SELECT * EXCLUDE (silent, ended), DATE '{as_of}' AS _believed_to FROM _before"
+    )
+    came, replaced, left = _counted(con)
+    if replaced + left:
+        con.execute(f"DELETE FROM {base} WHERE rowid IN (SELECT id FROM _out)")
+    if came + replaced:
+        con.execute(f"INSERT INTO {base} BY NAME {_next_sql(library, fresh, content, as_of)}")
+    con.execute("DROP TABLE _fresh; DROP TABLE _known; DROP TABLE _out; DROP TABLE _come; DROP TABLE _before")
+    return Written(came, replaced, left)
+
+
+def entity_id(library: Library, key: str) -> str:
+    """SQL of the id of an entity, the same for ever, from SQL of its entity key."""
+    return f"CAST(md5({quote(library.name + '|')} || {key}) AS UUID)"
+
+
+def _typed(con: DuckDBPyConnection, base: str, rows: str) -> str:
+    """The rows as the table's types hold them, so that their hash is that of what is stored; null where one lacks."""
+    types = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {base}").fetchall() if column not in OWN}
+    given = {column for column, *_ in con.execute(f"DESCRIBE {rows}").fetchall()}
+    if strange := given - types.keys():
+        raise ValueError(f"{base} has no column {', '.join(sorted(strange))} to put the library's values in")
+    columns = (f"CAST({name(c) if c in given else 'NULL'} AS {kind}) AS {name(c)}" for c, kind in types.items())
+    return f"SELECT {', '.join(columns)} FROM ({rows})"
+
+
+def _hash(con: DuckDBPyConnection, library: Library, rows: str) -> str:
+    """SQL of the hash by which two versions of an entity are equal: over everything but the as-of dates."""
+    dates = {f"{attribute}_as_of" for attribute in library.attributes}
+    listed = [column for column, *_ in con.execute(f"DESCRIBE {rows}").fetchall() if column not in dates]
+    return f"hash({', '.join(map(name, sorted(listed)))})"
+
+
+def _compare(con: DuckDBPyConnection, library: Library, fresh: str, as_of: date, *, touched: bool) -> None:
+    """Write `_out`, versions believed no more, and `_come`, entities whose row is new; both by entity.
+
+    An entity that has ended by `as_of` and of which nobody speaks is `silent` and `ended`: it stays, without a source.
+    """
+    among = f" SEMI JOIN (SELECT {entity_id(library, 'key')} AS entity_id FROM {TOUCHED}) USING (entity_id)"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE _fresh AS {fresh};"
+        "CREATE OR REPLACE TEMP TABLE _known AS SELECT rowid AS id, entity_id, _hash, _sources,"
+        f" coalesce(ended_on <= DATE '{as_of}', false) AS ended"
+        f" FROM base.{name(library.name)}{among if touched else ''};"
+        "CREATE OR REPLACE TEMP TABLE _out AS SELECT o.id, n.entity_id IS NULL AS silent, o.ended"
+        " FROM _known o LEFT JOIN _fresh n USING (entity_id)"
+        " WHERE n._hash IS DISTINCT FROM o._hash AND (n.entity_id IS NOT NULL OR o._sources > 0);"
+        "CREATE OR REPLACE TEMP TABLE _come AS SELECT entity_id FROM _fresh n"
+        " ANTI JOIN _known o ON o.entity_id = n.entity_id AND o._hash = n._hash"
+    )
+
+
+def _counted(con: DuckDBPyConnection) -> tuple[int, int, int]:
+    """Entities that came, were replaced, left."""
+    counts = "count(*) FILTER (NOT silent OR ended), count(*) FILTER (silent AND NOT ended), count(*) FILTER (silent)"
+    replaced, left, silent = con.execute(f"SELECT {counts} FROM _out").fetchone() or (0, 0, 0)
+    come = _number(con, "SELECT count(*) FROM _come")
+    return come - (replaced - (silent - left)), replaced, left
+
+
+def _next_sql(library: Library, fresh: str, content: str, as_of: date) -> str:
+    """The new versions: as-of dates carried over while value and source stay; ended entities without a source."""
+    carried = []
+    for attribute in library.attributes:
+        value, source, day = (name(attribute + kind) for kind in ("", "_source", "_as_of"))
+        same = f"(n.{value}, n.{source}) IS NOT DISTINCT FROM (o.{value}, o.{source})"
+        carried.append(f"CASE WHEN {same} THEN coalesce(o.{day}, n.{day}) ELSE n.{day} END AS {day}")
+    silenced = [f"repeat('-', length({name(a + '_said')})) AS {name(a + '_said')}" for a in library.attributes]
+    came = (
+        f"SELECT n.* REPLACE ({', '.join(carried)}) FROM ({fresh}) n SEMI JOIN _come USING (entity_id)"
+        " LEFT JOIN _before o USING (entity_id)"
+    )
+    stayed = (
+        f"SELECT * EXCLUDE (silent, ended, {', '.join(OWN)}) REPLACE (0 AS _sources, {', '.join(silenced)})"
+        " FROM _before WHERE silent AND ended"
+    )
+    return f"SELECT *, {content} AS _hash, {_day(as_of)} FROM (({came}) UNION ALL BY NAME ({stayed}))"
+
+
+def _day(as_of: date) -> str:
+    return f"DATE '{as_of}' AS _believed_from"
+
+
+def _number(con: DuckDBPyConnection, query: str) -> int:
+    row = con.execute(query).fetchone()
+    return int(row[0]) if row else 0
