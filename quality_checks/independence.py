@@ -1,0 +1,339 @@
+"""Which sources of a library copy from one another, measured by the errors they share.
+
+Two good sources agree because both are right; only where both state the same *wrong* value is agreement a sign that one
+has it from the other (Dong, Berti-Equille, Srivastava, "Integrating conflicting data: the role of source dependence",
+VLDB 2009). What is wrong is not known here, so the bar is high: a value counts as wrong where at least `VOTES` other
+sources, and `AGAINST` times as many as state it, agree on another one (`AGAINST_AUTHORITY` times where the attribute's
+authority is among them), and no authority states it. A group that copies has one vote in that, whatever its size, so
+measuring goes round until the groups no longer change.
+
+Of the errors of one source in cells that the other states too, the other repeats some. Independent sources repeat errors
+as well: both may still hold what was true last year. How many chance explains is learned from the other sources: the
+median share of a third source's errors that this one repeats, never taken below `LEAST_CHANCE`. The weight of a pair is
+the logarithm of the odds that such errors are copied (`COPIED` of them) rather than repeated by chance; from `ENOUGH` on
+two sources are one group. Few cells never reach it: then nothing is said.
+
+Measuring is an act of a person (`shuyuan libraries measure`), because it changes whose vote counts. What it found is
+written to `base._copying`; `groups` reads it, beside what the catalogue declares (`received_from`).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from catalog.load import Catalog
+from catalog.models import Attribute, ColumnType, Library
+from quality_checks.macros import name, quote
+from quality_checks.sources import Source, authority_ranks, macros, marks_sql, normal_macro, sources
+
+VOTES = 3  # other sources that must agree on another value before one is called wrong
+AGAINST, AGAINST_AUTHORITY = 3, 2  # how many times as many as state the value itself
+COPIED = 0.8  # share of its errors that a copier is taken to have copied, as in the paper
+LEAST_CHANCE, MOST_CHANCE = 0.3, 0.9  # bounds of the share that chance explains
+ENOUGH = 7.0  # odds of a thousand to one
+TELLING = 5  # errors of a third source from which a share can be learned
+ROUNDS = 20
+
+SPEAKERS = "temp.copying_speakers"
+STATEMENTS = "temp.copying_statements"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sources and what they share: `other` repeats errors of `one`, or none of either.
+
+    `cells` are (entity, attribute) that both state; `errors` those of `one` among them, `shared` those that `other`
+    repeats, in `attributes`; `expected` is how many chance explains at most, `weight` the logarithm of the odds for
+    copying. `together`: they have one vote.
+    """
+
+    one: str
+    other: str
+    attributes: tuple[str, ...]
+    cells: int
+    errors: int
+    shared: int
+    expected: float
+    weight: float
+    together: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """How many of one source's errors another one repeats, and in which attributes."""
+
+    errors: int = 0
+    shared: int = 0
+    attributes: tuple[int, ...] = ()
+
+
+Directed = Mapping[tuple[int, int], Repeats]  # (whose errors, who repeats them), by the sources' index
+Grouping = tuple[int, ...]  # of each source, by index, the smallest index of its group
+
+
+def measure(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> list[Pair]:
+    """Every pair of the library's sources that state the same cells, the heaviest first.
+
+    Attributes that are not compared (`compare: null`) tell nothing: there sources may rightly differ.
+    """
+    witnesses = sources(catalog, library)
+    compared = [a for a, stated in library.attributes.items() if stated.compare is not None]
+    con.execute(macros(library))
+    con.execute(marks_sql(catalog, library))
+    _gather(con, library, witnesses, compared)
+    cells = {(one, other): count for one, other, count in con.execute(_CELLS).fetchall()}
+    within = _within(library, compared)
+    grouping, repeats = _settle(con, within, declared(catalog, library, witnesses), len(witnesses))
+    con.execute(f"DROP TABLE {SPEAKERS}; DROP TABLE {STATEMENTS}")
+    pairs = [_pair(repeats, cells[pair], pair, grouping, witnesses, compared) for pair in sorted(cells)]
+    return sorted(pairs, key=lambda pair: (-pair.weight, pair.one, pair.other))
+
+
+def declared(catalog: Catalog, library: Library, witnesses: Sequence[Source]) -> Grouping:
+    """Sources as the catalogue groups them: one that received all it supplies from another department is of its group.
+
+    A source of which only some columns were received is grouped when those are all it supplies to the library.
+    """
+    by_department: dict[str, list[int]] = {}
+    for source in witnesses:
+        by_department.setdefault(source.resource.department, []).append(source.index)
+    links = [
+        (source.index, origin)
+        for source in witnesses
+        for giver in _givers(source)
+        for origin in by_department.get(giver, ())
+    ]
+    return _components(len(witnesses), links)
+
+
+def _givers(source: Source) -> set[str]:
+    """Who gave the source what it supplies; nobody when part of it is its own."""
+    resource = source.resource
+    if resource.received_from:
+        return {resource.received_from}
+    columns = {column for attribute in resource.supplies for column in source.supplying(attribute)}
+    givers = {resource.columns[column].received_from for column in columns if column in resource.columns}
+    return set() if None in givers else {giver for giver in givers if giver}
+
+
+def _gather(con: DuckDBPyConnection, library: Library, witnesses: Sequence[Source], compared: Sequence[str]) -> None:
+    """Write `SPEAKERS`, one row per attribute and set of sources that state a cell of it, and `STATEMENTS`, one row per
+    source and cell about which the sources differ as it stands. A source that says two things says nothing.
+    """
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_bare(SPEAKERS)} (attribute INTEGER, who BIT, cells BIGINT);"
+        f" CREATE OR REPLACE TEMP TABLE {_bare(STATEMENTS)}"
+        " (cell BIGINT, attribute INTEGER, source INTEGER, said VARCHAR, authority BOOLEAN)"
+    )
+    for source in witnesses:
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_table(source)} AS {_said(source, compared)}")
+    for number, attribute in enumerate(compared):
+        if stating := [source for source in witnesses if attribute in source.resource.supplies]:
+            _disputed(con, library, number, attribute, stating, len(witnesses))
+    con.execute("".join(f"DROP TABLE {_table(source)};" for source in witnesses) + "DROP TABLE IF EXISTS copying_keys")
+
+
+def _table(source: Source) -> str:
+    return f"copying_{source.index}"
+
+
+def _bare(table: str) -> str:
+    return table.removeprefix("temp.")
+
+
+def _said(source: Source, compared: Sequence[str]) -> str:
+    """One row per entity: `key`, and per attribute `v_` what the source says of it, `r_` whether as the authority."""
+    columns = ""
+    for attribute in (a for a in compared if a in source.resource.supplies):
+        value, has_say = name("v_" + attribute), name("r_" + attribute)
+        columns += (
+            f", CASE WHEN min({value}) = max({value}) THEN min({value}) END AS {value}"
+            f", bool_or({_has_say(source, attribute)}) AS {has_say}"
+        )
+    return f"SELECT key{columns} FROM ({source.relation()}) WHERE key IS NOT NULL GROUP BY key"
+
+
+def _has_say(source: Source, attribute: str) -> str:
+    """Whether the source is the authority for the entity, as SQL over `relation()`."""
+    ranks = authority_ranks(source.library.attributes[attribute])
+    return f"{source.rank(attribute)} < {ranks}" if ranks else "false"
+
+
+def _disputed(
+    con: DuckDBPyConnection, library: Library, number: int, attribute: str, stating: Sequence[Source], total: int
+) -> None:
+    """Add one attribute to `SPEAKERS` and `STATEMENTS`; only what differs is brought to its normal form."""
+    value, has_say = name("v_" + attribute), name("r_" + attribute)
+    normal = normal_macro(library, attribute)
+    everyone = " UNION ALL ".join(
+        f"SELECT key, {_bit(source.index, total)} AS who, {value} AS v FROM {_table(source)} WHERE {value} IS NOT NULL"
+        for source in stating
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE copying_keys AS SELECT key, bit_or(who) AS who, min(v) <> max(v) AS disputed,"
+        f" row_number() OVER () * {len(library.attributes)} + {number} AS cell FROM ({everyone}) GROUP BY key;"
+        f" INSERT INTO {SPEAKERS} SELECT {number}, who, count(*) FROM copying_keys GROUP BY who"
+    )
+    for source in stating:
+        con.execute(
+            f"INSERT INTO {STATEMENTS} SELECT * FROM (SELECT cell, {number}, {source.index},"
+            f" CAST({normal}(s.{value}) AS VARCHAR) AS said, s.{has_say} FROM {_table(source)} s"
+            " JOIN copying_keys k USING (key) WHERE k.disputed) WHERE said IS NOT NULL"
+        )
+
+
+def _bit(index: int, total: int) -> str:
+    return f"'{'0' * index}1{'0' * (total - index - 1)}'::BIT"
+
+
+_CELLS = f"""
+    WITH places AS (SELECT unnest(range(bit_length(who))) AS place, who, cells FROM {SPEAKERS}),
+         heard AS (SELECT place, who, cells FROM places WHERE get_bit(who, place::INTEGER) = 1)
+    SELECT a.place, b.place, sum(a.cells)::BIGINT
+    FROM (SELECT place, who, sum(cells) AS cells FROM heard GROUP BY ALL) a
+    JOIN (SELECT DISTINCT place, who FROM heard) b ON a.who = b.who AND a.place < b.place GROUP BY ALL
+"""
+
+
+def _within(library: Library, compared: Sequence[str]) -> str:
+    """Whether `said` lies within the attribute's tolerance of `right_one`, as SQL; false for most."""
+    cases = []
+    for number, attribute in enumerate(compared):
+        stated: Attribute = library.attributes[attribute]
+        if stated.tolerance:
+            dates = stated.as_column().logical_type is ColumnType.date
+            apart = "date_diff('day', said::DATE, right_one::DATE)" if dates else "said::DOUBLE - right_one::DOUBLE"
+            cases.append(f"WHEN {number} THEN abs({apart}) <= {stated.tolerance}")
+    return f"CASE attribute {' '.join(cases)} ELSE false END" if cases else "false"
+
+
+def _repeats(con: DuckDBPyConnection, grouping: Grouping, within: str) -> Directed:
+    """For each two sources how many errors of the first the second repeats, when each group has one vote."""
+    group = f"[{', '.join(map(str, grouping))}][source + 1]"
+    found = con.execute(f"""
+        WITH statements AS MATERIALIZED (SELECT *, {group} AS grp FROM {STATEMENTS}),
+             votes AS (SELECT cell, said, count(DISTINCT grp) AS votes, bool_or(authority) AS authority
+                       FROM statements GROUP BY cell, said),
+             ranked AS (SELECT *, max(votes) OVER (PARTITION BY cell) AS most FROM votes),
+             believed AS (SELECT cell, arg_max(said, votes) AS right_one, max(votes) AS most,
+                                 CASE WHEN bool_or(authority) THEN {AGAINST_AUTHORITY} ELSE {AGAINST} END AS times
+                          FROM ranked GROUP BY cell
+                          HAVING count(*) FILTER (votes = most) = 1 AND NOT bool_or(authority AND votes < most)),
+             wrong AS (SELECT s.*, b.right_one, b.most, b.times, v.votes FROM statements s
+                       JOIN believed b USING (cell) JOIN votes v USING (cell, said)
+                       WHERE s.said <> b.right_one AND NOT ({within}) AND b.most >= {VOTES}),
+             pairs AS (SELECT e.source AS one, o.source AS other, e.attribute, e.said = o.said AS same,
+                              e.votes - (e.said = o.said AND e.grp <> o.grp)::INTEGER AS with_it,
+                              e.most - (o.said = e.right_one)::INTEGER AS against_it, e.times
+                       FROM wrong e JOIN statements o ON o.cell = e.cell AND o.source <> e.source),
+             counted AS (SELECT one, other, attribute, count(*) AS errors, count(*) FILTER (same) AS shared FROM pairs
+                         WHERE against_it >= greatest({VOTES}, times * with_it) GROUP BY ALL)
+        SELECT one, other, sum(errors)::BIGINT, sum(shared)::BIGINT,
+               coalesce(list(attribute ORDER BY attribute) FILTER (shared > 0), [])
+        FROM counted GROUP BY ALL""")
+    return {(one, other): Repeats(e, s, tuple(a)) for one, other, e, s, a in found.fetchall()}
+
+
+def _settle(con: DuckDBPyConnection, within: str, start: Grouping, count: int) -> tuple[Grouping, Directed]:
+    """Measure and group until the groups are some that were there before.
+
+    Where they go in a circle, only what is grouped all the way round it stands.
+    """
+    seen: list[Grouping] = []
+    grouping, repeats = start, dict[tuple[int, int], Repeats]()
+    while grouping not in seen and len(seen) < ROUNDS:
+        seen.append(grouping)
+        repeats = dict(_repeats(con, grouping, within))
+        grouping = _grouped(repeats, start, count)
+    circle = seen[seen.index(grouping) :] if grouping in seen else [*seen, grouping]
+    if len(circle) > 1:
+        grouping = _common(circle)
+        repeats = dict(_repeats(con, grouping, within))
+    return grouping, repeats
+
+
+def _common(groupings: Sequence[Grouping]) -> Grouping:
+    """Groups of those that are together in every grouping."""
+    first: dict[tuple[int, ...], int] = {}
+    return tuple(first.setdefault(all_of, index) for index, all_of in enumerate(zip(*groupings, strict=True)))
+
+
+def _grouped(repeats: Directed, start: Grouping, count: int) -> Grouping:
+    """The declared groups, and the pairs that weigh enough joined to them, the heaviest first.
+
+    Two groups stay apart where a source of one and a source of the other are as clearly independent of one another.
+    """
+    weights = _weights(repeats)
+    groups = {index: {other for other in range(count) if start[other] == start[index]} for index in range(count)}
+    for (one, other), weight in sorted(weights.items(), key=lambda found: (-found[1], found[0])):
+        if weight < ENOUGH:
+            break
+        joined = groups[one] | groups[other]
+        if any(weights.get((min(a, b), max(a, b)), 0) <= -ENOUGH for a in groups[one] for b in groups[other]):
+            continue
+        groups.update(dict.fromkeys(joined, joined))
+    return tuple(min(groups[index]) for index in range(count))
+
+
+def _weights(repeats: Directed) -> dict[tuple[int, int], float]:
+    """Per two sources the weight of the direction that weighs more."""
+    found: dict[tuple[int, int], float] = {}
+    for one, other in repeats:
+        pair = (min(one, other), max(one, other))
+        weight = _weight(repeats[one, other], _chance(repeats, one, other))
+        found[pair] = max(weight, found.get(pair, -math.inf))
+    return found
+
+
+def _chance(repeats: Directed, one: int, other: int) -> float:
+    """Share of the errors of `one` that `other` would repeat by chance: as it repeats those of third sources."""
+    shares = [
+        seen.shared / seen.errors
+        for (third, who), seen in repeats.items()
+        if who == other and third != one and seen.errors >= TELLING
+    ]
+    return min(MOST_CHANCE, max([LEAST_CHANCE, *([statistics.median(shares)] if shares else [])]))
+
+
+def _weight(seen: Repeats, chance: float) -> float:
+    copied = math.log((COPIED + (1 - COPIED) * chance) / chance)
+    return seen.shared * copied + (seen.errors - seen.shared) * math.log(1 - COPIED)
+
+
+def _components(count: int, links: Iterable[tuple[int, int]]) -> Grouping:
+    groups = {index: {index} for index in range(count)}
+    for one, other in links:
+        joined = groups[one] | groups[other]
+        groups.update(dict.fromkeys(joined, joined))
+    return tuple(min(groups[index]) for index in range(count))
+
+
+def _pair(
+    repeats: Directed,
+    cells: int,
+    pair: tuple[int, int],
+    grouping: Grouping,
+    witnesses: Sequence[Source],
+    compared: Sequence[str],
+) -> Pair:
+    directions = [
+        (_weight(repeats.get(way, Repeats()), _chance(repeats, *way)), way) for way in (pair, tuple(reversed(pair)))
+    ]
+    weight, (one, other) = max(directions, key=lambda found: found[0])
+    seen = repeats.get((one, other), Repeats())
+    return Pair(
+        one=witnesses[one].resource.id,
+        other=witnesses[other].resource.id,
+        attributes=tuple(compared[number] for number in seen.attributes),
+        cells=cells,
+        errors=seen.errors,
+        shared=seen.shared,
+        expected=round(seen.errors * _chance(repeats, one, other), 1),
+        weight=round(weight, 1),
+        together=grouping[one] == grouping[other],
+    )
