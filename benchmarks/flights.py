@@ -10,7 +10,8 @@ attribute) whose value in the library is the time of the clean copy, which is us
     independent   the same after `measure`: a group of sites that share errors has one vote
     authority     each airline's own site has the say on its flights; of the others the majority
 
-and the groups of sites that share errors, with the pair that tells most of each. Times are compared as hours and minutes.
+and the groups of sites that share errors, with the pair that tells most of each. Times are compared as hours and
+minutes.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from assets import base, deliveries, independence, pools
+from assets import base, deliveries, pools
+from assets.independence import measure as measure_sources
 from catalog.load import Catalog, load_catalog
-from quality_checks import macros
+from quality_checks import independence, macros
 from quality_checks.independence import Pair
 from quality_checks.macros import name, quote
 from resources.city import City
@@ -94,11 +97,11 @@ def main() -> None:
         print(f"  {' = '.join(group['sites'])}\n      {group['evidence']}")
 
 
-def measure(folder: Path, scratch: Path) -> dict[str, object]:
+def measure(folder: Path, scratch: Path) -> dict[str, Any]:
     """What `--json` prints."""
     catalogue, home = scratch / "catalogue", scratch / "home"
     sites = _write(folder / "dirty.csv", catalogue, home / "landing")
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     began = time.process_time()
     with City.open(home, _catalog(catalogue, NO_AUTHORITY), prelude=macros.SQL, threads=2) as city:
         city.lake.apply_catalog()
@@ -107,7 +110,7 @@ def measure(folder: Path, scratch: Path) -> dict[str, object]:
             [loaded] = pools.load(city, site, DAY, author="benchmark")
             assert loaded.rows_quarantined == 0, loaded
         found["majority"] = _arbitrated(city, folder)
-        pairs = independence.measure(city, city.catalog.libraries["flights"], DAY, author="benchmark")
+        pairs = measure_sources(city, city.catalog.libraries["flights"], DAY, author="benchmark")
         found["independent"] = _arbitrated(city, folder)
         flights = city.con.execute("SELECT count(*) FROM base.flights").fetchall()[0][0]
     with City.open(home, _catalog(catalogue, OWN_SITES), prelude=macros.SQL, threads=2) as city:
@@ -168,9 +171,9 @@ def _arbitrated(city: City, folder: Path) -> dict[str, object]:
     return {"right": right[0], "share": round(share, 4), "outcomes": dict(outcomes)}
 
 
-def _groups(pairs: Sequence[Pair]) -> list[Mapping[str, object]]:
+def _groups(pairs: Sequence[Pair]) -> list[dict[str, object]]:
     """Each group of sites with the pair in it that weighs most."""
-    found = []
+    found: list[dict[str, object]] = []
     for sites in independence.members(pairs):
         heaviest = max((p for p in pairs if {p.one, p.other} <= set(sites)), key=lambda p: p.weight)
         told = f"{heaviest.other} repeats {heaviest.shared} of {heaviest.errors} errors of {heaviest.one}"

@@ -7,11 +7,8 @@ sources, and `AGAINST` times as many as state it, agree on another one (`AGAINST
 authority is among them), and no authority states it. A group that copies has one vote in that, whatever its size, so
 measuring goes round until the groups no longer change.
 
-Of the errors of one source in cells that the other states too, the other repeats some. Independent sources repeat errors
-as well: both may still hold what was true last year. How many chance explains is learned from the other sources: the
-median share of a third source's errors that this one repeats, never taken below `LEAST_CHANCE`. The weight of a pair is
-the logarithm of the odds that such errors are copied (`COPIED` of them) rather than repeated by chance; from `ENOUGH` on
-two sources are one group. Few cells never reach it: then nothing is said.
+Then, of the errors of one source in cells that another one states too, those are counted that the other repeats;
+whether they are more than chance explains is judged in `quality_checks.copying`.
 
 Measuring is an act of a person (`shuyuan libraries measure`), because it changes whose vote counts. What it found is
 written to `base._copying`; `groups` reads it, beside what the catalogue declares (`received_from`).
@@ -19,24 +16,20 @@ written to `base._copying`; `groups` reads it, beside what the catalogue declare
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import Attribute, ColumnType, Library
-from quality_checks.macros import name, quote
+from quality_checks import copying
+from quality_checks.copying import Directed, Grouping, Repeats
+from quality_checks.macros import name
 from quality_checks.sources import Source, authority_ranks, macros, marks_sql, normal_macro, sources
 
 VOTES = 3  # other sources that must agree on another value before one is called wrong
 AGAINST, AGAINST_AUTHORITY = 3, 2  # how many times as many as state the value itself
-COPIED = 0.8  # share of its errors that a copier is taken to have copied, as in the paper
-LEAST_CHANCE, MOST_CHANCE = 0.3, 0.9  # bounds of the share that chance explains
-ENOUGH = 7.0  # odds of a thousand to one
-TELLING = 5  # errors of a third source from which a share can be learned
 ROUNDS = 20
 
 SPEAKERS = "temp.copying_speakers"
@@ -63,19 +56,6 @@ class Pair:
     together: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """How many of one source's errors another one repeats, and in which attributes."""
-
-    errors: int = 0
-    shared: int = 0
-    attributes: tuple[int, ...] = ()
-
-
-Directed = Mapping[tuple[int, int], Repeats]  # (whose errors, who repeats them), by the sources' index
-Grouping = tuple[int, ...]  # of each source, by index, the smallest index of its group
-
-
 def measure(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> list[Pair]:
     """Every pair of the library's sources that state the same cells, the heaviest first.
 
@@ -85,16 +65,63 @@ def measure(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> list
     compared = [a for a, stated in library.attributes.items() if stated.compare is not None]
     con.execute(macros(library))
     con.execute(marks_sql(catalog, library))
-    _gather(con, library, witnesses, compared)
+    _gather(con, witnesses, compared)
     cells = {(one, other): count for one, other, count in con.execute(_CELLS).fetchall()}
     within = _within(library, compared)
-    grouping, repeats = _settle(con, within, declared(catalog, library, witnesses), len(witnesses))
+    grouping, repeats = _settle(con, within, declared(witnesses), len(witnesses))
     con.execute(f"DROP TABLE {SPEAKERS}; DROP TABLE {STATEMENTS}")
-    pairs = [_pair(repeats, cells[pair], pair, grouping, witnesses, compared) for pair in sorted(cells)]
+    pairs = []
+    for pair, count in cells.items():
+        judged = copying.judge(repeats, *pair)
+        pairs.append(
+            Pair(
+                one=witnesses[judged.one].resource.id,
+                other=witnesses[judged.other].resource.id,
+                attributes=tuple(compared[number] for number in judged.seen.attributes),
+                cells=count,
+                errors=judged.seen.errors,
+                shared=judged.seen.shared,
+                expected=round(judged.expected, 1),
+                weight=round(judged.weight, 1),
+                together=grouping[judged.one] == grouping[judged.other],
+            )
+        )
     return sorted(pairs, key=lambda pair: (-pair.weight, pair.one, pair.other))
 
 
-def declared(catalog: Catalog, library: Library, witnesses: Sequence[Source]) -> Grouping:
+def groups(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> dict[str, str]:
+    """Source -> the first source of its group: declared lineage and the last measurement; a group has one vote."""
+    witnesses = sources(catalog, library)
+    index = {source.resource.id: source.index for source in witnesses}
+    start = declared(witnesses)
+    together = [pair for pair in stored(con, library) if pair.together and {pair.one, pair.other} <= index.keys()]
+    links = [(index[pair.one], index[pair.other]) for pair in together]
+    grouping = copying.components(len(witnesses), [*enumerate(start), *links])
+    return {source.resource.id: witnesses[grouping[source.index]].resource.id for source in witnesses}
+
+
+def stored(con: DuckDBPyConnection, library: Library) -> list[Pair]:
+    """The pairs of the library's last measurement, the heaviest first; none when nobody measured yet."""
+    columns = ", ".join(name(field.name) for field in fields(Pair))
+    rows = con.execute(
+        f"SELECT {columns} FROM base._copying WHERE library = $library AND measured_on ="
+        " (SELECT max(measured_on) FROM base._copying WHERE library = $library) ORDER BY weight DESC, one, other",
+        {"library": library.name},
+    ).fetchall()
+    return [Pair(one, other, tuple(attributes), *rest) for one, other, attributes, *rest in rows]
+
+
+def members(pairs: Iterable[Pair]) -> list[tuple[str, ...]]:
+    """The groups of a measurement: the sources of each, in order."""
+    found: dict[str, set[str]] = {}
+    for pair in pairs:
+        if pair.together:
+            joined = found.get(pair.one, {pair.one}) | found.get(pair.other, {pair.other})
+            found.update(dict.fromkeys(joined, joined))
+    return sorted({tuple(sorted(group)) for group in found.values()})
+
+
+def declared(witnesses: Sequence[Source]) -> Grouping:
     """Sources as the catalogue groups them: one that received all it supplies from another department is of its group.
 
     A source of which only some columns were received is grouped when those are all it supplies to the library.
@@ -108,7 +135,7 @@ def declared(catalog: Catalog, library: Library, witnesses: Sequence[Source]) ->
         for giver in _givers(source)
         for origin in by_department.get(giver, ())
     ]
-    return _components(len(witnesses), links)
+    return copying.components(len(witnesses), links)
 
 
 def _givers(source: Source) -> set[str]:
@@ -121,7 +148,7 @@ def _givers(source: Source) -> set[str]:
     return set() if None in givers else {giver for giver in givers if giver}
 
 
-def _gather(con: DuckDBPyConnection, library: Library, witnesses: Sequence[Source], compared: Sequence[str]) -> None:
+def _gather(con: DuckDBPyConnection, witnesses: Sequence[Source], compared: Sequence[str]) -> None:
     """Write `SPEAKERS`, one row per attribute and set of sources that state a cell of it, and `STATEMENTS`, one row per
     source and cell about which the sources differ as it stands. A source that says two things says nothing.
     """
@@ -133,8 +160,8 @@ def _gather(con: DuckDBPyConnection, library: Library, witnesses: Sequence[Sourc
     for source in witnesses:
         con.execute(f"CREATE OR REPLACE TEMP TABLE {_table(source)} AS {_said(source, compared)}")
     for number, attribute in enumerate(compared):
-        if stating := [source for source in witnesses if attribute in source.resource.supplies]:
-            _disputed(con, library, number, attribute, stating, len(witnesses))
+        if any(attribute in source.resource.supplies for source in witnesses):
+            _disputed(con, number, attribute, witnesses)
     con.execute("".join(f"DROP TABLE {_table(source)};" for source in witnesses) + "DROP TABLE IF EXISTS copying_keys")
 
 
@@ -164,10 +191,10 @@ def _has_say(source: Source, attribute: str) -> str:
     return f"{source.rank(attribute)} < {ranks}" if ranks else "false"
 
 
-def _disputed(
-    con: DuckDBPyConnection, library: Library, number: int, attribute: str, stating: Sequence[Source], total: int
-) -> None:
+def _disputed(con: DuckDBPyConnection, number: int, attribute: str, witnesses: Sequence[Source]) -> None:
     """Add one attribute to `SPEAKERS` and `STATEMENTS`; only what differs is brought to its normal form."""
+    library, total = witnesses[0].library, len(witnesses)
+    stating = [source for source in witnesses if attribute in source.resource.supplies]
     value, has_say = name("v_" + attribute), name("r_" + attribute)
     normal = normal_macro(library, attribute)
     everyone = " UNION ALL ".join(
@@ -249,91 +276,9 @@ def _settle(con: DuckDBPyConnection, within: str, start: Grouping, count: int) -
     while grouping not in seen and len(seen) < ROUNDS:
         seen.append(grouping)
         repeats = dict(_repeats(con, grouping, within))
-        grouping = _grouped(repeats, start, count)
+        grouping = copying.grouped(repeats, start, count)
     circle = seen[seen.index(grouping) :] if grouping in seen else [*seen, grouping]
     if len(circle) > 1:
-        grouping = _common(circle)
+        grouping = copying.common(circle)
         repeats = dict(_repeats(con, grouping, within))
     return grouping, repeats
-
-
-def _common(groupings: Sequence[Grouping]) -> Grouping:
-    """Groups of those that are together in every grouping."""
-    first: dict[tuple[int, ...], int] = {}
-    return tuple(first.setdefault(all_of, index) for index, all_of in enumerate(zip(*groupings, strict=True)))
-
-
-def _grouped(repeats: Directed, start: Grouping, count: int) -> Grouping:
-    """The declared groups, and the pairs that weigh enough joined to them, the heaviest first.
-
-    Two groups stay apart where a source of one and a source of the other are as clearly independent of one another.
-    """
-    weights = _weights(repeats)
-    groups = {index: {other for other in range(count) if start[other] == start[index]} for index in range(count)}
-    for (one, other), weight in sorted(weights.items(), key=lambda found: (-found[1], found[0])):
-        if weight < ENOUGH:
-            break
-        joined = groups[one] | groups[other]
-        if any(weights.get((min(a, b), max(a, b)), 0) <= -ENOUGH for a in groups[one] for b in groups[other]):
-            continue
-        groups.update(dict.fromkeys(joined, joined))
-    return tuple(min(groups[index]) for index in range(count))
-
-
-def _weights(repeats: Directed) -> dict[tuple[int, int], float]:
-    """Per two sources the weight of the direction that weighs more."""
-    found: dict[tuple[int, int], float] = {}
-    for one, other in repeats:
-        pair = (min(one, other), max(one, other))
-        weight = _weight(repeats[one, other], _chance(repeats, one, other))
-        found[pair] = max(weight, found.get(pair, -math.inf))
-    return found
-
-
-def _chance(repeats: Directed, one: int, other: int) -> float:
-    """Share of the errors of `one` that `other` would repeat by chance: as it repeats those of third sources."""
-    shares = [
-        seen.shared / seen.errors
-        for (third, who), seen in repeats.items()
-        if who == other and third != one and seen.errors >= TELLING
-    ]
-    return min(MOST_CHANCE, max([LEAST_CHANCE, *([statistics.median(shares)] if shares else [])]))
-
-
-def _weight(seen: Repeats, chance: float) -> float:
-    copied = math.log((COPIED + (1 - COPIED) * chance) / chance)
-    return seen.shared * copied + (seen.errors - seen.shared) * math.log(1 - COPIED)
-
-
-def _components(count: int, links: Iterable[tuple[int, int]]) -> Grouping:
-    groups = {index: {index} for index in range(count)}
-    for one, other in links:
-        joined = groups[one] | groups[other]
-        groups.update(dict.fromkeys(joined, joined))
-    return tuple(min(groups[index]) for index in range(count))
-
-
-def _pair(
-    repeats: Directed,
-    cells: int,
-    pair: tuple[int, int],
-    grouping: Grouping,
-    witnesses: Sequence[Source],
-    compared: Sequence[str],
-) -> Pair:
-    directions = [
-        (_weight(repeats.get(way, Repeats()), _chance(repeats, *way)), way) for way in (pair, tuple(reversed(pair)))
-    ]
-    weight, (one, other) = max(directions, key=lambda found: found[0])
-    seen = repeats.get((one, other), Repeats())
-    return Pair(
-        one=witnesses[one].resource.id,
-        other=witnesses[other].resource.id,
-        attributes=tuple(compared[number] for number in seen.attributes),
-        cells=cells,
-        errors=seen.errors,
-        shared=seen.shared,
-        expected=round(seen.errors * _chance(repeats, one, other), 1),
-        weight=round(weight, 1),
-        together=grouping[one] == grouping[other],
-    )
