@@ -1,11 +1,11 @@
 """When two sources that share errors count as one: weights of pairs, and the groups that follow from them.
 
 How often one source repeats the errors of another is counted in `quality_checks.independence`; here is the judgement,
-in plain numbers. Independent sources repeat errors as well: both may still hold what was true last year. How many of the
-errors of one source another repeats by chance is learned from how it repeats those of third sources: the median share,
-never taken below `LEAST_CHANCE`. The weight of a pair is the logarithm of the odds that the errors are copied (`COPIED`
-of them) rather than repeated by chance; from `ENOUGH` on two sources are one group. Few errors never reach it: then
-nothing is said.
+in plain numbers. Independent sources repeat errors as well: both may still hold what was true last year. How many of
+the errors of one source another repeats by chance is learned from how it repeats those of third sources: the median
+share, never taken below `LEAST_CHANCE`. The weight of a pair is the logarithm of the odds that the errors are copied
+(`COPIED` of them) rather than repeated by chance; from `ENOUGH` on two sources are one group. Few errors never reach
+it: then nothing is said.
 """
 
 from __future__ import annotations
