@@ -23,7 +23,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import Library
-from quality_checks import comparison, disputes, findings
+from quality_checks import comparison, disputes, findings, independence, library_counts
 from quality_checks.macros import name, quote
 from quality_checks.matrix import bit, grounds_sql, masks, winner
 from quality_checks.results import RuleResult
@@ -68,10 +68,12 @@ def build(city: City, library: Library, as_of: date, *, author: str) -> BaseResu
 def _build(city: City, library: Library, as_of: date, con: DuckDBPyConnection) -> BaseResult:
     table = f"base.{library.name}"
     take_links(con, library)
+    independence.take_groups(con, library)
     settled = arbitrate(con, city.catalog, library)
     city.lake.replace(con, table, table_sql(city.catalog, library, settled), ["entity_id"])
     results = comparison.results(con, city.catalog, library, table)
     findings.merge(con, comparison.VIOLATIONS, results, as_of)
+    library_counts.count(con, city.catalog, library, as_of)
     counted = con.execute(f"SELECT count(*) FROM {ENTITIES}").fetchone()
     return BaseResult(counted[0] if counted else 0, len(sources(city.catalog, library)), results)
 

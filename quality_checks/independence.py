@@ -11,13 +11,14 @@ Then, of the errors of one source in cells that another one states too, those ar
 whether they are more than chance explains is judged in `quality_checks.copying`.
 
 Measuring is an act of a person (`shuyuan libraries measure`), because it changes whose vote counts. What it found is
-written to `base._copying`; `groups` reads it, beside what the catalogue declares (`received_from`).
+written to `base._copying` and counts from the next build on, beside what the catalogue declares (`received_from`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import combinations
 
 from duckdb import DuckDBPyConnection
 
@@ -25,8 +26,9 @@ from catalog.load import Catalog
 from catalog.models import Attribute, ColumnType, Library
 from quality_checks import copying
 from quality_checks.copying import Directed, Grouping, Repeats
+from quality_checks.loading import load
 from quality_checks.macros import name
-from quality_checks.sources import Source, authority_ranks, macros, marks_sql, normal_macro, sources
+from quality_checks.sources import GROUPS, Source, authority_ranks, normal_macro, prepared, voices
 
 VOTES = 3  # other sources that must agree on another value before one is called wrong
 AGAINST, AGAINST_AUTHORITY = 3, 2  # how many times as many as state the value itself
@@ -57,21 +59,22 @@ class Pair:
 
 
 def measure(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> list[Pair]:
-    """Every pair of the library's sources that state the same cells, the heaviest first.
+    """Every two sources that state the same cells and are not one voice by the catalogue, the heaviest pair first.
 
     Attributes that are not compared (`compare: null`) tell nothing: there sources may rightly differ.
     """
-    witnesses = sources(catalog, library)
     compared = [a for a, stated in library.attributes.items() if stated.compare is not None]
-    con.execute(macros(library))
-    con.execute(marks_sql(catalog, library))
+    con.execute(f"DROP TABLE IF EXISTS {GROUPS}")  # earlier groups are no evidence
+    witnesses = prepared(con, catalog, library)
     _gather(con, witnesses, compared)
     cells = {(one, other): count for one, other, count in con.execute(_CELLS).fetchall()}
-    within = _within(library, compared)
-    grouping, repeats = _settle(con, within, declared(witnesses), len(witnesses))
+    within, start = _within(library, compared), declared(witnesses, compared)
+    grouping, repeats = _settle(con, within, start, len(witnesses))
     con.execute(f"DROP TABLE {SPEAKERS}; DROP TABLE {STATEMENTS}")
     pairs = []
     for pair, count in cells.items():
+        if start[pair[0]] == start[pair[1]]:
+            continue
         judged = copying.judge(repeats, *pair)
         pairs.append(
             Pair(
@@ -89,15 +92,15 @@ def measure(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> list
     return sorted(pairs, key=lambda pair: (-pair.weight, pair.one, pair.other))
 
 
-def groups(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> dict[str, str]:
-    """Source -> the first source of its group: declared lineage and the last measurement; a group has one vote."""
-    witnesses = sources(catalog, library)
-    index = {source.resource.id: source.index for source in witnesses}
-    start = declared(witnesses)
-    together = [pair for pair in stored(con, library) if pair.together and {pair.one, pair.other} <= index.keys()]
-    links = [(index[pair.one], index[pair.other]) for pair in together]
-    grouping = copying.components(len(witnesses), [*enumerate(start), *links])
-    return {source.resource.id: witnesses[grouping[source.index]].resource.id for source in witnesses}
+def take_groups(con: DuckDBPyConnection, library: Library) -> None:
+    """Write the groups of the library's last measurement where its sources look for them."""
+    rows = [(source, first) for source, first in sorted(groups(con, library).items())]
+    load(con, _bare(GROUPS), {"source": "VARCHAR", "first": "VARCHAR"}, rows)
+
+
+def groups(con: DuckDBPyConnection, library: Library) -> dict[str, str]:
+    """Source -> the first source of its group, for all that were found to share errors by the last measurement."""
+    return {source: group[0] for group in members(stored(con, library)) for source in group}
 
 
 def stored(con: DuckDBPyConnection, library: Library) -> list[Pair]:
@@ -121,31 +124,16 @@ def members(pairs: Iterable[Pair]) -> list[tuple[str, ...]]:
     return sorted({tuple(sorted(group)) for group in found.values()})
 
 
-def declared(witnesses: Sequence[Source]) -> Grouping:
-    """Sources as the catalogue groups them: one that received all it supplies from another department is of its group.
-
-    A source of which only some columns were received is grouped when those are all it supplies to the library.
-    """
-    by_department: dict[str, list[int]] = {}
-    for source in witnesses:
-        by_department.setdefault(source.resource.department, []).append(source.index)
-    links = [
-        (source.index, origin)
-        for source in witnesses
-        for giver in _givers(source)
-        for origin in by_department.get(giver, ())
+def declared(witnesses: Sequence[Source], compared: Sequence[str]) -> Grouping:
+    """Sources that speak with one voice in every attribute that both supply: of one department, or received."""
+    spoken = [voices(witnesses, attribute) for attribute in compared]
+    together = [
+        (one.index, other.index)
+        for one, other in combinations(witnesses, 2)
+        if (both := [v for v in spoken if one.index in v and other.index in v])
+        and all(v[one.index] == v[other.index] for v in both)
     ]
-    return copying.components(len(witnesses), links)
-
-
-def _givers(source: Source) -> set[str]:
-    """Who gave the source what it supplies; nobody when part of it is its own."""
-    resource = source.resource
-    if resource.received_from:
-        return {resource.received_from}
-    columns = {column for attribute in resource.supplies for column in source.supplying(attribute)}
-    givers = {resource.columns[column].received_from for column in columns if column in resource.columns}
-    return set() if None in givers else {giver for giver in givers if giver}
+    return copying.components(len(witnesses), together)
 
 
 def _gather(con: DuckDBPyConnection, witnesses: Sequence[Source], compared: Sequence[str]) -> None:

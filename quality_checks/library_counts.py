@@ -36,8 +36,22 @@ def count(con: DuckDBPyConnection, catalog: Catalog, library: Library, as_of: da
         ("_outcomes", f"SELECT attribute, outcome, sum(entities)::BIGINT AS entities FROM {SAID} GROUP BY ALL"),
         ("_coverage", coverage_sql(library, witnesses)),
     ):
-        con.execute(f"DELETE FROM base.{table} WHERE library = {quote(library.name)}")
-        con.execute(f"INSERT INTO base.{table} BY NAME SELECT {stamp}, * FROM ({rows})")
+        _replace(con, f"base.{table}", library, f"SELECT {stamp}, * FROM ({rows})")
+
+
+def _replace(con: DuckDBPyConnection, table: str, library: Library, rows: str) -> None:
+    """Make the library's rows of the table equal to the query; nothing is written where they are."""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE library_counted AS {rows}")
+    kept = f"FROM {table} WHERE library = {quote(library.name)}"
+    columns = [str(column) for column, *_ in con.execute("DESCRIBE temp.library_counted").fetchall()]
+    listed = ", ".join(map(name, columns))
+    fresh, there = f"SELECT {listed} FROM temp.library_counted", f"SELECT {listed} {kept}"
+    [(apart,)] = con.execute(
+        f"SELECT count(*) FROM (({fresh} EXCEPT ALL {there}) UNION ALL ({there} EXCEPT ALL {fresh}))"
+    ).fetchall()
+    if apart:
+        con.execute(f"DELETE {kept}; INSERT INTO {table} BY NAME FROM temp.library_counted")
+    con.execute("DROP TABLE temp.library_counted")
 
 
 def said_sql(library: Library) -> str:

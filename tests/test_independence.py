@@ -215,20 +215,27 @@ def test_attributes_that_are_not_compared_tell_nothing():
     assert _measured(world.said, compare=None) == []
 
 
-def test_the_last_measurement_and_what_is_declared_make_the_groups():
+def test_the_last_measurement_makes_the_groups():
     world = World(4, 6, 600)
     world.err_more("c", 0.2)
     world.copy("x", "c", 1.0)
     con, pairs = _connection(), _measured(world.said)
-    catalog = _catalog(list(world.said), received={"e": "b"})
-    library = catalog.libraries["people"]
+    library = _catalog(list(world.said)).libraries["people"]
     con.execute("DELETE FROM base._copying")
-    alone = {d: f"{d}.people" for d in world.said}
-    declared = {f"{d}.people": (alone | {"e": "b.people"})[d] for d in world.said}
-    assert independence.stored(con, library) == []
-    assert independence.groups(con, catalog, library) == declared
+    assert independence.groups(con, library) == {}
     for day, kept in ((date(2026, 11, 2), pairs), (date(2026, 11, 3), pairs[:1])):
         rows = [["people", day, *(getattr(pair, c) for c in list(COPYING)[2:])] for pair in kept]
         con.executemany(f"INSERT INTO base._copying VALUES ({', '.join('?' * len(COPYING))})", rows)
     assert independence.stored(con, library) == pairs[:1]
-    assert independence.groups(con, catalog, library) == declared | {"x.people": "c.people"}
+    assert independence.groups(con, library) == {"c.people": "c.people", "x.people": "c.people"}
+
+
+def test_what_is_declared_is_no_evidence_and_has_one_vote():
+    """The copier that says so is not accused, and a third one repeats the errors of a group of two."""
+    world = World(4, 7, 600)
+    world.err_more("c", 0.2)
+    for copier in ("x", "y"):
+        world.copy(copier, "c", 1.0)
+    pairs = _measured(world.said, received={"x": "c"})
+    assert _groups(pairs) == [("c", "x", "y")]
+    assert {"c.people", "x.people"} not in [{pair.one, pair.other} for pair in pairs]
