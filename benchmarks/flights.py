@@ -32,7 +32,7 @@ from assets.independence import measure as measure_sources
 from catalog.load import Catalog, load_catalog
 from quality_checks import independence, macros
 from quality_checks.independence import Pair
-from quality_checks.macros import name, quote
+from quality_checks.macros import quote
 from resources.city import City
 
 DAY = date(2011, 12, 1)
@@ -55,7 +55,7 @@ chief_data_officer: x
 RESOURCE = """
 title: {title}
 summary: flight times as one web site states them
-code: "1/01/001/000001"
+code: "1/01/001/{number}"
 cycle: daily
 mode: full
 key: [flight]
@@ -133,7 +133,7 @@ def _write(dirty: Path, catalogue: Path, landing: Path) -> list[str]:
             described = catalogue / "departments" / site
             described.mkdir(parents=True)
             (described / "department.yaml").write_text(DEPARTMENT.format(site=site, number=number))
-            title = RESOURCE.replace("{title}", f"{{zh: {site}, en: {site}}}")
+            title = RESOURCE.replace("{title}", f"{{zh: {site}, en: {site}}}").replace("{number}", f"{number + 1:06d}")
             (described / "times.yaml").write_text(f"{title}{columns}supplies:\n{said}")
             delivered = landing / site / "times"
             delivered.mkdir(parents=True)
@@ -157,10 +157,10 @@ def _arbitrated(city: City, folder: Path) -> dict[str, object]:
     """Build the library and count its right values and its outcomes."""
     base.build(city, city.catalog.libraries["flights"], DAY, author="benchmark")
     clean = f"read_csv({quote(str(folder / 'clean.csv'))}, header = true, all_varchar = true)"
-    forms = ", ".join(f"(SELECT {NORMAL} FROM (SELECT {{0}}{name(a)} AS value))" for a in ATTRIBUTES)
-    ours, truth = (f"[{forms.format(row)}]" for row in ("b.", "c."))
+    city.con.execute(f"CREATE OR REPLACE TEMP MACRO told_time(value) AS ({NORMAL})")
+    agreed = " + ".join(f"coalesce(told_time(b.{a}) = told_time(c.{a}), false)::INTEGER" for a in ATTRIBUTES)
     right = city.con.execute(
-        f"SELECT sum(len(list_filter(list_zip({ours}, {truth}), lambda pair: pair[1] = pair[2])))::BIGINT, count(*)"
+        f"SELECT sum({agreed})::BIGINT, count(*)"
         f" FROM (SELECT DISTINCT ON (flight) * FROM {clean}) c LEFT JOIN base.flights b USING (flight)"
     ).fetchall()[0]
     outcomes = city.con.execute(
