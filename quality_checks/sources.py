@@ -25,8 +25,8 @@ from quality_checks.macros import name, quote
 from quality_checks.rules import looks_around
 
 # Temporary tables. `LINKS` is written by the stage that finds identities: keys and records whose entity is not what
-# their own key says; `GROUPS` names for each source the first of its group, where some were found to share errors. Of an
-# increment `TOUCHED` holds the entity keys, `CHANGED` the records that changed, gone ones too; both are written by
+# their own key says; `GROUPS` names for each source the first of its group, where some were found to share errors. Of
+# an increment `TOUCHED` holds the entity keys, `CHANGED` the records that changed, gone ones too; both are written by
 # whoever decides what it is. `EVALUATED` are the records whose findings it decides.
 MARKS = "temp.library_marks"
 LINKS = "temp.library_links"
