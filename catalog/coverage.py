@@ -25,6 +25,10 @@ class Coverage(Frozen):
     zh: Text
     en: Text
     of: ResourceId
-    in_: Annotated[tuple[ResourceId, ...], Field(alias="in", min_length=1), BeforeValidator(_several)]
+    in_: Annotated[
+        tuple[ResourceId, ...],
+        Field(alias="in", min_length=1),
+        BeforeValidator(_several, json_schema_input_type=ResourceId | tuple[ResourceId, ...]),
+    ]
     when: Sql = "true"
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import date
 from functools import lru_cache
@@ -10,9 +11,11 @@ from uuid import UUID
 
 import duckdb
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.report_libraries import OUTCOMES as OUTCOMES_TOLD
 from catalog.load import Catalog
 from catalog.models import Attribute, Column, Department, Library, Resource
 from quality_checks import library_counts
@@ -136,3 +139,12 @@ def test_an_unknown_coverage_is_an_error_and_not_an_empty_answer():
     assert con.execute("SELECT count(*) FROM missing.people('in_b')").fetchall() == [(1,)]
     with pytest.raises(duckdb.Error, match="nobody is no coverage of people; there are: in_b, somewhere"):
         con.execute("SELECT count(*) FROM missing.people('nobody')").fetchall()
+
+
+def test_the_library_of_the_documentation_is_one():
+    page = (Path(__file__).parents[1] / "docs/libraries.md").read_text("utf-8")
+    [written] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    library = Library(name="population", **yaml.safe_load(written))
+    assert [a for a, stated in library.attributes.items() if stated.authority is None] == ["phone"]
+    assert {o.split("`")[1] for o in page.splitlines() if o.startswith("| `")} == set(OUTCOMES_TOLD)
+    assert f"missing.population('{next(iter(library.coverage))}')" in page
