@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from datetime import date
 from functools import lru_cache
 from itertools import combinations
@@ -14,6 +15,7 @@ import duckdb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assets import base
 from catalog.load import Catalog
 from catalog.models import Attribute, Column, Department, Library, Resource
 from quality_checks import independence, macros
@@ -239,3 +241,29 @@ def test_what_is_declared_is_no_evidence_and_has_one_vote():
     pairs = _measured(world.said, received={"x": "c"})
     assert _groups(pairs) == [("c", "x", "y")]
     assert {"c.people", "x.people"} not in [{pair.one, pair.other} for pair in pairs]
+
+
+def test_sources_that_share_errors_put_no_authority_in_doubt_together():
+    con = _connection()
+    said = {"a": {1: TRUE, 2: TRUE}, "b": {1: OLD, 2: OLD}, "c": {1: OLD, 2: TRUE}, "d": {1: TRUE, 2: OLD}}
+    _measured(said)
+    catalog = _catalog(list(said), authority="a")
+    library = catalog.libraries["people"]
+
+    def outcomes() -> list[tuple[str, str]]:
+        disputed = base.arbitrate(con, catalog, library)
+        return con.execute(
+            f"SELECT person, name_outcome FROM ({base.table_sql(catalog, library, disputed)}) ORDER BY ALL"
+        ).fetchall()
+
+    assert outcomes() == [("P1", "authority_doubted"), ("P2", "authority_doubted")]
+    found = Pair("b.people", "c.people", ("name",), 200, 20, 20, 6.0, 21.0, together=True)
+    con.execute("DELETE FROM base._copying")
+    con.execute(
+        f"INSERT INTO base._copying VALUES ({', '.join('?' * len(COPYING))})", ["people", date.max, *astuple(found)]
+    )
+    independence.take_groups(con, library)
+    assert outcomes() == [("P1", "authority_prevails"), ("P2", "authority_doubted")]
+    con.execute("DELETE FROM base._copying")
+    independence.take_groups(con, library)
+    assert outcomes() == [("P1", "authority_doubted"), ("P2", "authority_doubted")]
