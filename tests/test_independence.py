@@ -24,7 +24,7 @@ from resources.lake import COPYING
 
 TRUE, OLD = "true", "old"
 Said = Mapping[str, Mapping[int, str]]  # department -> entity -> what it says
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _resource(department: str, received_from: str | None = None) -> Resource:
@@ -149,7 +149,7 @@ def test_planted_copiers_are_found_and_nobody_else(seed, planted, has_authority)
     assert _groups(_measured(world.said, authority="a" if has_authority else None)) == [("c", *names)]
 
 
-@settings(FEW, max_examples=30)
+@settings(FEW, max_examples=12)
 @given(st.integers(0, 10_000), st.integers(2, 8), st.sampled_from((1, 3)), st.booleans(), st.booleans())
 def test_counts_are_what_plain_python_counts(seed, sources, wrong_values, copies, has_authority):
     world = World(seed, sources, 80, wrong_values=wrong_values, changed=0.3)
