@@ -13,9 +13,10 @@ missing is a question to the library, never a line in a report: `missing.<librar
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 
-from duckdb import DuckDBPyConnection
+from duckdb import BinderException, CatalogException, DuckDBPyConnection
 
 from catalog.coverage import Coverage
 from catalog.load import Catalog
@@ -125,12 +126,16 @@ def _speaks(library: Library, witnesses: Sequence[Source], resource: str) -> str
 
 
 def define_missing(con: DuckDBPyConnection, catalog: Catalog) -> None:
-    """Define `missing.<library>(coverage)`, a table macro of each library that declares some, on this connection."""
+    """Define `missing.<library>(coverage)`, a table macro of each library that declares some, on this connection.
+
+    A library that the lake does not hold yet as the catalogue has it gets its macro after the next run.
+    """
     con.execute("ATTACH IF NOT EXISTS ':memory:' AS missing")
     for library in catalog.libraries.values():
         if library.coverage:
             rows = " UNION ALL ".join(_missing(library, sources(catalog, library)))
-            con.execute(f"CREATE OR REPLACE MACRO missing.{name(library.name)}(asked) AS TABLE {rows}")
+            with suppress(CatalogException, BinderException):
+                con.execute(f"CREATE OR REPLACE MACRO missing.{name(library.name)}(asked) AS TABLE {rows}")
 
 
 def _missing(library: Library, witnesses: Sequence[Source]) -> Iterator[str]:

@@ -141,6 +141,17 @@ def test_an_unknown_coverage_is_an_error_and_not_an_empty_answer():
         con.execute("SELECT count(*) FROM missing.people('nobody')").fetchall()
 
 
+def test_a_lake_older_than_the_catalogue_can_be_asked_all_the_same():
+    with duckdb.connect() as con:
+        con.execute(
+            "ATTACH ':memory:' AS city; CREATE SCHEMA city.base; CREATE TABLE city.base.people (person VARCHAR)"
+        )
+        library_counts.define_missing(con, CATALOG)
+        assert con.execute("SELECT count(*) FROM city.base.people").fetchall() == [(0,)]
+        with pytest.raises(duckdb.Error, match="people"):
+            con.execute("FROM missing.people('in_b')")
+
+
 def test_the_library_of_the_documentation_is_one():
     page = (Path(__file__).parents[1] / "docs/libraries.md").read_text("utf-8")
     [written] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
