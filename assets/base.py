@@ -24,7 +24,7 @@ from duckdb import DuckDBPyConnection
 from assets import history, increment
 from catalog.load import Catalog
 from catalog.models import Library
-from quality_checks import comparison, disputes, findings
+from quality_checks import comparison, disputes, findings, independence, library_counts
 from quality_checks.macros import name, quote
 from quality_checks.matrix import bit, grounds_sql, masks, winner
 from quality_checks.results import RuleResult
@@ -80,7 +80,8 @@ def build(city: City, library: Library, as_of: date, *, author: str, full: bool 
 def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyConnection) -> BaseResult:
     table = f"base.{library.name}"
     take_links(con, library)
-    plan = increment.plan(city, con, library, as_of, full=full)
+    independence.take_groups(con, library)
+    plan = increment.plan(city, con, library, as_of, full=full, decided={"groups": independence.groups(con, library)})
     touched = not plan.full
     settled = arbitrate(con, city.catalog, library, touched=touched)
     written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
@@ -88,6 +89,7 @@ def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyC
     results = comparison.results(con, city.catalog, library, table)
     records = EVALUATED if touched else None
     findings.merge(con, comparison.VIOLATIONS, results, as_of, records=records, steady=True)
+    library_counts.count(con, city.catalog, library, as_of)
     [entities] = con.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
     scope = plan.touched if touched else entities
     return BaseResult(entities, len(sources(city.catalog, library)), results, scope, written.changed, plan.told)

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from duckdb import DuckDBPyConnection
 
+from assets.report_libraries import LibraryFigure, collect_libraries
 from assets.report_scores import Scores, collect_scores
 from catalog.load import Catalog
 from quality_checks.due_calendar import Due, due_calendar
@@ -165,6 +166,7 @@ class Figures:
     scores: Scores
     quarantine: list[Quarantined]
     due: list[Due]
+    libraries: dict[str, LibraryFigure]
 
 
 _PASSES = """
@@ -248,6 +250,7 @@ def collect(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> Figures:
         resource_passes=read(con, _RESOURCE_PASSES, ResourcePass, {"first": passes[0], "as_of": as_of}),
         scores=collect_scores(con, as_of),
         quarantine=_quarantine(con, sorted(catalog.departments), passes[0]),
+        libraries=collect_libraries(con, catalog),
         due=due_calendar(catalog.resources.values(), read_deliveries(con, as_of), as_of, clock.now()),
     )
 

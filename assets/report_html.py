@@ -37,6 +37,8 @@ WORDS = {
     "due": report_words.DUE,
     "sharing": report_words.SHARING,
     "turn": report_words.TURNS,
+    "outcome": report_words.OUTCOMES,
+    "otherwise": report_words.OTHERWISE,
 }
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
+from markupsafe import Markup
+
 from assets.report_figures import (
     HISTORY,
     Delivery,
@@ -22,7 +24,9 @@ from assets.report_figures import (
     Quarantined,
     RuleFigure,
 )
+from assets.report_html import both
 from assets.report_ledger import DUE_SOON_DAYS, ItemChange, Ledger, Order, OrderCount
+from assets.report_libraries import OUTCOMES
 from assets.report_rules import RuleBook, Sentence
 from assets.report_scores import Precision, Ratio, Scorecard
 from assets.report_words import BASELINE, DIMENSIONS, FEEDS, SEVERITIES, STATES, WITH_BUREAU, Word, word
@@ -250,6 +254,34 @@ class Site:
             "listed": listed,
             "complete": rows == sum(day.deliveries for day in self.figures.days),
         }
+
+    def libraries(self) -> Page:
+        """Every library, and the attributes on which nobody has the say."""
+        figures = list(self.figures.libraries.values())
+        return {
+            "libraries": figures,
+            "without": [(one, attribute) for one in figures for attribute in one.without_authority],
+        }
+
+    def library(self, name: str) -> Page:
+        """One library: registry, outcomes, agreement of its sources, coverage and independence."""
+        one = self.figures.libraries[name]
+        said = {(s.department, s.resource, s.attribute): s for a in one.attributes for s in a.said}
+        places = sorted({place[:2] for place in said})
+        return {
+            "one": one,
+            "outcomes": OUTCOMES,
+            "sources": [(*place, [said.get((*place, a.name)) for a in one.attributes]) for place in places],
+            "grouped": [pair for pair in one.pairs if pair.together],
+            "speaker": self._speaker,
+        }
+
+    def _speaker(self, origin: str) -> Markup:
+        """A department, or one resource of it, as an authority or substitute is named."""
+        department, _, resource = origin.partition(".")
+        owner = self.department_title(department) or Title(zh=department, en=department)
+        titled = self.resource_title(department, resource) if resource else None
+        return both(f"{owner.zh}{titled.zh}", f"{owner.en}: {titled.en}") if titled else both(owner.zh, owner.en)
 
     def rule_book(self) -> Page:
         """Every rule's sentence."""

@@ -120,6 +120,34 @@ DUE = {
     "late": Word("逾期", "late", "应交付而未交付", "due and not there"),
     "gap": Word("缺批", "gap", "未交付，其后的批次已到", "never came; a later one did"),
 }
+OUTCOMES = {
+    "single": Word("单一来源", "single source", "只有一个来源提供", "only one source states it"),
+    "agreed": Word("一致", "agreed", "多个来源一致", "several sources state the same"),
+    "authority_prevails": Word(
+        "数源部门为准",
+        "authority prevails",
+        "来源不一致，取数源部门的值",
+        "sources differ; the authority’s value stands",
+    ),
+    "substitute": Word(
+        "替代部门",
+        "substitute",
+        "数源部门未提供，取替代部门的值",
+        "the authority states none; a substitute’s value stands",
+    ),
+    "authority_doubted": Word(
+        "数源存疑",
+        "authority doubted",
+        "若干独立来源一致反对数源部门的值，值不变，待核实",
+        "independent sources agree against the authority; its value stands until it is looked into",
+    ),
+    "undecided": Word("未定", "undecided", "来源不一致且无人说了算", "sources differ and nobody has the say"),
+}
+OTHERWISE = {
+    "newest": Word("取最新", "the newest", "其余来源中取最新的值", "of all others the newest statement"),
+    "majority": Word("取多数", "the majority", "取多数独立来源的值", "the value of most independent sources"),
+    "none": Word("不取", "none", "其余来源的值不采用", "no other source’s value is used"),
+}
 SHARING = {
     "unconditional": Word("无条件共享", "shared without condition"),
     "conditional": Word("有条件共享", "shared on condition"),

@@ -1,8 +1,9 @@
 """The report site: static pages below `home.reports`, whole at every moment and the same bytes for the same data.
 
-`index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html` and
-`rules.html`; everything they need lies beside them, every link is relative, so the folder can be copied anywhere. Add a
-page here. Figures are read by `assets.report_figures` and `assets.report_ledger`, chosen by `assets.report_pages`.
+`index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html`,
+`libraries.html`, `libraries/<library>.html` and `rules.html`; everything they need lies beside them, every link is
+relative, so the folder can be copied anywhere. Add a page here. Figures are read by `assets.report_figures` and
+`assets.report_ledger`, chosen by `assets.report_pages`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def build(city: City, as_of: date) -> Path:
 
 def write(catalog: Catalog, figures: Figures, ledger: Ledger, folder: Path) -> None:
     """Write every page into `folder`, which must not exist."""
-    for name in ("departments", "resources"):
+    for name in ("departments", "libraries", "resources"):
         (folder / name).mkdir(parents=True)
     shutil.copyfile(TEMPLATES / "style.css", folder / "style.css")
     env = environment()
@@ -51,6 +52,9 @@ def write(catalog: Catalog, figures: Figures, ledger: Ledger, folder: Path) -> N
     page("index.html", "index", site.overview())
     page("deliveries.html", "deliveries", site.deliveries())
     page("rules.html", "rules", site.rule_book())
+    page("libraries.html", "libraries", site.libraries())
+    for name in catalog.libraries:
+        page(f"libraries/{name}.html", "library", site.library(name))
     for name, department in catalog.departments.items():
         page(f"departments/{name}.html", "department", site.department(department))
         for resource in catalog.of_department(name):

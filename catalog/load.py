@@ -460,6 +460,10 @@ def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:
         always = {term.department for term in authority.terms if term.from_ is term.to is None} if authority else set()
         for origin in always.intersection(attribute.substitutes):
             reader.report(file, f"attributes.{name}.substitutes", origin, "is the authority at all times")
+    speaking = [resource.id for resource in catalog.sources_of(library.name) if resource.supplies]
+    for name, pair in library.coverage.items():
+        for where, source in (("of", pair.of), *(("in", one) for one in pair.in_)):
+            reader.known(file, f"coverage.{name}.{where}", source, speaking)
 
 
 def _check_thematic(reader: _Reader, catalog: Catalog, table: ThematicTable) -> None:

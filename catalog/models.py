@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from catalog.authority import Authority, Origin
+from catalog.coverage import Coverage
 from catalog.expect import Expect
 from catalog.frozen import Frozen, Sql, Text
 from catalog.layout import Layout
@@ -648,6 +649,7 @@ class Library(Frozen):
     """A base library 基础库: one row per entity, each attribute from its authority.
 
     `begins` and `ends` are SQL over the attributes: the days on which the entity came to be and ceased to be.
+    `coverage` says which sources must know whom.
     """
 
     name: Name
@@ -662,6 +664,7 @@ class Library(Frozen):
     attributes: dict[Name, Attribute] = Field(min_length=1)
     begins: Sql | None = None
     ends: Sql | None = None
+    coverage: dict[Name, Coverage] = Field(default_factory=dict)
 
     @property
     def columns(self) -> dict[str, str]:

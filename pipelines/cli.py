@@ -21,6 +21,7 @@ from catalog import CatalogError, load_catalog
 from pipelines.cli_corrections import feedback_app, orders_app
 from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_history import app as history_app
+from pipelines.cli_libraries import libraries_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
 from pipelines.cli_rules import rules_app
@@ -45,6 +46,7 @@ findings_app = typer.Typer(no_args_is_help=True, help="Every rule violated by ev
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(findings_app, name="findings")
 app.add_typer(deliveries_app, name="deliveries")
+app.add_typer(libraries_app, name="libraries")
 app.add_typer(rules_app, name="rules")
 app.add_typer(scores_app, name="scores")
 app.add_typer(orders_app, name="orders")
@@ -226,16 +228,19 @@ def sql(
     Tables: base.*, history.*, thematic.*, quality.*, <department>.<resource>, shuyuan.ops.*, shuyuan.ledger.*, codes.*.
     A library's past: as_believed.<library>('2026-11-02') as believed at the end of that day; as_of.<library>(day) as
     it was on a day, by today's belief or by that of another day: as_of.<library>(day, believed).
+    missing.<library>('<coverage>') names the entities that a declared coverage misses.
     """
     from pipelines.console import emit_table
     from pipelines.installation import open_city
     from pipelines.settings import Settings
+    from quality_checks.library_counts import define_missing
     from resources import believed
     from resources import query as asking
 
     settings = Settings()
     with open_city(settings, load_catalog(settings.catalog), read_only=True) as city:
         believed.define(city.con, city.catalog)
+        define_missing(city.con, city.catalog)
         asking.lock_down(city.con, str(city.home.lake))
         answer = asking.select(city.con, query)
         names = [column[0] for column in answer.description]

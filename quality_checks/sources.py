@@ -25,10 +25,12 @@ from quality_checks.macros import name, quote
 from quality_checks.rules import looks_around
 
 # Temporary tables. `LINKS` is written by the stage that finds identities: keys and records whose entity is not what
-# their own key says. Of an increment `TOUCHED` holds the entity keys, `CHANGED` the records that changed, gone ones
-# too; both are written by whoever decides what it is. `EVALUATED` are the records whose findings it decides.
+# their own key says; `GROUPS` names for each source the first of its group, where some were found to share errors. Of
+# an increment `TOUCHED` holds the entity keys, `CHANGED` the records that changed, gone ones too; both are written by
+# whoever decides what it is. `EVALUATED` are the records whose findings it decides.
 MARKS = "temp.library_marks"
 LINKS = "temp.library_links"
+GROUPS = "temp.library_groups"  # source VARCHAR, first VARCHAR
 TOUCHED = "temp.library_touched"  # key VARCHAR
 CHANGED = "temp.library_changed"  # department VARCHAR, resource VARCHAR, record_key VARCHAR
 EVALUATED = "temp.library_evaluated"  # as `CHANGED`
@@ -68,6 +70,7 @@ class Source:
     linked_keys: bool = False
     linked_records: bool = False
     touched: bool = False
+    group: str = ""  # the first source of those that were found to share errors with it, itself perhaps
 
     @property
     def pool(self) -> str:
@@ -264,7 +267,7 @@ def suppliers(witnesses: Sequence[Source], attribute: str) -> list[Source]:
 def prepared(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, touched: bool = False) -> list[Source]:
     """The witnesses as they are to be read now; the library's macros and marks are made.
 
-    `LINKS` may have been written before; with `touched`, `TOUCHED` must have been.
+    `LINKS` and `GROUPS` may have been written before; with `touched`, `TOUCHED` must have been.
     """
     con.execute(macros(library))
     con.execute(marks_sql(catalog, library))
@@ -272,6 +275,8 @@ def prepared(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, tou
     marked = set(con.execute(f"SELECT DISTINCT department || '.' || resource FROM {MARKS}").fetchall())
     linked = set(con.execute(f"SELECT DISTINCT kind, department || '.' || resource FROM {LINKS}").fetchall())
     keys = any(kind == "key" for kind, _ in linked)
+    con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {GROUPS.removeprefix('temp.')} (source VARCHAR, first VARCHAR)")
+    groups = dict(con.execute(f"SELECT source, first FROM {GROUPS}").fetchall())
     return [
         replace(
             source,
@@ -279,6 +284,7 @@ def prepared(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, tou
             linked_keys=keys,
             linked_records=("record", source.resource.id) in linked,
             touched=touched,
+            group=groups.get(source.resource.id, ""),
         )
         for source in sources(catalog, library)
     ]
@@ -288,7 +294,7 @@ def voices(witnesses: Sequence[Source], attribute: str) -> dict[int, str]:
     """Index of each supplier of the attribute -> the voice it speaks with: several in one voice have one vote.
 
     A department is one voice whatever the number of its resources. One that received the values from another
-    (`received_from`) speaks with the voice of that one.
+    (`received_from`) speaks with the voice of that one, and those that were found to share errors speak with one.
     """
     stating = suppliers(witnesses, attribute)
     given = {source.index: _giver(source, attribute) for source in stating}
@@ -300,10 +306,14 @@ def voices(witnesses: Sequence[Source], attribute: str) -> dict[int, str]:
             return min(passed | {department})
         return voice(origin, passed | {origin}) if origin else department
 
-    return {
+    spoken = {
         source.index: voice(given[source.index] or source.resource.department, frozenset({source.resource.department}))
         for source in stating
     }
+    for group in sorted({source.group for source in stating} - {""}):
+        joined = {spoken[source.index] for source in stating if source.group == group}
+        spoken = {index: min(joined) if one in joined else one for index, one in spoken.items()}
+    return spoken
 
 
 def _giver(source: Source, attribute: str) -> str | None:

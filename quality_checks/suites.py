@@ -25,6 +25,7 @@ from catalog.models import (
     USUAL,
     WHOLE,
     Accusation,
+    Library,
     Lookup,
     Resource,
     Rule,
@@ -298,6 +299,7 @@ def _statements(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
             if said.authority and said.authority.by:
                 by, where = said.authority.by, f"attributes.{attribute}.authority.by"
                 yield file, where, by, f"SELECT {by} FROM (SELECT NULL::VARCHAR AS key)"
+        yield from _coverage_statements(library, file)
     for table in catalog.thematic.values():
         columns = ", ".join(map(name, table.columns))
         yield (
@@ -306,6 +308,11 @@ def _statements(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
             "",
             f"SELECT {columns} FROM ({table.sql.rstrip().removesuffix(';')}\n)",
         )
+
+
+def _coverage_statements(library: Library, file: str) -> Iterator[tuple[str, str, str, str]]:
+    for pair, said in library.coverage.items():
+        yield file, f"coverage.{pair}.when", said.when, f"SELECT 1 FROM base.{name(library.name)} WHERE {said.when}"
 
 
 def _rule_problems(con: DuckDBPyConnection, catalog: Catalog) -> Iterator[CatalogProblem]:

@@ -146,6 +146,48 @@ LINKS: Columns = {
     "since": "DATE",
 }
 
+COPYING: Columns = {
+    "library": "VARCHAR",
+    "measured_on": "DATE",
+    "one": "VARCHAR",
+    "other": "VARCHAR",
+    "attributes": "VARCHAR[]",
+    "cells": "BIGINT",
+    "errors": "BIGINT",
+    "shared": "BIGINT",
+    "expected": "DOUBLE",
+    "weight": "DOUBLE",
+    "together": "BOOLEAN",
+}
+AGREEMENT: Columns = {
+    "library": "VARCHAR",
+    "as_of": "DATE",
+    "attribute": "VARCHAR",
+    "department": "VARCHAR",
+    "resource": "VARCHAR",
+    "agrees": "BIGINT",
+    "differs": "BIGINT",
+    "silent": "BIGINT",
+    "compared": "BIGINT",
+    "compared_differs": "BIGINT",
+}
+OUTCOMES: Columns = {
+    "library": "VARCHAR",
+    "as_of": "DATE",
+    "attribute": "VARCHAR",
+    "outcome": "VARCHAR",
+    "entities": "BIGINT",
+}
+COVERAGE: Columns = {
+    "library": "VARCHAR",
+    "as_of": "DATE",
+    "pair": "VARCHAR",
+    "source": "VARCHAR",
+    "expected_in": "VARCHAR[]",
+    "numerator": "BIGINT",
+    "denominator": "BIGINT",
+}
+
 
 class LakeSchemaError(PermanentError):
     """A table, or a query for it, has columns the lake cannot take."""
@@ -176,6 +218,10 @@ def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
         **found,
         ("base", "_builds"): BUILDS,
         ("base", "_links"): LINKS,
+        ("base", "_copying"): COPYING,
+        ("base", "_agreement"): AGREEMENT,
+        ("base", "_outcomes"): OUTCOMES,
+        ("base", "_coverage"): COVERAGE,
         ("quality", "findings"): FINDINGS,
         ("quality", "results"): RESULTS,
         ("quality", "measures"): MEASURES,

@@ -185,6 +185,15 @@ PLANTED = {
         (LIBRARY, "substitutes: [civil_affairs]", "substitutes: [public_security, civil_affairs]"),
         (LIBRARY, "attributes.name.substitutes", "'public_security'", "is the authority at all times"),
     ),
+    "coverage by a source of another library": (
+        (LIBRARY, "in: public_security.resident_registration", "in: market_regulation.enterprise_registration"),
+        (
+            LIBRARY,
+            "coverage.married_registered.in",
+            "'market_regulation.enterprise_registration'",
+            "must be one of: civil_affairs.marriage_registration, public_security.resident_registration",
+        ),
+    ),
     "substitute named twice": (
         (LIBRARY, "substitutes: [civil_affairs]", "substitutes: [civil_affairs, civil_affairs]"),
         (LIBRARY, "attributes.name", "", "substitutes: civil_affairs stands twice"),

@@ -85,6 +85,14 @@ insert into quality.precision by name select DATE '{DAY_2}' as as_of, 'public_se
   ('PSB-001', 40000, 2, 1, 1, 0.999975), ('{RESIDENTS}.id_number.identifier', 7, 1, 0, 0, NULL),
   ('CRV-001', 9, 0, 0, 0, NULL)
 ) p(rule_id, findings, objections, upheld, rejected, precision);
+insert into base._outcomes values ('population', DATE '{DAY_2}', 'name', 'agreed', 1990),
+  ('population', DATE '{DAY_2}', 'name', 'authority_doubted', 7), ('population', DATE '{DAY_2}', 'name', NULL, 3);
+insert into base._agreement values
+  ('population', DATE '{DAY_2}', 'name', 'civil_affairs', 'marriage_registration', 1180, 20, 800, 1100, 13);
+insert into base._coverage values ('population', DATE '{DAY_2}', 'married_registered', '{MARRIAGES}', ['{RESIDENTS}'],
+  1188, 1200);
+insert into base._copying values ('population', DATE '{DAY_1}', '{RESIDENTS}', '{MARRIAGES}', ['name'], 1200, 41, 40,
+  12.3, 40.4, true), ('population', DATE '{DAY_1}', '{RESIDENTS}', '{ENTERPRISES}', [], 555, 0, 0, 0, 0, false);
 """
 QUARANTINE = f"""
 insert into public_security._quarantine by name
@@ -196,11 +204,14 @@ def test_every_department_and_resource_has_its_page(pages):
     assert set(pages) == {
         "index.html",
         "deliveries.html",
+        "libraries.html",
         "rules.html",
         "style.css",
         "departments/civil_affairs.html",
         "departments/market_regulation.html",
         "departments/public_security.html",
+        "libraries/legal_entity.html",
+        "libraries/population.html",
         "resources/civil_affairs.marriage_registration.html",
         "resources/market_regulation.enterprise_registration.html",
         "resources/public_security.resident_registration.html",
@@ -301,6 +312,37 @@ def test_a_scorecard_shows_grade_score_counts_direction_and_what_does_not_apply(
     )
     assert all(f"{code} {titled[0]} " in card for code, titled in INDICATORS.items())
     assert "92.49 良" in section(pages["index.html"], "scores")
+
+
+def test_a_library_tells_who_has_the_say_who_agrees_who_is_missing_and_who_shares_errors(pages):
+    def told(start: str, end: str = "</section>") -> str:
+        page = pages["libraries/population.html"]
+        words = re.sub(r"<[^>]+>", " ", page[page.index(start) : page.index(end, page.index(start))])
+        return " ".join(html.unescape(words).split())
+
+    assert "姓名 name 市公安局 Public Security Bureau 1. 市民政局" in told("一数一源登记")
+    assert re.search(r"姓名 name 0 1,990 99[.]64 % 0 0 7 0[.]35 % 0 3", told('id="outcomes"'))
+    assert "98.33 % 1,180 / 1,200 ≠ 20 · – 800" in told('id="agreement"')
+    assert re.search(r"married_registered .* 1,188 / 1,200 99[.]00 % 12$", told('id="coverage"'))
+    independence = told('id="independence"')
+    assert "Measured 2026-11-02" in independence
+    assert re.search(r"姓名 1,200 40 / 41 97[.]56 % 12[.]3$", independence)
+    assert "555" not in independence
+    assert "2,000 4 0 7 0 2026-11-03" in " ".join(re.sub(r"<[^>]+>", " ", pages["libraries.html"]).split())
+
+
+def test_an_attribute_without_authority_stands_in_the_report_of_those(filled, tmp_path):
+    catalog = filled.catalog
+    library = catalog.libraries["population"]
+    nobody = library.attributes["name"].model_copy(update={"authority": None, "otherwise": "majority"})
+    open_one = library.model_copy(update={"attributes": {**library.attributes, "name": nobody}})
+    odd = dataclasses.replace(catalog, libraries={**catalog.libraries, "population": open_one})
+    reports.write(odd, collect(filled.con, odd, DAY_2), collect_ledger(filled.con, DAY_2), tmp_path / "site")
+    page = (tmp_path / "site/libraries.html").read_text("utf-8")
+    listed = page[page.index('id="without"') :]
+    assert "姓名" in listed
+    assert "the majority" in listed
+    assert "1,997" in listed
 
 
 def test_a_rule_nobody_objected_to_has_an_unknown_precision(pages):
@@ -478,7 +520,7 @@ def test_no_page_is_wider_than_a_phone_or_a_desk(filled, pages, tmp_path):
     title = re.search(r"<title>(.*?)</title>", found)
     assert title
     sizes = json.loads(html.unescape(title[1]))
-    assert len(sizes) == len(frames) == 18
+    assert len(sizes) == len(frames) == 24
     for name, (width, radius) in sizes.items():
         assert radius == "10px", f"{name}: the style sheet was not read"
         assert width <= int(name.split()[-1]), f"{name}: {width} pixels wide"
