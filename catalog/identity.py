@@ -10,13 +10,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from catalog.frozen import Frozen
+from catalog.frozen import Frozen, Sql
 
 Feature = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
-Expression = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Block = Annotated[tuple[Expression, ...], Field(min_length=1)]
+Block = Annotated[tuple[Sql, ...], Field(min_length=1)]
 
 
 class Kind(StrEnum):
@@ -41,7 +40,7 @@ class Comparison(Frozen):
     as_: Kind = Field(alias="as")
     title: str | None = None  # of a feature that is no attribute of the library
     common: bool | None = None
-    model_config = Frozen.model_config | {"populate_by_name": True}
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @property
     def by_frequency(self) -> bool:

@@ -260,6 +260,7 @@ def load_catalog(root: Path) -> Catalog:
         _check_source(reader, resource)
     for library in libraries.values():
         _check_library(reader, catalog, library)
+        _check_identity(reader, catalog, library)
     for theme in thematic.values():
         _check_thematic(reader, catalog, theme)
     _check_order(reader, catalog)
@@ -385,16 +386,34 @@ def _check_received(reader: _Reader, catalog: Catalog, file: str, resource: Reso
 
 
 def _check_describes(reader: _Reader, catalog: Catalog, file: str, resource: Resource) -> None:
-    if resource.describes:
-        reader.known(file, "describes.library", resource.describes.library, catalog.libraries)
-        reader.known(file, "describes.by", resource.describes.by, resource.columns)
-        if resource.describes.id_type:
-            reader.known(file, "describes.id_type", resource.describes.id_type, resource.columns)
-        library = catalog.libraries.get(resource.describes.library)
-        for attribute in resource.supplies:
-            reader.known(file, "supplies", attribute, library.attributes if library else ())
-    elif resource.supplies:
-        reader.report(file, "supplies", sorted(resource.supplies), "needs `describes`: the library and its key column")
+    described = resource.describes
+    if described is None:
+        for field, stated in (("supplies", resource.supplies), ("hints", resource.hints), ("aliases", resource.aliases)):
+            if stated:
+                reader.report(file, field, sorted(stated), "needs `describes`: the library and its key column")
+        return
+    reader.known(file, "describes.library", described.library, catalog.libraries)
+    library = catalog.libraries.get(described.library)
+    for field, column in (("by", described.by), ("id_type", described.id_type)):
+        if column:
+            reader.known(file, f"describes.{field}", column, resource.columns)
+    for column in resource.aliases:
+        reader.known(file, "aliases", column, resource.columns)
+    if resource.aliases and not described.by:
+        reader.report(file, "aliases", list(resource.aliases), "needs `describes.by`: whose other numbers they are")
+    for attribute in resource.supplies:
+        reader.known(file, "supplies", attribute, library.attributes if library else ())
+    features = library.identity.compare if library and library.identity else {}
+    for feature in resource.hints:
+        reader.known(file, "hints", feature, features)
+    if described.by is None and not features.keys() & resource.features().keys():
+        reader.report(
+            file,
+            "describes.by",
+            None,
+            f"without it the library's identity must compare something the records say; {described.library} compares"
+            f" {', '.join(features) or 'nothing'}",
+        )
 
 
 def _check_headers(reader: _Reader, file: str, resource: Resource) -> None:
@@ -460,6 +479,25 @@ def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:
         always = {term.department for term in authority.terms if term.from_ is term.to is None} if authority else set()
         for origin in always.intersection(attribute.substitutes):
             reader.report(file, f"attributes.{name}.substitutes", origin, "is the authority at all times")
+
+
+def _check_identity(reader: _Reader, catalog: Catalog, library: Library) -> None:
+    """Every feature is said by some resource, and every block names features."""
+    file = f"libraries/{library.name}.yaml"
+    if library.key_successors:
+        reader.known(file, "key_successors", library.key_successors, catalog.codes)
+    if library.identity is None:
+        return
+    said = {feature for resource in catalog.sources_of(library.name) for feature in resource.features()}
+    for feature in library.identity.compare:
+        reader.known(file, f"identity.compare.{feature}", feature, said)
+    features = {part for feature in library.identity.compare for part in (feature, f"{feature}_letters", f"{feature}_house")}
+    for field, blocks in (("block", library.identity.block), ("sure", library.identity.sure)):
+        for expression in (one for block in blocks for one in block):
+            if not features & set(re.findall(r"[a-z_0-9]+", expression)):
+                reader.report(
+                    file, f"identity.{field}", expression, f"names no feature; allowed: {', '.join(sorted(features))}"
+                )
 
 
 def _check_thematic(reader: _Reader, catalog: Catalog, table: ThematicTable) -> None:

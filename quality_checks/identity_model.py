@@ -320,6 +320,15 @@ def score(
         _score(con, identity, model, model.within, None, records)
 
 
+def no_pairs(con: DuckDBPyConnection, identity: Identity) -> None:
+    """Write an empty `PAIRS`."""
+    features = "".join(f", 0 AS gamma_{feature}, 0::DOUBLE AS bits_{feature}" for feature in identity.compare)
+    con.execute(
+        f"CREATE OR REPLACE TABLE {PAIRS} AS SELECT 0::BIGINT AS record, 0::BIGINT AS other, 0::DOUBLE AS weight,"
+        f" 0::DOUBLE AS probability{features} WHERE false"
+    )
+
+
 def _score(
     con: DuckDBPyConnection, identity: Identity, model: Model, prior: float, entities: str | None, records: str
 ) -> None:

@@ -48,6 +48,8 @@ class Source:
         """The entity key as SQL over the resource's columns; NULL when the record names nobody."""
         if self.resource.describes is None:
             raise ValueError(f"{self.resource.id} describes no library")
+        if self.resource.describes.by is None:
+            return "NULL::VARCHAR"  # only its identity link says whom it means
         value = f"{key_macro(self.library)}({name(self.resource.describes.by)})"
         return f"nullif(CAST({value} AS VARCHAR), '')"
 

@@ -142,6 +142,7 @@ LINKS: Columns = {
     "model": "VARCHAR",
     "explanation": "VARCHAR",
     "since": "DATE",
+    "content": "UBIGINT",
 }
 
 

@@ -1,0 +1,101 @@
+"""Learning a library's model from its pools, and what a new model would change.
+
+`train` learns without labels and writes nothing but a proposal: a run uses the model that stands in the catalogue, so a
+person reads the weights, and what would change, and puts the file there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from assets import identity
+from catalog.models import Library
+from quality_checks import identity_links, identity_model, identity_nodes
+from quality_checks.identity_decisions import replay
+from quality_checks.identity_model import IdentityError, Model
+from quality_checks.sources import LINK_COLUMNS, LINKS, macros, marks_sql, sources
+from resources.city import City
+
+SAMPLE = 300_000  # entities and records that u and m are learned from
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A new model, and how many records would be linked, wait, or be new with the stored one and with it.
+
+    `changed` counts records whose entity would be another if links were made anew; those made before stay as they are
+    unless somebody asks for them (`relink`).
+    """
+
+    library: str
+    model: Model
+    stored: str | None  # id of the model in the catalogue
+    records: int
+    entities: int
+    before: dict[str, int]
+    after: dict[str, int]
+    changed: int
+
+
+def train(city: City, library: Library) -> Proposal:
+    """Learn a model from the pools as they are.
+
+    Raises:
+        IdentityError: the library states no identity, or nobody has a record without a number.
+    """
+    if library.identity is None:
+        raise IdentityError(f"libraries/{library.name}.yaml states no identity: compare, block and sure")
+    con = city.con
+    witnesses = sources(city.catalog, library)
+    standing = replay(identity.decisions(city, library.name))
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {LINKS.removeprefix('temp.')} ({LINK_COLUMNS})")
+    con.execute(macros(library))
+    con.execute(marks_sql(city.catalog, library))
+    with identity.tables(con):
+        identity.write_aliases(con, library, witnesses, standing)
+        records = identity_nodes.write_records(con, library, witnesses)
+        entities = identity_nodes.write_entities(con, library, witnesses, records)
+        if not records:
+            raise IdentityError(f"{library.name}: no record without a number stands in a pool; there is nobody to recognise")
+        with identity.working(con) as cursor:
+            model = _learn(cursor, library, records, entities)
+        stored = identity.stored_model(city.catalog, library)
+        before = _outcome(con, library, stored, "before")
+        after = _outcome(con, library, model, "after")
+        row = con.execute(
+            "SELECT count(*) FROM memory.main.identity_before_new b JOIN memory.main.identity_after_new a"
+            " USING (department, resource, record_key) WHERE a.entity_key IS DISTINCT FROM b.entity_key"
+        ).fetchone()
+    return Proposal(library.name, model, stored and stored.id, records, entities, before, after, row[0] if row else 0)
+
+
+def _learn(cursor: DuckDBPyConnection, library: Library, records: int, entities: int) -> Model:
+    if library.identity is None:
+        raise IdentityError(f"libraries/{library.name}.yaml states no identity")
+    share = min(1.0, SAMPLE / max(records + entities, 1))
+    chosen = f"WHERE hash(entity_key, {library.identity.seed}) % 1000000 < {share * 1_000_000}"
+    cursor.execute(
+        "CREATE OR REPLACE TABLE identity_nodes AS FROM ("
+        f"SELECT * EXCLUDE (entity_key) FROM identity_entities {chosen} UNION ALL BY NAME"
+        f" SELECT * EXCLUDE (department, resource, record_key, content) FROM identity_records"
+        f" WHERE hash(unique_id, {library.identity.seed}) % 1000000 < {max(share, 0.1) * 1_000_000}) ORDER BY unique_id"
+    )
+    return identity_model.train(cursor, library.identity, "identity_nodes", "identity_entities", "identity_records")
+
+
+def _outcome(con: DuckDBPyConnection, library: Library, model: Model | None, name: str) -> dict[str, int]:
+    """What the model makes of the records when nothing was linked before; none links nobody."""
+    made = f"memory.main.identity_{name}_new"
+    if model is None or library.identity is None:
+        con.execute(
+            f"CREATE OR REPLACE TABLE {made} AS SELECT 'record' AS kind, department, resource, record_key,"
+            f" NULL::VARCHAR AS entity_key FROM {identity_nodes.RECORDS}"
+        )
+        return identity_links.counts(con, made)
+    identity.ask(con, library.identity, model)
+    con.execute(f"CREATE OR REPLACE TABLE {identity_links.BEFORE} AS SELECT * EXCLUDE (library, kind) FROM base._links LIMIT 0")
+    identity_links.join_up(con, library.identity, model.id, replay(()), None)
+    con.execute(f"CREATE OR REPLACE TABLE {made} AS SELECT 'record' AS kind, * FROM {identity_links.LINKS}")
+    return identity_links.counts(con, made)

@@ -1,0 +1,143 @@
+"""What a department is told of its records without a number: whom they were taken for, and why.
+
+One rule per library, `<library>.identified`, of severity info: no order follows from it, since a link is a conclusion of
+ours and not an error of the department's. The number is suggested only where the record was linked; one that waits for
+a person names whom it may mean. The reason tells each comparison's weight in bits: +1 makes one entity twice as likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from duckdb import DuckDBPyConnection
+
+from catalog.load import Catalog
+from catalog.models import Library, Method, Resource, Rule, Severity
+from quality_checks.findings import FIELDS
+from quality_checks.identity_decisions import FOUNDED
+from quality_checks.identity_model import WORDS
+from quality_checks.macros import name, quote
+from quality_checks.results import RuleResult
+from quality_checks.sources import Source
+
+VIOLATIONS = "temp.identity_violations"
+
+
+def identified_rule(library: Library) -> Rule | None:
+    """The rule as rule books and masks know it; None: nobody is recognised in this library without a number."""
+    if library.identity is None:
+        return None
+    return Rule(
+        id=f"{library.name}.identified",
+        that=f"{name(library.key)} is not null",
+        column=library.key,
+        zh=f"记录应写明{library.key_title}，否则按所载信息认定主体",
+        en=f"The record states the {library.key}; without it whom it means is concluded from the rest",
+        indicator="0201",
+        severity=Severity.info,
+        method=Method.other,
+        suggest=name(library.key),
+        source="Splink 5 (Fellegi-Sunter); GB/T 36344-2018, 0201",
+    )
+
+
+def _column(resource: Resource) -> str:
+    """Where the number is missing; a resource that has no place for it is pointed at by its own key."""
+    return resource.describes.by if resource.describes and resource.describes.by else resource.key[0]
+
+
+def write_violations(con: DuckDBPyConnection, catalog: Catalog, library: Library, rows: str) -> list[RuleResult]:
+    """Write `VIOLATIONS` from the library's links (`rows`, as `base._links`). One result per resource that may lack the
+    number; it applies to every record that does.
+    """
+    columns = ", ".join(f"NULL::VARCHAR AS {name(field)}" for field in FIELDS)
+    con.execute(f"CREATE OR REPLACE TABLE {VIOLATIONS} AS SELECT {columns} WHERE false")
+    rule = identified_rule(library)
+    found = []
+    for resource in catalog.sources_of(library.name):
+        if rule and resource.may_lack_number:
+            con.execute(f"INSERT INTO {VIOLATIONS} {_violations_sql(library, resource, rule, rows)}")
+            found.append(_result(con, resource, rule, rows))
+    return found
+
+
+def _result(con: DuckDBPyConnection, resource: Resource, rule: Rule, rows: str) -> RuleResult:
+    own = f"department = {quote(resource.department)} AND resource = {quote(resource.name)}"
+    row = con.execute(
+        f"SELECT (SELECT count(*) FROM {rows} WHERE kind = 'record' AND {own}),"
+        f" (SELECT count(*) FROM {VIOLATIONS} WHERE {own})"
+    ).fetchone()
+    applicable, failed = row or (0, 0)
+    return RuleResult(
+        resource.department, resource.name, rule.id, rule.dimension, rule.indicator, rule.severity.value, applicable, failed
+    )
+
+
+def _violations_sql(library: Library, resource: Resource, rule: Rule, rows: str) -> str:
+    """One row per record that was linked, or that some entity is likely for."""
+    linked = f"l.entity_key IS NOT NULL AND NOT starts_with(l.entity_key, '{FOUNDED}')"
+    fixed = {
+        "rule_id": rule.id,
+        "dimension": rule.dimension,
+        "indicator": rule.indicator,
+        "severity": rule.severity.value,
+        "department": resource.department,
+        "resource": resource.name,
+        "column": _column(resource),
+    }
+    fields = {field: quote(text) for field, text in fixed.items()}
+    fields |= {
+        "standard": "NULL::VARCHAR",
+        "record_key": "l.record_key",
+        "observed_value": "NULL::VARCHAR",
+        "suggested_value": f"CASE WHEN {linked} THEN l.entity_key END",
+        "suggestion_method": f"CASE WHEN {linked} THEN {quote(Method.other)} END",
+        "suggestion_confidence": f"CASE WHEN {linked} THEN round(l.probability, 4) END",
+        "reason": f"CASE WHEN {linked} THEN {_linked_reason(library)} ELSE {_waiting_reason(library)} END",
+        "delivery_id": "p._delivery_id",
+    }
+    own = f"l.department = {quote(resource.department)} AND l.resource = {quote(resource.name)}"
+    return (
+        f"SELECT {', '.join(fields[field] for field in FIELDS)} FROM {rows} l"
+        f" JOIN {name(resource.department)}.{name(resource.name)} p ON p._record_key = l.record_key"
+        f" WHERE l.kind = 'record' AND {own} AND ({linked} OR l.explanation::JSON -> '$.candidates[0]' IS NOT NULL)"
+    )
+
+
+def _linked_reason(library: Library) -> str:
+    first = "l.explanation::JSON -> '$.candidates[0]'"
+    told = f"'：' || {features_sql(library, first)} || '，合计' || printf('%.1f', l.weight) || '，可信度' || round(l.probability, 4)"
+    return (
+        f"{quote(f'本记录未写明{library.key_title}，认定为')} || told(l.entity_key) ||"
+        f" CASE WHEN l.how = 'person' THEN '（人工认定）' ELSE coalesce({told}, '') END"
+    )
+
+
+def _waiting_reason(library: Library) -> str:
+    parts = []
+    for place in (0, 1):
+        one = f"l.explanation::JSON -> '$.candidates[{place}]'"
+        parts.append(
+            f"CASE WHEN ({one}) IS NOT NULL THEN told(({one}) ->> '$.entity') || '（' || {features_sql(library, one)}"
+            f" || '，合计' || printf('%.1f', CAST(({one}) ->> '$.weight' AS DOUBLE)) || '）' END"
+        )
+    return (
+        f"{quote(f'本记录未写明{library.key_title}，可能是')} || concat_ws('或', {', '.join(parts)}) || '，待人工认定'"
+    )
+
+
+def features_sql(library: Library, candidate: str) -> str:
+    """SQL: each comparison of a candidate (JSON) with its weight, as a person reads it."""
+    if library.identity is None:
+        return "''"
+    words = "MAP {" + ", ".join(f"{quote(level)}: {quote(word)}" for level, word in WORDS.items()) + "}"
+    parts = []
+    for feature, stated in library.identity.compare.items():
+        attribute = library.attributes.get(feature)
+        title = stated.title or (attribute.title if attribute else feature)
+        level = f"(({candidate}) ->> '$.features.{feature}.level')"
+        bits = f"CAST(({candidate}) ->> '$.features.{feature}.bits' AS DOUBLE)"
+        parts.append(
+            f"CASE WHEN {level} <> 'missing' THEN {quote(title)} || {words}[{level}] || printf('（%+.1f）', {bits}) END"
+        )
+    return f"concat_ws('、', {', '.join(parts)})"
