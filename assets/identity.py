@@ -1,7 +1,7 @@
 """Who is who, before a library is built: numbers that are one entity's, and records that state none.
 
-`resolve` brings the library's rows of `base._links` to what the pools, the stored model and people's decisions say, and
-hands them to arbitration (`temp.library_links`). A pass in which none of them changed costs one look at the pools'
+`resolve` brings the library's rows of `base._links` to what the pools, the stored model and people's decisions say;
+`base.build` takes them from there. A pass in which none of them changed costs one look at the pools'
 hashes; Splink is imported only where something did. Cases and decisions are `identity_cases`, learning is
 `identity_training`.
 
@@ -73,7 +73,7 @@ def decisions(city: City, library: str) -> list[Decision]:
 
 
 def resolve(city: City, library: Library, as_of: date, *, author: str) -> IdentityResult:
-    """Bring the library's links up to date and hand them to arbitration; call it before `base.build`."""
+    """Bring the library's links up to date; call it before `base.build`."""
     con = city.con
     con.execute(f"CREATE OR REPLACE TEMP TABLE {LINKS.removeprefix('temp.')} ({LINK_COLUMNS})")
     witnesses = sources(city.catalog, library)
@@ -92,14 +92,8 @@ def resolve(city: City, library: Library, as_of: date, *, author: str) -> Identi
             "city", partial(_commit, city.catalog, library, without, as_of), author=author, message=f"links {library.name}"
         )
         counts = identity_links.counts(con, ROWS) if without else {}
-        con.execute(f"DELETE FROM {LINKS}")
-        con.execute(f"INSERT INTO {LINKS} SELECT {_hooked()} FROM {ROWS} WHERE kind <> 'state'")
         aliases = con.execute(f"SELECT count(*) FROM {ROWS} WHERE kind = 'key'").fetchone()
     return IdentityResult(aliases[0] if aliases else 0, counts, results, scored)
-
-
-def _hooked() -> str:
-    return ", ".join(column.split()[0] for column in LINK_COLUMNS.split(", "))
 
 
 def _any_links(con: DuckDBPyConnection, library: Library) -> bool:
@@ -107,7 +101,7 @@ def _any_links(con: DuckDBPyConnection, library: Library) -> bool:
 
 
 @contextmanager
-def _tables(con: DuckDBPyConnection) -> Iterator[None]:
+def tables(con: DuckDBPyConnection) -> Iterator[None]:
     """The working tables in the database `memory`, dropped at the end: they may hold every person of the city."""
     try:
         yield

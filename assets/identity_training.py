@@ -68,7 +68,7 @@ def train(city: City, library: Library) -> Proposal:
             "SELECT count(*) FROM memory.main.identity_before_new b JOIN memory.main.identity_after_new a"
             " USING (department, resource, record_key) WHERE a.entity_key IS DISTINCT FROM b.entity_key"
         ).fetchone()
-    return Proposal(library.name, model, stored and stored.id, records, entities, before, after, row[0] if row else 0)
+    return Proposal(library.name, model, stored.id if stored else None, records, entities, before, after, row[0] if row else 0)
 
 
 def _learn(cursor: DuckDBPyConnection, library: Library, records: int, entities: int) -> Model:

@@ -162,7 +162,7 @@ def _comparison(feature: str, stated: Comparison) -> dict[str, Any]:
         {"sql_condition": f"{left} IS NULL OR {right} IS NULL", "label_for_charts": "missing", "is_null_level": True}
     ]
     for level, condition, frequent in _LEVELS[stated.as_]:
-        told = {"sql_condition": condition.format(l=left, r=right, a=feature), "label_for_charts": level}
+        told: dict[str, Any] = {"sql_condition": condition.format(l=left, r=right, a=feature), "label_for_charts": level}
         if frequent and stated.by_frequency:
             told |= {"tf_adjustment_column": feature, "tf_minimum_u_value": 1e-5}
         levels.append(told)
