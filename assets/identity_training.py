@@ -60,7 +60,7 @@ def train(city: City, library: Library) -> Proposal:
         if not records:
             raise IdentityError(f"{library.name}: no record without a number stands in a pool; there is nobody to recognise")
         with identity.working(con) as cursor:
-            model = _learn(cursor, library, records, entities)
+            model = learn(cursor, library, records, entities)
         stored = identity.stored_model(city.catalog, library)
         before = _outcome(con, library, stored, "before")
         after = _outcome(con, library, model, "after")
@@ -71,7 +71,7 @@ def train(city: City, library: Library) -> Proposal:
     return Proposal(library.name, model, stored.id if stored else None, records, entities, before, after, row[0] if row else 0)
 
 
-def _learn(cursor: DuckDBPyConnection, library: Library, records: int, entities: int) -> Model:
+def learn(cursor: DuckDBPyConnection, library: Library, records: int, entities: int) -> Model:
     if library.identity is None:
         raise IdentityError(f"libraries/{library.name}.yaml states no identity")
     share = min(1.0, SAMPLE / max(records + entities, 1))

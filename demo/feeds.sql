@@ -100,11 +100,11 @@ WITH visit AS (
     SELECT n, name, sex, birth_date, phone, registered_address, true AS known FROM person
     WHERE standing = 'register' AND kind = 'citizen' AND chosen(n, 'grid', 0.01, 100)
     UNION ALL -- in no register: each is visited twice
-    SELECT i // 2, pick(getvariable('surnames'), i // 2, 'unknown') || pick(getvariable('given'), i // 2, 'unknown2') || pick(getvariable('given'), i // 2, 'unknown3'),
-        (1 + dice(i // 2, 'unknown_sex', 2))::VARCHAR, getvariable('start')::DATE - 8000 - dice(i // 2, 'unknown_birth', 20000)::INTEGER,
-        '198' || digits((i // 2 * 7919 + dice(0, 'unknown_phone', 100000000)) % 100000000, 8), a.name, false
-    FROM range(greatest(16, (getvariable('people') * 0.0002)::BIGINT)) AS r(i)
-    JOIN shared_address AS a ON a.place = (i // 2 * 104729 + 7) % getvariable('addresses')
+    SELECT u // 2, pick(getvariable('surnames'), u // 2, 'unknown') || pick(getvariable('given'), u // 2, 'unknown2') || pick(getvariable('given'), u // 2, 'unknown3'),
+        (1 + dice(u // 2, 'unknown_sex', 2))::VARCHAR, getvariable('start')::DATE - 8000 - dice(u // 2, 'unknown_birth', 20000)::INTEGER,
+        '198' || digits((u // 2 * 7919 + dice(0, 'unknown_phone', 100000000)) % 100000000, 8), a.name, false
+    FROM range(greatest(16, (getvariable('people') * 0.0002)::BIGINT)) AS r(u)
+    JOIN shared_address AS a ON a.place = (u // 2 * 104729 + 7) % getvariable('addresses')
 ), noted AS (
     SELECT *, row_number() OVER (ORDER BY NOT known, n) AS v FROM visit
 )

@@ -51,7 +51,7 @@ def write_violations(con: DuckDBPyConnection, catalog: Catalog, library: Library
     number; it applies to every record that does.
     """
     columns = ", ".join(f"NULL::VARCHAR AS {name(field)}" for field in FIELDS)
-    con.execute(f"CREATE OR REPLACE TABLE {VIOLATIONS} AS SELECT {columns} WHERE false")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {VIOLATIONS.removeprefix('temp.')} AS SELECT {columns} WHERE false")
     rule = identified_rule(library)
     found = []
     for resource in catalog.sources_of(library.name):
@@ -97,37 +97,43 @@ def _violations_sql(library: Library, resource: Resource, rule: Rule, rows: str)
         "delivery_id": "p._delivery_id",
     }
     own = f"l.department = {quote(resource.department)} AND l.resource = {quote(resource.name)}"
+    first = _told(0, "entity")
     return (
         f"SELECT {', '.join(fields[field] for field in FIELDS)} FROM {rows} l"
         f" JOIN {name(resource.department)}.{name(resource.name)} p ON p._record_key = l.record_key"
-        f" WHERE l.kind = 'record' AND {own} AND ({linked} OR l.explanation::JSON -> '$.candidates[0]' IS NOT NULL)"
+        f" WHERE l.kind = 'record' AND {own} AND ({linked} OR {first} IS NOT NULL)"
     )
 
 
+def _told(place: int, field: str, explanation: str = "l.explanation") -> str:
+    """SQL: a field of the candidate at that place."""
+    return f"json_extract_string({explanation}, '$.candidates[{place}].{field}')"
+
+
 def _linked_reason(library: Library) -> str:
-    first = "l.explanation::JSON -> '$.candidates[0]'"
-    told = f"'：' || {features_sql(library, first)} || '，合计' || printf('%.1f', l.weight) || '，可信度' || round(l.probability, 4)"
+    why = (
+        f"'：' || {features_sql(library, 0)} || '，合计' || printf('%.1f', l.weight) || '，可信度'"
+        " || printf('%.4f', l.probability)"
+    )
     return (
         f"{quote(f'本记录未写明{library.key_title}，认定为')} || told(l.entity_key) ||"
-        f" CASE WHEN l.how = 'person' THEN '（人工认定）' ELSE coalesce({told}, '') END"
+        f" CASE WHEN l.how = 'person' THEN '（人工认定）' ELSE coalesce({why}, '') END"
     )
 
 
 def _waiting_reason(library: Library) -> str:
-    parts = []
-    for place in (0, 1):
-        one = f"l.explanation::JSON -> '$.candidates[{place}]'"
-        parts.append(
-            f"CASE WHEN ({one}) IS NOT NULL THEN told(({one}) ->> '$.entity') || '（' || {features_sql(library, one)}"
-            f" || '，合计' || printf('%.1f', CAST(({one}) ->> '$.weight' AS DOUBLE)) || '）' END"
-        )
-    return (
-        f"{quote(f'本记录未写明{library.key_title}，可能是')} || concat_ws('或', {', '.join(parts)}) || '，待人工认定'"
+    parts = ", ".join(
+        f"told({_told(place, 'entity')}) || '（' || {features_sql(library, place)} || '，合计'"
+        f" || printf('%.1f', CAST({_told(place, 'weight')} AS DOUBLE)) || '）'"
+        for place in (0, 1)
     )
+    known = f"list_filter([{parts}], lambda one: one IS NOT NULL AND NOT starts_with(one, '空'))"
+    meant = f"array_to_string({known}, '或')"
+    return f"{quote(f'本记录未写明{library.key_title}，可能是')} || {meant} || '，待人工认定'"
 
 
-def features_sql(library: Library, candidate: str) -> str:
-    """SQL: each comparison of a candidate (JSON) with its weight, as a person reads it."""
+def features_sql(library: Library, place: int, explanation: str = "l.explanation") -> str:
+    """SQL: each comparison of a candidate with its weight, as a person reads it."""
     if library.identity is None:
         return "''"
     words = "MAP {" + ", ".join(f"{quote(level)}: {quote(word)}" for level, word in WORDS.items()) + "}"
@@ -135,9 +141,9 @@ def features_sql(library: Library, candidate: str) -> str:
     for feature, stated in library.identity.compare.items():
         attribute = library.attributes.get(feature)
         title = stated.title or (attribute.title if attribute else feature)
-        level = f"(({candidate}) ->> '$.features.{feature}.level')"
-        bits = f"CAST(({candidate}) ->> '$.features.{feature}.bits' AS DOUBLE)"
+        level, bits = (_told(place, f"features.{feature}.{what}", explanation) for what in ("level", "bits"))
         parts.append(
-            f"CASE WHEN {level} <> 'missing' THEN {quote(title)} || {words}[{level}] || printf('（%+.1f）', {bits}) END"
+            f"CASE WHEN {level} <> 'missing' THEN {quote(title)} || {words}[{level}]"
+            f" || printf('（%+.1f）', CAST({bits} AS DOUBLE)) END"
         )
     return f"concat_ws('、', {', '.join(parts)})"

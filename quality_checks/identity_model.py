@@ -29,7 +29,8 @@ PAIRS = "identity_pairs"  # what `score` writes
 FREQUENCIES = "identity_tf_"  # and the feature: how often each of its values is met
 U_PAIRS = 2e6  # random pairs looked at for u
 EM_PAIRS = 5e6  # pairs of one block looked at for m
-UNSEEN = 1e-6  # probability of a level that training never met
+UNSEEN = 1e-6  # probability of a level among strangers that training never met
+SLIP = 0.005  # least share of true pairs in which a value is wrong altogether: whoever types may type anything
 CHUNK = 100_000  # records scored at a time: bounds the table of pairs
 DIGITS = 7  # significant ones in a stored parameter: what the order of additions changes is beyond
 
@@ -277,6 +278,8 @@ def _finished(settings: dict[str, Any]) -> dict[str, Any]:
     """
     for comparison in settings["comparisons"]:
         least = 0.0
+        worst = comparison["comparison_levels"][-1]
+        worst["m_probability"] = max(_number(worst.get("m_probability")), SLIP)
         for level in reversed(comparison["comparison_levels"]):
             if level.get("is_null_level"):
                 continue
