@@ -89,7 +89,10 @@ def resolve(city: City, library: Library, as_of: date, *, author: str) -> Identi
         scored = bool(without) and _write_records(city, library, witnesses, standing, as_of)
         con.execute(f"CREATE OR REPLACE TABLE {ROWS} AS {_rows_sql(city.con, library, without, as_of)}")
         results = city.commit(
-            "city", partial(_commit, city.catalog, library, without, as_of), author=author, message=f"links {library.name}"
+            "city",
+            partial(_commit, city.catalog, library, without, as_of),
+            author=author,
+            message=f"links {library.name}",
         )
         counts = identity_links.counts(con, ROWS) if without else {}
         aliases = con.execute(f"SELECT count(*) FROM {ROWS} WHERE kind = 'key'").fetchone()
@@ -107,7 +110,8 @@ def tables(con: DuckDBPyConnection) -> Iterator[None]:
         yield
     finally:
         made = con.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'memory' AND starts_with(table_name, 'identity_')"
+            "SELECT table_name FROM duckdb_tables()"
+            " WHERE database_name = 'memory' AND starts_with(table_name, 'identity_')"
         ).fetchall()
         for (table,) in made:
             con.execute(f"DROP TABLE memory.main.{name(table)}")
@@ -123,7 +127,9 @@ def write_aliases(con: DuckDBPyConnection, library: Library, witnesses: Sequence
         for source in named
         for column in source.resource.aliases
     ]
-    first = " UNION ".join(f"SELECT {source.key} AS key FROM {_pool(source)}" for source in named if source.resource.aliases)
+    first = " UNION ".join(
+        f"SELECT {source.key} AS key FROM {_pool(source)}" for source in named if source.resource.aliases
+    )
     if library.key_successors:
         said.append(_successors_sql(library.key_successors))
     if not said:
@@ -162,7 +168,10 @@ def _write_records(city: City, library: Library, witnesses: Sequence[Source], st
     digest = _digest(con, library, witnesses, model, standing)
     con.execute(f"CREATE OR REPLACE TABLE {KNOWN} AS SELECT {quote(digest)} AS digest")
     stated = con.execute(f"SELECT explanation {before} AND kind = 'state'").fetchone()
-    con.execute(f"CREATE OR REPLACE TABLE {identity_links.BEFORE} AS SELECT * EXCLUDE (library, kind) {before} AND kind = 'record'")
+    con.execute(
+        f"CREATE OR REPLACE TABLE {identity_links.BEFORE} AS"
+        f" SELECT * EXCLUDE (library, kind) {before} AND kind = 'record'"
+    )
     if stated == (digest,):
         con.execute(f"CREATE OR REPLACE TABLE {identity_links.LINKS} AS FROM {identity_links.BEFORE}")
         return False
@@ -204,12 +213,16 @@ def _digest(
     parts: list[object] = [library.identity, model.id if model else "", sorted(standing.merged.items())]
     parts += [sorted(standing.same.items()), sorted(standing.different), sorted(standing.relinked)]
     parts.append(con.execute(f"SELECT bit_xor(hash(alias_key, entity_key)) FROM {ALIASES}").fetchone())
-    parts.append(con.execute(f"SELECT bit_xor(hash(department, resource, _record_key)) FROM {MARKS} WHERE _blocked").fetchone())
+    parts.append(
+        con.execute(f"SELECT bit_xor(hash(department, resource, _record_key)) FROM {MARKS} WHERE _blocked").fetchone()
+    )
     for source in witnesses:
         told = source.resource.features().keys()
         if not library.identity or not told & library.identity.compare.keys():
             continue
-        dated = any("_as_of" in source.rank(f) for f in told & library.identity.compare.keys() & library.attributes.keys())
+        dated = any(
+            "_as_of" in source.rank(f) for f in told & library.identity.compare.keys() & library.attributes.keys()
+        )
         row = f"hash(_record_key, _hash{', _as_of' if dated else ''})"
         rows = con.execute(f"SELECT count(*), bit_xor({row}) FROM {_pool(source)}").fetchone()
         parts += [source.resource.id, source.resource.features(), rows]
@@ -233,8 +246,11 @@ def _rows_sql(con: DuckDBPyConnection, library: Library, without: Sequence[Sourc
         parts.append(f"SELECT 'state' AS kind, digest AS explanation FROM {KNOWN}")
     parts.append(f"""
         SELECT 'key' AS kind, a.alias_key, a.entity_key, a.how, coalesce(b.since, DATE '{as_of}') AS since
-        FROM {ALIASES} a LEFT JOIN {before} b ON b.kind = 'key' AND b.alias_key = a.alias_key AND b.entity_key = a.entity_key""")
-    columns = f"SELECT * EXCLUDE (library) FROM base._links WHERE false UNION ALL BY NAME {' UNION ALL BY NAME '.join(parts)}"
+        FROM {ALIASES} a LEFT JOIN {before} b
+            ON b.kind = 'key' AND b.alias_key = a.alias_key AND b.entity_key = a.entity_key""")
+    columns = (
+        f"SELECT * EXCLUDE (library) FROM base._links WHERE false UNION ALL BY NAME {' UNION ALL BY NAME '.join(parts)}"
+    )
     return f"SELECT {quote(library.name)} AS library, * FROM ({columns})"
 
 

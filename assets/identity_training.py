@@ -58,7 +58,9 @@ def train(city: City, library: Library) -> Proposal:
         records = identity_nodes.write_records(con, library, witnesses)
         entities = identity_nodes.write_entities(con, library, witnesses, records)
         if not records:
-            raise IdentityError(f"{library.name}: no record without a number stands in a pool; there is nobody to recognise")
+            raise IdentityError(
+                f"{library.name}: no record without a number stands in a pool; there is nobody to recognise"
+            )
         with identity.working(con) as cursor:
             model = learn(cursor, library, records, entities)
         stored = identity.stored_model(city.catalog, library)
@@ -68,10 +70,13 @@ def train(city: City, library: Library) -> Proposal:
             "SELECT count(*) FROM memory.main.identity_before_new b JOIN memory.main.identity_after_new a"
             " USING (department, resource, record_key) WHERE a.entity_key IS DISTINCT FROM b.entity_key"
         ).fetchone()
-    return Proposal(library.name, model, stored.id if stored else None, records, entities, before, after, row[0] if row else 0)
+    return Proposal(
+        library.name, model, stored.id if stored else None, records, entities, before, after, row[0] if row else 0
+    )
 
 
 def learn(cursor: DuckDBPyConnection, library: Library, records: int, entities: int) -> Model:
+    """Learn from a sample of the tables of nodes; `records` and `entities` are how many there are."""
     if library.identity is None:
         raise IdentityError(f"libraries/{library.name}.yaml states no identity")
     share = min(1.0, SAMPLE / max(records + entities, 1))
@@ -95,7 +100,9 @@ def _outcome(con: DuckDBPyConnection, library: Library, model: Model | None, nam
         )
         return identity_links.counts(con, made)
     identity.ask(con, library.identity, model)
-    con.execute(f"CREATE OR REPLACE TABLE {identity_links.BEFORE} AS SELECT * EXCLUDE (library, kind) FROM base._links LIMIT 0")
+    con.execute(
+        f"CREATE OR REPLACE TABLE {identity_links.BEFORE} AS SELECT * EXCLUDE (library, kind) FROM base._links LIMIT 0"
+    )
     identity_links.join_up(con, library.identity, model.id, replay(()), None)
     con.execute(f"CREATE OR REPLACE TABLE {made} AS SELECT 'record' AS kind, * FROM {identity_links.LINKS}")
     return identity_links.counts(con, made)

@@ -95,15 +95,18 @@ def outcome(con: DuckDBPyConnection, catalog: Catalog) -> dict[str, int]:
             FROM ({said}) t JOIN {identity_links.LINKS} l USING (department, resource, record_key)
         )
         SELECT count(*), count(*) FILTER (id_number IS NOT NULL), count(*) FILTER (entity_key = id_number),
-            count(*) FILTER (id_number IS NULL), count(*) FILTER (id_number IS NULL AND founded AND of_both = of_person),
+            count(*) FILTER (id_number IS NULL),
+            count(*) FILTER (id_number IS NULL AND founded AND of_both = of_person),
             count(*) FILTER (entity_key IS NULL),
-            count(*) FILTER (NOT founded AND entity_key IS DISTINCT FROM id_number OR founded AND of_entity <> of_both)
+            count(*) FILTER (
+                NOT founded AND entity_key IS DISTINCT FROM id_number OR founded AND of_entity <> of_both)
         FROM judged""").fetchone()
     told = ("records", "known", "known_linked", "unknown", "unknown_together", "waiting", "false_merges")
     return dict(zip(told, row or (), strict=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -387,32 +387,34 @@ def _check_received(reader: _Reader, catalog: Catalog, file: str, resource: Reso
 
 def _check_describes(reader: _Reader, catalog: Catalog, file: str, resource: Resource) -> None:
     described = resource.describes
+    stated = {"supplies": resource.supplies, "hints": resource.hints, "aliases": resource.aliases}
     if described is None:
-        for field, stated in (("supplies", resource.supplies), ("hints", resource.hints), ("aliases", resource.aliases)):
-            if stated:
-                reader.report(file, field, sorted(stated), "needs `describes`: the library and its key column")
+        for where in (where for where, said in stated.items() if said):
+            reader.report(file, where, sorted(stated[where]), "needs `describes`: the library and its key column")
         return
     reader.known(file, "describes.library", described.library, catalog.libraries)
-    library = catalog.libraries.get(described.library)
-    for field, column in (("by", described.by), ("id_type", described.id_type)):
+    for where, column in {"describes.by": described.by, "describes.id_type": described.id_type}.items():
         if column:
-            reader.known(file, f"describes.{field}", column, resource.columns)
+            reader.known(file, where, column, resource.columns)
     for column in resource.aliases:
         reader.known(file, "aliases", column, resource.columns)
-    if resource.aliases and not described.by:
-        reader.report(file, "aliases", list(resource.aliases), "needs `describes.by`: whose other numbers they are")
+    library = catalog.libraries.get(described.library)
     for attribute in resource.supplies:
         reader.known(file, "supplies", attribute, library.attributes if library else ())
     features = library.identity.compare if library and library.identity else {}
     for feature in resource.hints:
         reader.known(file, "hints", feature, features)
-    if described.by is None and not features.keys() & resource.features().keys():
+    if described.by is None:
+        _check_without_number(reader, file, resource, features)
+
+
+def _check_without_number(reader: _Reader, file: str, resource: Resource, features: Collection[str]) -> None:
+    if resource.aliases:
+        reader.report(file, "aliases", list(resource.aliases), "needs `describes.by`: whose other numbers they are")
+    if not set(features) & resource.features().keys():
+        compared = ", ".join(features) or "nothing"
         reader.report(
-            file,
-            "describes.by",
-            None,
-            f"without it the library's identity must compare something the records say; {described.library} compares"
-            f" {', '.join(features) or 'nothing'}",
+            file, "describes.by", None, f"without it the library's identity must compare what records say: {compared}"
         )
 
 
@@ -491,12 +493,14 @@ def _check_identity(reader: _Reader, catalog: Catalog, library: Library) -> None
     said = {feature for resource in catalog.sources_of(library.name) for feature in resource.features()}
     for feature in library.identity.compare:
         reader.known(file, f"identity.compare.{feature}", feature, said)
-    features = {part for feature in library.identity.compare for part in (feature, f"{feature}_letters", f"{feature}_house")}
-    for field, blocks in (("block", library.identity.block), ("sure", library.identity.sure)):
+    features = {
+        part for feature in library.identity.compare for part in (feature, f"{feature}_letters", f"{feature}_house")
+    }
+    for stated, blocks in (("block", library.identity.block), ("sure", library.identity.sure)):
         for expression in (one for block in blocks for one in block):
             if not features & set(re.findall(r"[a-z_0-9]+", expression)):
                 reader.report(
-                    file, f"identity.{field}", expression, f"names no feature; allowed: {', '.join(sorted(features))}"
+                    file, f"identity.{stated}", expression, f"names no feature; allowed: {', '.join(sorted(features))}"
                 )
 
 

@@ -244,7 +244,9 @@ def _speakers(better: Resource, attribute: str) -> str:
     """Query: the entities of whom a resource states the attribute."""
     said = better.supplies[attribute]
     stated = f" WHERE {quoted(said)} IS NOT NULL" if said in better.columns else ""
-    return f"SELECT {quoted(better.describes.by or '' if better.describes else '')} FROM feed.{quoted(better.id)}{stated}"
+    return (
+        f"SELECT {quoted(better.describes.by or '' if better.describes else '')} FROM feed.{quoted(better.id)}{stated}"
+    )
 
 
 def _noticed(resource: Resource, column: str) -> bool:

@@ -30,9 +30,9 @@ class Decision:
 class Standing:
     """What all decisions come to.
 
-    `merged` maps a key to the one it was merged into; `apart` are keys that were split off and stand for themselves
-    whatever a resource declares. `same` maps a record and its content to an entity, `different` holds pairs that a model
-    may not link. `relinked` are models that somebody asked to look at the links of earlier ones again.
+    `merged` maps a key to the one it was merged into; `apart` are keys that were split off and stand for themselves,
+    whatever a resource declares. `same` maps a record and its content to an entity, `different` holds pairs that a
+    model may not link. `relinked` are models that somebody asked to look at the links of earlier ones again.
     """
 
     merged: Mapping[str, str] = field(default_factory=dict)

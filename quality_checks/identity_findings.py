@@ -1,13 +1,11 @@
 """What a department is told of its records without a number: whom they were taken for, and why.
 
-One rule per library, `<library>.identified`, of severity info: no order follows from it, since a link is a conclusion of
-ours and not an error of the department's. The number is suggested only where the record was linked; one that waits for
+One rule per library, `<library>.identified`, of severity info: no order follows from it, since a link is a conclusion
+of ours and not an error of the department's. The number is suggested only where the record was linked; one that waits for
 a person names whom it may mean. The reason tells each comparison's weight in bits: +1 makes one entity twice as likely.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from duckdb import DuckDBPyConnection
 
@@ -18,7 +16,6 @@ from quality_checks.identity_decisions import FOUNDED
 from quality_checks.identity_model import WORDS
 from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult
-from quality_checks.sources import Source
 
 VIOLATIONS = "temp.identity_violations"
 
@@ -69,7 +66,14 @@ def _result(con: DuckDBPyConnection, resource: Resource, rule: Rule, rows: str) 
     ).fetchone()
     applicable, failed = row or (0, 0)
     return RuleResult(
-        resource.department, resource.name, rule.id, rule.dimension, rule.indicator, rule.severity.value, applicable, failed
+        resource.department,
+        resource.name,
+        rule.id,
+        rule.dimension,
+        rule.indicator,
+        rule.severity.value,
+        applicable,
+        failed,
     )
 
 
@@ -101,7 +105,7 @@ def _violations_sql(library: Library, resource: Resource, rule: Rule, rows: str)
     return (
         f"SELECT {', '.join(fields[field] for field in FIELDS)} FROM {rows} l"
         f" JOIN {name(resource.department)}.{name(resource.name)} p ON p._record_key = l.record_key"
-        f" WHERE l.kind = 'record' AND {own} AND ({linked} OR {first} IS NOT NULL)"
+        f" WHERE l.kind = 'record' AND {own} AND ({linked} OR l.entity_key IS NULL AND {first} IS NOT NULL)"
     )
 
 

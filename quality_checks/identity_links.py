@@ -1,8 +1,8 @@
 """From scored pairs to links: which entity each record without a number belongs to, in three bands.
 
-A record links to its best entity when that is likely enough and leads the second best by the library's margin. One that
-some entity is likely for, but not so, waits: it speaks for nobody until a person decides. The others are new: those that
-are surely one another are one entity, known by its founding record. A false merge is worse than a missed link.
+A record links to its best entity when that is likely enough and leads the second best by the library's margin. One
+that some entity is likely for, but not so, waits: it speaks for nobody until a person decides. The others are new: those
+that are surely one another are one entity, known by its founding record. A false merge is worse than a missed link.
 
 All is a function of the records, the entities, the model and what people decided, whatever the order of departments and
 deliveries; only a founded entity's name depends on what came first, and stays. A link made with an earlier model stays
@@ -71,7 +71,7 @@ def _settled_sql(model: str, standing: Standing) -> str:
         SELECT r.unique_id, b.entity_key, b.how, b.weight, b.probability, b.model, b.explanation
         FROM {RECORDS} r JOIN {BEFORE} b USING (department, resource, record_key)
         LEFT JOIN {ENTITIES} e ON e.entity_key = b.entity_key
-        WHERE {kept} AND b.how = 'model' AND b.entity_key <> '{FOUNDED}' || {ref('r')}
+        WHERE {kept} AND b.how = 'model' AND b.entity_key <> '{FOUNDED}' || {ref("r")}
             AND (e.entity_key IS NOT NULL OR starts_with(b.entity_key, '{FOUNDED}'))
             AND NOT EXISTS (FROM identity_same s WHERE {_decided("s")})
             AND NOT EXISTS (FROM identity_different d WHERE {_decided("d")} AND d.entity_key = b.entity_key)"""
@@ -84,14 +84,20 @@ def _candidate(identity: Identity, entity: str) -> str:
         for feature, stated in identity.compare.items()
     )
     return (
-        f"{{entity: {entity}, weight: round(p.weight, 2), probability: round(p.probability, 6), features: {{{features}}}}}"
+        f"{{entity: {entity}, weight: round(p.weight, 2), probability: round(p.probability, 6),"
+        f" features: {{{features}}}}}"
     )
+
+
+def _first(identity: Identity, entity: str) -> str:
+    return f"list({_candidate(identity, entity)} ORDER BY p.weight DESC, {entity})[:{CANDIDATES}]"
 
 
 def _near_sql(identity: Identity) -> str:
     """One row per open record and entity that may be one: `unique_id, entity_key, weight, probability, told, place`."""
     return f"""
-        SELECT p.record AS unique_id, e.entity_key, p.weight, p.probability, {_candidate(identity, "e.entity_key")} AS told,
+        SELECT p.record AS unique_id, e.entity_key, p.weight, p.probability,
+            {_candidate(identity, "e.entity_key")} AS told,
             row_number() OVER (PARTITION BY p.record ORDER BY p.weight DESC, e.entity_key) AS place
         FROM {PAIRS} p JOIN {_M}open r ON r.unique_id = p.record JOIN {ENTITIES} e ON e.unique_id = p.other
         WHERE p.probability >= {identity.review}
@@ -99,8 +105,9 @@ def _near_sql(identity: Identity) -> str:
 
 
 def _banded_sql(identity: Identity) -> str:
-    """One row per open record that some entity is likely for: `unique_id, entity_key` (NULL: it waits), …, `candidates`."""
-    sure = f"max(probability) >= {identity.link} AND coalesce(max(weight) - max(weight) FILTER (place = 2) >= {identity.margin}, true)"
+    """One row per open record that some entity is likely for: `entity_key` is NULL where it waits."""
+    lead = "max(weight) - max(weight) FILTER (place = 2)"
+    sure = f"max(probability) >= {identity.link} AND coalesce({lead} >= {identity.margin}, true)"
     first = f"list(told ORDER BY place) FILTER (place <= {CANDIDATES})"
     return f"""
         SELECT unique_id, CASE WHEN {sure} THEN min(entity_key) FILTER (place = 1) END AS entity_key,
@@ -109,7 +116,7 @@ def _banded_sql(identity: Identity) -> str:
 
 
 def _lead_by_others(con: DuckDBPyConnection, identity: Identity) -> None:
-    """A record that no entity is likely for, but that surely is one with a record linked to one, waits with that entity."""
+    """A record that no entity is likely for, but that surely is one with a record linked to one, waits with it."""
     con.execute(f"""
         CREATE OR REPLACE TABLE {_M}led AS
         WITH linked AS (
@@ -119,7 +126,7 @@ def _lead_by_others(con: DuckDBPyConnection, identity: Identity) -> None:
             SELECT *, record AS free, other AS known FROM {PAIRS} UNION ALL SELECT *, other, record FROM {PAIRS}
         )
         SELECT r.unique_id, NULL::VARCHAR AS entity_key, max(p.weight) AS weight, max(p.probability) AS probability,
-            list({_candidate(identity, "l.entity_key")} ORDER BY p.weight DESC, l.entity_key)[:{CANDIDATES}] AS candidates
+            {_first(identity, "l.entity_key")} AS candidates
         FROM sides p JOIN {_M}free r ON r.unique_id = p.free JOIN linked l ON l.unique_id = p.known
         WHERE p.probability >= {identity.link}
             AND NOT EXISTS (FROM identity_different d WHERE {_decided("d")} AND d.entity_key = l.entity_key)
@@ -138,7 +145,7 @@ def _group(con: DuckDBPyConnection, identity: Identity) -> None:
     components(con, f"{_M}free", f"{_M}edges", f"{_M}clusters")
     con.execute(f"""
         CREATE OR REPLACE TABLE {_M}groups AS
-        SELECT f.unique_id, c.cluster, {ref('f')} AS ref, b.entity_key AS before, b.since
+        SELECT f.unique_id, c.cluster, {ref("f")} AS ref, b.entity_key AS before, b.since
         FROM {_M}free f JOIN {_M}clusters c USING (unique_id)
         LEFT JOIN {BEFORE} b ON b.department = f.department AND b.resource = f.resource
             AND b.record_key = f.record_key AND starts_with(b.entity_key, '{FOUNDED}')""")
@@ -153,7 +160,7 @@ def _group(con: DuckDBPyConnection, identity: Identity) -> None:
 
 
 def components(con: DuckDBPyConnection, nodes: str, edges: str, into: str) -> None:
-    """Write `into`, one row per node: `unique_id, cluster`, the smallest id it is joined to over any number of edges."""
+    """Write `into`, one row per node: `unique_id, cluster`, the smallest id it is joined to over edges."""
     con.execute(f"CREATE OR REPLACE TABLE {into} AS SELECT unique_id, unique_id AS cluster FROM {nodes}")
     changed = True
     while changed:
@@ -165,9 +172,11 @@ def components(con: DuckDBPyConnection, nodes: str, edges: str, into: str) -> No
                     UNION ALL SELECT e.b, c.cluster FROM {edges} e JOIN {into} c ON c.unique_id = e.a
                 ) GROUP BY id
             ), own AS (
-                SELECT c.unique_id, least(c.cluster, l.cluster) AS cluster FROM {into} c LEFT JOIN lower l ON l.id = c.unique_id
+                SELECT c.unique_id, least(c.cluster, l.cluster) AS cluster
+                FROM {into} c LEFT JOIN lower l ON l.id = c.unique_id
             )
-            SELECT o.unique_id, least(o.cluster, j.cluster) AS cluster FROM own o JOIN own j ON j.unique_id = o.cluster""")
+            SELECT o.unique_id, least(o.cluster, j.cluster) AS cluster
+            FROM own o JOIN own j ON j.unique_id = o.cluster""")
         row = con.execute(
             f"SELECT count(*) FROM {into} c JOIN {into}_next n USING (unique_id) WHERE c.cluster <> n.cluster"
         ).fetchone()
@@ -189,7 +198,8 @@ def _names_sql() -> str:
         ), won AS (
             FROM each QUALIFY row_number() OVER (PARTITION BY entity_key ORDER BY founder DESC, since, cluster) = 1
         )
-        SELECT cluster, first(entity_key ORDER BY since NULLS LAST, entity_key) AS entity_key FROM won GROUP BY cluster"""
+        SELECT cluster, first(entity_key ORDER BY since NULLS LAST, entity_key) AS entity_key
+        FROM won GROUP BY cluster"""
 
 
 def _links_sql(identity: Identity, model: str, as_of: date | None) -> str:
@@ -200,7 +210,7 @@ def _links_sql(identity: Identity, model: str, as_of: date | None) -> str:
     return f"""
         WITH duplicates AS (
             SELECT a.unique_id, max(p.weight) AS weight, max(p.probability) AS probability,
-                list({_candidate(identity, "b.entity_key")} ORDER BY p.weight DESC, b.entity_key)[:{CANDIDATES}] AS candidates
+                {_first(identity, "b.entity_key")} AS candidates
             FROM {PAIRS} p JOIN {_M}new b ON b.unique_id = p.record JOIN {_M}new a ON a.unique_id = p.other
             JOIN {_M}free r ON r.unique_id = p.other
             WHERE NOT EXISTS (FROM identity_different d WHERE {_decided("d")} AND d.entity_key = b.entity_key)
@@ -243,7 +253,9 @@ def merged_keys(con: DuckDBPyConnection, exact: str, standing: Standing, into: s
 def follow(con: DuckDBPyConnection, aliases: str) -> None:
     """Let every alias name the last entity of its chain; whatever would lead back to itself is no alias."""
     for _ in range(ROUNDS):
-        row = con.execute(f"SELECT count(*) FROM {aliases} a SEMI JOIN {aliases} b ON b.alias_key = a.entity_key").fetchone()
+        row = con.execute(
+            f"SELECT count(*) FROM {aliases} a SEMI JOIN {aliases} b ON b.alias_key = a.entity_key"
+        ).fetchone()
         if not row or not row[0]:
             break
         con.execute(
@@ -260,8 +272,9 @@ def founded_aliases(con: DuckDBPyConnection, known: str, into: str) -> None:
     """Add to `into` the names of founded entities (`known`: key) whose founding record turned out to be another's."""
     con.execute(f"""
         INSERT INTO {into}
-        SELECT k.key, l.entity_key, 'model' FROM {known} k JOIN {LINKS} l ON k.key = '{FOUNDED}' || {ref('l')}
-        WHERE l.entity_key <> k.key AND k.key NOT IN (SELECT entity_key FROM {LINKS} WHERE how = 'model' AND entity_key IS NOT NULL)
+        SELECT k.key, l.entity_key, 'model' FROM {known} k JOIN {LINKS} l ON k.key = '{FOUNDED}' || {ref("l")}
+        WHERE l.entity_key <> k.key
+            AND k.key NOT IN (SELECT entity_key FROM {LINKS} WHERE how = 'model' AND entity_key IS NOT NULL)
             AND k.key NOT IN (SELECT alias_key FROM {into})""")
     follow(con, into)
 

@@ -18,6 +18,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import log2
 from typing import Any
 
 from duckdb import DuckDBPyConnection
@@ -110,8 +111,6 @@ class Model:
 
     def weights(self) -> dict[str, dict[str, float]]:
         """Match weight in bits by feature and level, for people to read."""
-        from math import log2
-
         return {
             comparison["output_column_name"]: {
                 level["label_for_charts"]: round(log2(level["m_probability"] / level["u_probability"]), 2)
@@ -163,7 +162,10 @@ def _comparison(feature: str, stated: Comparison) -> dict[str, Any]:
         {"sql_condition": f"{left} IS NULL OR {right} IS NULL", "label_for_charts": "missing", "is_null_level": True}
     ]
     for level, condition, frequent in _LEVELS[stated.as_]:
-        told: dict[str, Any] = {"sql_condition": condition.format(l=left, r=right, a=feature), "label_for_charts": level}
+        told: dict[str, Any] = {
+            "sql_condition": condition.format(l=left, r=right, a=feature),
+            "label_for_charts": level,
+        }
         if frequent and stated.by_frequency:
             told |= {"tf_adjustment_column": feature, "tf_minimum_u_value": 1e-5}
         levels.append(told)
@@ -242,8 +244,9 @@ def _prior(con: DuckDBPyConnection, identity: Identity, entities: str, records: 
     """How likely a record and an entity, and two records, are one: pairs surely one, over the share they are of all."""
     counted = con.execute(f"SELECT (SELECT count(*) FROM {entities}), (SELECT count(*) FROM {records})").fetchone()
     known, unknown = counted or (0, 0)
-    across, among = _sure(con, identity.sure, entities, records, ""), _sure(
-        con, identity.sure, records, records, "AND l.unique_id < r.unique_id"
+    across, among = (
+        _sure(con, identity.sure, entities, records, ""),
+        _sure(con, identity.sure, records, records, "AND l.unique_id < r.unique_id"),
     )
     if not across and not among:
         listed = "; ".join(", ".join(block) for block in identity.sure)
@@ -318,9 +321,9 @@ def score(
                 con.execute(
                     f"CREATE OR REPLACE TABLE identity_part AS FROM {records} WHERE hash(unique_id) % {parts} = {part}"
                 )
-                _score(con, identity, model, model.between, entities, "identity_part")
+                _score(con, identity, model, model.between, entities=entities, records="identity_part")
             con.execute("DROP TABLE identity_part")
-        _score(con, identity, model, model.within, None, records)
+        _score(con, identity, model, model.within, entities=None, records=records)
 
 
 def no_pairs(con: DuckDBPyConnection, identity: Identity) -> None:
@@ -333,7 +336,7 @@ def no_pairs(con: DuckDBPyConnection, identity: Identity) -> None:
 
 
 def _score(
-    con: DuckDBPyConnection, identity: Identity, model: Model, prior: float, entities: str | None, records: str
+    con: DuckDBPyConnection, identity: Identity, model: Model, prior: float, *, entities: str | None, records: str
 ) -> None:
     settings = dict(model.settings) | {
         "probability_two_random_records_match": prior,
