@@ -18,8 +18,6 @@ from quality_checks.identity_model import IdentityError, Model
 from quality_checks.sources import LINK_COLUMNS, LINKS, macros, marks_sql, sources
 from resources.city import City
 
-SAMPLE = 300_000  # entities and records that u and m are learned from
-
 
 @dataclass(frozen=True)
 class Proposal:
@@ -62,7 +60,7 @@ def train(city: City, library: Library) -> Proposal:
                 f"{library.name}: no record without a number stands in a pool; there is nobody to recognise"
             )
         with identity.working(con) as cursor:
-            model = learn(cursor, library, records, entities)
+            model = learn(cursor, library)
         stored = identity.stored_model(city.catalog, library)
         before = _outcome(con, library, stored, "before")
         after = _outcome(con, library, model, "after")
@@ -75,19 +73,18 @@ def train(city: City, library: Library) -> Proposal:
     )
 
 
-def learn(cursor: DuckDBPyConnection, library: Library, records: int, entities: int) -> Model:
-    """Learn from a sample of the tables of nodes; `records` and `entities` are how many there are."""
+def learn(cursor: DuckDBPyConnection, library: Library) -> Model:
+    """Learn from the tables of nodes."""
     if library.identity is None:
         raise IdentityError(f"libraries/{library.name}.yaml states no identity")
-    share = min(1.0, SAMPLE / max(records + entities, 1))
-    chosen = f"WHERE hash(entity_key, {library.identity.seed}) % 1000000 < {share * 1_000_000}"
-    cursor.execute(
-        "CREATE OR REPLACE TABLE identity_nodes AS FROM ("
-        f"SELECT * EXCLUDE (entity_key) FROM identity_entities {chosen} UNION ALL BY NAME"
-        f" SELECT * EXCLUDE (department, resource, record_key, content) FROM identity_records"
-        f" WHERE hash(unique_id, {library.identity.seed}) % 1000000 < {max(share, 0.1) * 1_000_000}) ORDER BY unique_id"
-    )
-    return identity_model.train(cursor, library.identity, "identity_nodes", "identity_entities", "identity_records")
+    for table, other in (("entities", "entity_key"), ("records", "department, resource, record_key, content")):
+        cursor.execute(
+            f"CREATE OR REPLACE VIEW identity_{table}_nodes AS SELECT * EXCLUDE ({other}) FROM identity_{table}"
+        )
+    try:
+        return identity_model.train(cursor, library.identity, "identity_entities_nodes", "identity_records_nodes")
+    finally:
+        cursor.execute("DROP VIEW identity_entities_nodes; DROP VIEW identity_records_nodes")
 
 
 def _outcome(con: DuckDBPyConnection, library: Library, model: Model | None, name: str) -> dict[str, int]:

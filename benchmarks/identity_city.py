@@ -22,6 +22,7 @@ from duckdb import DuckDBPyConnection
 
 from assets import identity, identity_training
 from catalog import Catalog, load_catalog
+from catalog.identity import Identity
 from catalog.models import Library
 from demo import truth
 from quality_checks import identity_links, identity_nodes, macros, sources
@@ -66,16 +67,15 @@ def nodes(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> tuple[
     return records, identity_nodes.write_entities(con, library, witnesses, records)
 
 
-def link(con: DuckDBPyConnection, library: Library, model: Model) -> None:
+def link(con: DuckDBPyConnection, stated: Identity, model: Model) -> None:
     """`identity_links.LINKS` of records never linked before."""
-    assert library.identity
-    identity.ask(con, library.identity, model)
+    identity.ask(con, stated, model)
     con.execute(
         f"CREATE OR REPLACE TABLE {identity_links.BEFORE} (department VARCHAR, resource VARCHAR, record_key VARCHAR,"
         " entity_key VARCHAR, how VARCHAR, weight DOUBLE, probability DOUBLE, model VARCHAR, explanation VARCHAR,"
         " since DATE, content UBIGINT)"
     )
-    identity_links.join_up(con, library.identity, model.id, replay(()), START)
+    identity_links.join_up(con, stated, model.id, replay(()), START)
 
 
 def outcome(con: DuckDBPyConnection, catalog: Catalog) -> dict[str, int]:
@@ -120,14 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         con.execute(macros.SQL)
         pools(con, catalog, people=options.people, seed=options.seed)
         began, worked = time.monotonic(), time.process_time()
-        records, entities = nodes(con, catalog, library)
+        _, entities = nodes(con, catalog, library)
         model = identity.stored_model(whole, library)
         if options.train:
             with identity.working(con) as cursor:
-                model = identity_training.learn(cursor, library, records, entities)
+                model = identity_training.learn(cursor, library)
             options.train.write_text(model.as_json(), encoding="utf-8")
         assert model, "no model stands in the catalogue: use --train"
-        link(con, library, model)
+        assert library.identity
+        link(con, library.identity, model)
         told: dict[str, object] = {"people": options.people, "entities": entities, **outcome(con, catalog)}
         told |= {"wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - worked, 1)}
         told["model"] = model.id

@@ -1,8 +1,9 @@
 """What a department is told of its records without a number: whom they were taken for, and why.
 
 One rule per library, `<library>.identified`, of severity info: no order follows from it, since a link is a conclusion
-of ours and not an error of the department's. The number is suggested only where the record was linked; one that waits for
-a person names whom it may mean. The reason tells each comparison's weight in bits: +1 makes one entity twice as likely.
+of ours and not an error of the department's. The number is suggested only where the record was linked; one that waits
+for a person names whom it may mean. The reason tells each comparison's weight in bits: with +1 one entity is twice as
+likely.
 """
 
 from __future__ import annotations

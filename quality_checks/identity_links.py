@@ -1,8 +1,9 @@
 """From scored pairs to links: which entity each record without a number belongs to, in three bands.
 
 A record links to its best entity when that is likely enough and leads the second best by the library's margin. One
-that some entity is likely for, but not so, waits: it speaks for nobody until a person decides. The others are new: those
-that are surely one another are one entity, known by its founding record. A false merge is worse than a missed link.
+that some entity is likely for, but not so, waits: it speaks for nobody until a person decides. The others are new:
+those that are surely one another are one entity, known by its founding record. A false merge is worse than a missed
+link.
 
 All is a function of the records, the entities, the model and what people decided, whatever the order of departments and
 deliveries; only a founded entity's name depends on what came first, and stays. A link made with an earlier model stays

@@ -30,7 +30,7 @@ PAIRS = "identity_pairs"  # what `score` writes
 FREQUENCIES = "identity_tf_"  # and the feature: how often each of its values is met
 U_PAIRS = 2e6  # random pairs looked at for u
 EM_PAIRS = 5e6  # pairs of one block looked at for m
-UNSEEN = 1e-6  # probability of a level among strangers that training never met
+UNSEEN = 1e-5  # probability of a level among strangers that training never met: pairs looked at are not all pairs
 SLIP = 0.005  # least share of true pairs in which a value is wrong altogether: whoever types may type anything
 CHUNK = 100_000  # records scored at a time: bounds the table of pairs
 DIGITS = 7  # significant ones in a stored parameter: what the order of additions changes is beyond
@@ -203,29 +203,38 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _linker(con: DuckDBPyConnection, table: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+def _linker(con: DuckDBPyConnection, tables: Sequence[str], settings: Mapping[str, Any]) -> tuple[Any, Any]:
     from splink import DuckDBAPI, Linker
 
     api = DuckDBAPI(con)
-    return api, Linker(api.register(table), dict(settings), log_level=None, validate_settings=False)
+    inputs = [api.register(table) for table in tables]
+    return api, Linker(inputs, dict(settings), log_level=None, validate_settings=False)
 
 
-def train(
-    con: DuckDBPyConnection, identity: Identity, nodes: str, entities: str, records: str, *, pairs: float = U_PAIRS
-) -> Model:
-    """Learn a model from the table `nodes`, a sample of both `entities` and `records` (all tables of nodes).
+def train(con: DuckDBPyConnection, identity: Identity, entities: str, records: str, *, pairs: float = U_PAIRS) -> Model:
+    """Learn a model from pairs of a record and an entity, or of two records where there are no entities.
 
-    The same tables and seed give the same model.
+    Both are tables of nodes with the same columns. The same tables and seed give the same model. A block in which next
+    to no pair is one entity teaches nothing and is passed over.
 
     Raises:
         IdentityError: no pair is surely one entity, so that there is nothing to learn from.
     """
     between, within = _prior(con, identity, entities, records)
+    known = con.execute(f"SELECT 1 FROM {entities} LIMIT 1").fetchone()
     with _quiet():
-        _, linker = _linker(con, nodes, _untrained(identity) | {"probability_two_random_records_match": within})
+        # of entities no two are one, so that what they agree in is chance
+        _, linker = _linker(con, [entities if known else records], _untrained(identity))
         linker.training.estimate_u_using_random_sampling(max_pairs=pairs, seed=identity.seed)
+        strangers = linker.misc.save_model_to_json()
+        linker.table_management.delete_tables_created_by_splink_from_db()
+        tables, kind, prior = (
+            ([entities, records], "link_only", between) if known else ([records], "dedupe_only", within)
+        )
+        start = strangers | {"link_type": kind, "probability_two_random_records_match": prior}
+        _, linker = _linker(con, tables, start)
         for block in identity.block:
-            with contextlib.suppress(_no_pairs()):
+            with contextlib.suppress(*_nothing_learned()):
                 linker.training.estimate_parameters_using_expectation_maximisation(
                     _rule(block), max_pairs=EM_PAIRS, estimate_without_term_frequencies=True
                 )
@@ -234,10 +243,11 @@ def train(
     return Model(_finished(settings), between, within)
 
 
-def _no_pairs() -> type[Exception]:
+def _nothing_learned() -> tuple[type[Exception], ...]:
+    """No pairs in a block, or none of them one entity, so that a probability falls below what a float can hold."""
     from splink.internals.exceptions import EMTrainingException
 
-    return EMTrainingException
+    return EMTrainingException, ValueError
 
 
 def _prior(con: DuckDBPyConnection, identity: Identity, entities: str, records: str) -> tuple[float, float]:
@@ -339,10 +349,11 @@ def _score(
     con: DuckDBPyConnection, identity: Identity, model: Model, prior: float, *, entities: str | None, records: str
 ) -> None:
     settings = dict(model.settings) | {
+        "link_type": "dedupe_only",
         "probability_two_random_records_match": prior,
         "blocking_rules_to_generate_predictions": [_rule(block) for block in identity.block],
     }
-    api, linker = _linker(con, records, settings)
+    api, linker = _linker(con, [records], settings)
     least = {"threshold_match_probability": identity.review, "warning_mode": "never"}
     own = api.register(records)
     for feature, stated in identity.compare.items():

@@ -34,8 +34,8 @@ LINK_COLUMNS = (
     " how VARCHAR"
 )
 
-# A record that a model took for somebody with a number says nothing more of them: what it says told who it is, and where
-# it differs nobody knows whether the link or the value is wrong. Once a person has confirmed it, it speaks like others.
+# A record that a model took for somebody with a number says nothing more of them: what it says told who it is, and
+# where it differs nobody knows whether the link or the value is wrong. Once a person has confirmed it, it speaks.
 CONCLUDED = "(how = 'model' AND NOT starts_with(entity_key, '#'))"
 
 # A standing is muteness, doubt, rank, age of the as-of date where it counts, index of the source and age again, most
