@@ -28,11 +28,13 @@ from quality_checks.macros import name, quote
 from quality_checks.matrix import bit, grounds_sql, masks, winner
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
+    EVALUATED,
     LINK_COLUMNS,
     LINKS,
     MAX_INDEX,
     MAX_RANK,
     Source,
+    evaluated_sql,
     listed_ranks,
     prepared,
     sources,
@@ -85,7 +87,8 @@ def take_links(con: DuckDBPyConnection, library: Library) -> None:
 def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, touched: bool = False) -> list[str]:
     """Write `ENTITIES`, the temporary tables `table_sql` reads beside it, and `comparison.VIOLATIONS`.
 
-    With `touched` only the entities whose keys stand in `sources.TOUCHED` are looked at.
+    With `touched` only the entities whose keys stand in `sources.TOUCHED` are looked at, and the records whose findings
+    that decides are written to `sources.EVALUATED`, for `findings.merge`.
 
     Returns:
         the attributes on which some sources differ.
@@ -95,20 +98,14 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     """
     witnesses = prepared(con, catalog, library, touched=touched)
     _check_limits(library, witnesses)
-    comparison.start(con)
+    if touched:
+        disputes.create(con, EVALUATED, evaluated_sql(witnesses))
     disputes.create(con, ENTITIES, entities_sql(library, witnesses))
     con.execute(f"DELETE FROM {ENTITIES} WHERE key IS NULL")
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
-    disputed = disputes.disputed_in(con, library, ENTITIES)
-    if disputed:
-        disputes.gather(con, witnesses, disputed, ENTITIES)
-    titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
-    for attribute in disputed:
-        disputes.settle(con, witnesses, attribute, titles)
-        comparison.tell(con, witnesses, attribute, titles)
-    return disputed
+    return comparison.compare(con, catalog, library, witnesses, ENTITIES)
 
 
 def _grounds(attribute: str) -> str:

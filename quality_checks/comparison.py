@@ -20,7 +20,8 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import Library, Method, Rule, Severity
-from quality_checks.disputes import CELLS, DOUBTS, WINNERS, create
+from quality_checks import disputes
+from quality_checks.disputes import CELLS, DOUBTS, WINNERS
 from quality_checks.findings import FIELDS
 from quality_checks.macros import name, quote
 from quality_checks.matrix import departments
@@ -57,6 +58,13 @@ def rules(library: Library) -> tuple[Rule, ...]:
     return (*agreement_rules(library), *doubt_rules(library))
 
 
+def rules_for(source: Source) -> list[Rule]:
+    """Those of its library that a source is told by."""
+    agreements = [rule for rule in agreement_rules(source.library) if rule.column in source.resource.supplies]
+    doubts = [rule for rule in doubt_rules(source.library) if rule.column in source.resource.supplies]
+    return agreements + [rule for rule in doubts if source.may_be_authority(rule.column)]
+
+
 def _agreement_rule(library: Library, attribute: str) -> Rule:
     stated = library.attributes[attribute]
     return Rule(
@@ -91,12 +99,26 @@ def _compared(library: Library) -> list[str]:
     return [attribute for attribute, stated in library.attributes.items() if stated.compare is not None]
 
 
-def start(con: DuckDBPyConnection) -> None:
-    """An empty table of violations."""
-    create(con, VIOLATIONS, f"SELECT {', '.join(f'NULL::VARCHAR AS {column}' for column in COLUMNS)} WHERE false")
+def compare(
+    con: DuckDBPyConnection, catalog: Catalog, library: Library, witnesses: Sequence[Source], entities: str
+) -> list[str]:
+    """Settle what sources say differently of the `entities` and write to `VIOLATIONS` whom that accuses.
+
+    Returns:
+        the attributes in dispute, each with a table `disputes.settled`.
+    """
+    disputes.create(con, VIOLATIONS, f"SELECT {', '.join(f'NULL::VARCHAR AS {c}' for c in COLUMNS)} WHERE false")
+    disputed = disputes.disputed_in(con, library, entities)
+    if disputed:
+        disputes.gather(con, witnesses, disputed, entities)
+    titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
+    for attribute in disputed:
+        disputes.settle(con, witnesses, attribute, titles)
+        _tell(con, witnesses, attribute, titles)
+    return disputed
 
 
-def tell(con: DuckDBPyConnection, witnesses: Sequence[Source], attribute: str, titles: Sequence[str]) -> None:
+def _tell(con: DuckDBPyConnection, witnesses: Sequence[Source], attribute: str, titles: Sequence[str]) -> None:
     """Add to the violations who differs on the attribute that `disputes.settle` has just settled.
 
     `titles` are those of the sources' departments, by index.
