@@ -131,7 +131,9 @@ def write_aliases(con: DuckDBPyConnection, library: Library, witnesses: Sequence
         f"SELECT {source.key} AS key FROM {_pool(source)}" for source in named if source.resource.aliases
     )
     if library.key_successors:
-        said.append(_successors_sql(library.key_successors))
+        con.execute(f"CREATE OR REPLACE TABLE {EXACT}_codes AS {_successors_sql(library.key_successors)}")
+        identity_links.follow(con, f"{EXACT}_codes")
+        said.append(f"SELECT alias_key, entity_key FROM {EXACT}_codes")
     if not said:
         con.execute(f"CREATE OR REPLACE TABLE {EXACT} (alias_key VARCHAR, entity_key VARCHAR, how VARCHAR)")
     else:
@@ -154,7 +156,7 @@ def _successors_sql(codes: str) -> str:
     """Retired codes that became one other code, which no other code became."""
     listed = f"codes.{name(codes)}"
     return (
-        f"SELECT code AS alias_key, successor AS entity_key FROM {listed} WHERE valid_to IS NOT NULL"
+        f"SELECT code AS alias_key, successor AS entity_key, 'exact' AS how FROM {listed} WHERE valid_to IS NOT NULL"
         f" AND successor IN (SELECT successor FROM {listed} GROUP BY successor HAVING count(*) = 1)"
         f" AND successor IN (SELECT code FROM {listed})"
     )
@@ -181,7 +183,7 @@ def _write_records(city: City, library: Library, witnesses: Sequence[Source], st
     if library.identity is None:
         raise ValueError(f"libraries/{library.name}.yaml states no identity")
     ask(con, library.identity, model if asked else None)
-    identity_links.join_up(con, library.identity, model.id if model else "", standing, as_of)
+    identity_links.join_up(con, library.identity, model.id if model else "", standing, as_of, once=once(witnesses))
     if model is None:
         con.execute(f"UPDATE {identity_links.LINKS} SET entity_key = NULL WHERE how = 'model'")
     return asked
@@ -196,6 +198,12 @@ def ask(con: DuckDBPyConnection, identity: Identity, model: Model | None) -> Non
             identity_model.score(cursor, identity, model, entities="identity_entities", records="identity_records")
         else:
             identity_model.no_pairs(cursor, identity)
+
+
+def once(witnesses: Sequence[Source]) -> list[tuple[str, str]]:
+    """Resources of which no two records without a number are of one entity."""
+    stated = [source.resource for source in identity_nodes.numberless(witnesses)]
+    return [(one.department, one.name) for one in stated if one.describes and one.describes.once]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ person reads the weights, and what would change, and puts the file there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
@@ -62,8 +63,9 @@ def train(city: City, library: Library) -> Proposal:
         with identity.working(con) as cursor:
             model = learn(cursor, library)
         stored = identity.stored_model(city.catalog, library)
-        before = _outcome(con, library, stored, "before")
-        after = _outcome(con, library, model, "after")
+        once = identity.once(witnesses)
+        before = _outcome(con, library, stored, "before", once)
+        after = _outcome(con, library, model, "after", once)
         row = con.execute(
             "SELECT count(*) FROM memory.main.identity_before_new b JOIN memory.main.identity_after_new a"
             " USING (department, resource, record_key) WHERE a.entity_key IS DISTINCT FROM b.entity_key"
@@ -87,7 +89,9 @@ def learn(cursor: DuckDBPyConnection, library: Library) -> Model:
         cursor.execute("DROP VIEW identity_entities_nodes; DROP VIEW identity_records_nodes")
 
 
-def _outcome(con: DuckDBPyConnection, library: Library, model: Model | None, name: str) -> dict[str, int]:
+def _outcome(
+    con: DuckDBPyConnection, library: Library, model: Model | None, name: str, once: Sequence[tuple[str, str]]
+) -> dict[str, int]:
     """What the model makes of the records when nothing was linked before; none links nobody."""
     made = f"memory.main.identity_{name}_new"
     if model is None or library.identity is None:
@@ -100,6 +104,6 @@ def _outcome(con: DuckDBPyConnection, library: Library, model: Model | None, nam
     con.execute(
         f"CREATE OR REPLACE TABLE {identity_links.BEFORE} AS SELECT * EXCLUDE (library, kind) FROM base._links LIMIT 0"
     )
-    identity_links.join_up(con, library.identity, model.id, replay(()), None)
+    identity_links.join_up(con, library.identity, model.id, replay(()), None, once=once)
     con.execute(f"CREATE OR REPLACE TABLE {made} AS SELECT 'record' AS kind, * FROM {identity_links.LINKS}")
     return identity_links.counts(con, made)

@@ -67,7 +67,7 @@ def nodes(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> tuple[
     return records, identity_nodes.write_entities(con, library, witnesses, records)
 
 
-def link(con: DuckDBPyConnection, stated: Identity, model: Model) -> None:
+def link(con: DuckDBPyConnection, stated: Identity, model: Model, *, once: Sequence[tuple[str, str]] = ()) -> None:
     """`identity_links.LINKS` of records never linked before."""
     identity.ask(con, stated, model)
     con.execute(
@@ -75,7 +75,7 @@ def link(con: DuckDBPyConnection, stated: Identity, model: Model) -> None:
         " entity_key VARCHAR, how VARCHAR, weight DOUBLE, probability DOUBLE, model VARCHAR, explanation VARCHAR,"
         " since DATE, content UBIGINT)"
     )
-    identity_links.join_up(con, stated, model.id, replay(()), START)
+    identity_links.join_up(con, stated, model.id, replay(()), START, once=once)
 
 
 def outcome(con: DuckDBPyConnection, catalog: Catalog) -> dict[str, int]:
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.train.write_text(model.as_json(), encoding="utf-8")
         assert model, "no model stands in the catalogue: use --train"
         assert library.identity
-        link(con, library.identity, model)
+        link(con, library.identity, model, once=identity.once(sources.sources(catalog, library)))
         told: dict[str, object] = {"people": options.people, "entities": entities, **outcome(con, catalog)}
         told |= {"wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - worked, 1)}
         told["model"] = model.id

@@ -433,11 +433,13 @@ class Rule(Frozen):
 class Describes(Frozen):
     """Which library's entity a record speaks of, and by which column (and column of identifier type) it names it.
 
-    Without `by`, and where a `by` that is not required is blank, the library's `identity` finds out whom it means.
+    Without `by`, and where a `by` that is not required is blank, the library's `identity` finds out whom it means; with
+    `once` no two such records are of one entity, so that two that seem to be (twins) are left to a person.
     """
 
     library: Name
     by: Name | None = None
+    once: bool = False
     id_type: Name | None = None
 
 

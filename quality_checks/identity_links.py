@@ -12,6 +12,7 @@ while the record says the same. Everything happens in tables of the database `me
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from duckdb import DuckDBPyConnection
@@ -36,13 +37,31 @@ def ref(row: str) -> str:
     return f"{row}.department || '.' || {row}.resource || '|' || {row}.record_key"
 
 
-def join_up(con: DuckDBPyConnection, identity: Identity, model: str, standing: Standing, as_of: date | None) -> None:
-    """Write `LINKS` from `RECORDS`, `ENTITIES`, `PAIRS` and `BEFORE`; `model` is the id of the model in use."""
+def join_up(
+    con: DuckDBPyConnection,
+    identity: Identity,
+    model: str,
+    standing: Standing,
+    as_of: date | None,
+    *,
+    once: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Write `LINKS` from `RECORDS`, `ENTITIES`, `PAIRS` and `BEFORE`.
+
+    `model` is the id of the model in use, `once` are resources (department, name) of which no two records are of one
+    entity.
+    """
     _load_standing(con, standing)
+    load(con, "identity_once", {"department": "VARCHAR", "resource": "VARCHAR"}, once)
     con.execute(f"CREATE OR REPLACE TABLE {_M}settled AS {_settled_sql(model, standing)}")
     con.execute(f"CREATE OR REPLACE TABLE {_M}open AS FROM {RECORDS} r ANTI JOIN {_M}settled s USING (unique_id)")
     con.execute(f"CREATE OR REPLACE TABLE {_M}near AS {_near_sql(identity)}")
     con.execute(f"CREATE OR REPLACE TABLE {_M}banded AS {_banded_sql(identity)}")
+    con.execute(f"""
+        UPDATE {_M}banded SET entity_key = NULL WHERE unique_id IN (
+            SELECT unique_id FROM {_M}banded JOIN {RECORDS} USING (unique_id) SEMI JOIN identity_once
+                USING (department, resource) WHERE entity_key IS NOT NULL
+            QUALIFY count(*) OVER (PARTITION BY department, resource, entity_key) > 1)""")
     con.execute(f"CREATE OR REPLACE TABLE {_M}free AS FROM {_M}open o ANTI JOIN {_M}banded b USING (unique_id)")
     _lead_by_others(con, identity)
     _group(con, identity)
@@ -141,8 +160,10 @@ def _group(con: DuckDBPyConnection, identity: Identity) -> None:
     con.execute(f"""
         CREATE OR REPLACE TABLE {_M}edges AS
         SELECT record AS a, other AS b FROM {PAIRS} p
-        SEMI JOIN {_M}free f ON f.unique_id = p.record SEMI JOIN {_M}free g ON g.unique_id = p.other
-        WHERE probability >= {identity.link}""")
+        JOIN {_M}free f ON f.unique_id = p.record JOIN {_M}free g ON g.unique_id = p.other
+        LEFT JOIN identity_once o ON o.department = f.department AND o.resource = f.resource
+            AND g.department = f.department AND g.resource = f.resource
+        WHERE probability >= {identity.link} AND o.resource IS NULL""")
     components(con, f"{_M}free", f"{_M}edges", f"{_M}clusters")
     con.execute(f"""
         CREATE OR REPLACE TABLE {_M}groups AS
