@@ -4,7 +4,8 @@
 
 What is compared stands in `benchmarks/record_linkage/*.yaml`, written as in a library; the model is learned from each
 file without its labels, and `quality_checks.identity_links` makes entities of the records. F1 is pairwise: of all pairs
-of records put into one entity, and of all that are one person. FEBRL's labels are in `rec_id`, fake_1000's in `cluster`.
+of records put into one entity, and of all that are one person. FEBRL's labels are in `rec_id`, those of fake_1000 in
+`cluster`.
 """
 
 from __future__ import annotations

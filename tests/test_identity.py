@@ -163,7 +163,8 @@ def test_a_record_between_twins_waits_for_a_person_with_both_named_and_weighed(l
     assert linked(con)["twin"] is None
     told = con.execute(
         f"SELECT json_extract_string(explanation, '$.candidates[*].entity'),"
-        f" json_extract_string(explanation, '$.candidates[0].features.phone.level') FROM {LINKS} WHERE record_key = 'twin'"
+        " json_extract_string(explanation, '$.candidates[0].features.phone.level')"
+        f" FROM {LINKS} WHERE record_key = 'twin'"
     ).fetchone()
     assert set(told[0]) == {"T0", "T1"}
     assert told[1] == "same"
@@ -187,6 +188,11 @@ def test_without_a_pair_that_is_surely_one_nothing_is_learned(con):
         IdentityError, match="no two of 5 entities and 1 records agree in all of one of: name, birth_date"
     ):
         identity_model.train(con, STATED, ENTITIES, RECORDS)
+
+
+def test_bands_that_overlap_are_refused():
+    with pytest.raises(ValueError, match=r"review = 0.995 must be below link = 0.99"):
+        Identity.model_validate(STATED.model_dump(by_alias=True) | {"review": 0.995})
 
 
 def test_three_bands_and_the_margin(con):
@@ -337,8 +343,8 @@ def test_numbers_that_a_resource_declares_to_be_one_entitys_lead_to_it_unless_tw
         " registration_number)"
     )
     con.execute(
-        "CREATE TABLE tax.taxpayer_registration AS SELECT * FROM (VALUES ('341500000000001'), ('341500000000002'), ('91D'),"
-        " ('341500000000009')) t(uscc)"
+        "CREATE TABLE tax.taxpayer_registration AS SELECT * FROM (VALUES ('341500000000001'), ('341500000000002'),"
+        " ('91D'), ('341500000000009')) t(uscc)"
     )
     con.execute("CREATE TEMP MACRO legal_entity__key(value) AS uscc_normal(value)")
     witnesses = [Source(library, registry, 0), Source(library, tax, 1)]
@@ -357,8 +363,8 @@ def test_numbers_that_a_resource_declares_to_be_one_entitys_lead_to_it_unless_tw
 def test_a_retired_code_is_the_one_code_it_became(con):
     con.execute("ATTACH ':memory:' AS codes")
     con.execute(
-        "CREATE TABLE codes.divisions AS SELECT * FROM (VALUES ('1', '2000', '2'), ('2', '2010', '3'), ('3', NULL, NULL),"
-        " ('4', '2000', '5;6'), ('5', NULL, NULL), ('7', '2000', '9'), ('8', '2000', '9'), ('9', NULL, NULL))"
+        "CREATE TABLE codes.divisions AS SELECT * FROM (VALUES ('1', '2000', '2'), ('2', '2010', '3'),"
+        " ('3', NULL, NULL), ('4', '2000', '5;6'), ('5', NULL, NULL), ('7', '2000', '9'), ('8', '2000', '9'), ('9', NULL, NULL))"
         " t(code, valid_to, successor)"
     )
     library = CATALOG.libraries["legal_entity"].model_copy(update={"key_successors": "divisions"})
@@ -383,11 +389,13 @@ def test_a_finding_tells_the_number_only_where_it_was_linked_and_weighs_every_co
             f"CREATE TABLE {table} AS FROM (VALUES ('a', 'd1'), ('b', 'd1'), ('c', 'd1')) t(_record_key, _delivery_id)"
         )
     con.execute(f"""
-        CREATE TABLE rows AS SELECT 'record' AS kind, 'civil_affairs' AS department, 'grid_visit' AS resource, record_key,
-            entity_key, 'model' AS how, 15.0 AS weight, 0.9999 AS probability, to_json({{candidates: [
+        CREATE TABLE rows AS
+        SELECT 'record' AS kind, 'civil_affairs' AS department, 'grid_visit' AS resource, record_key, entity_key,
+            'model' AS how, 15.0 AS weight, 0.9999 AS probability, to_json({{candidates: [
                 {{entity: '341502198001011234', weight: 15.0, probability: 0.9999, features: {{{features}}}}}]}})::VARCHAR
                 AS explanation
-        FROM (VALUES ('a', '341502198001011234'), ('b', NULL), ('c', '#civil_affairs.grid_visit|c')) t(record_key, entity_key)
+        FROM (VALUES ('a', '341502198001011234'), ('b', NULL), ('c', '#civil_affairs.grid_visit|c'))
+            t(record_key, entity_key)
     """)
     small = replace(CATALOG, resources={r.id: r for r in CATALOG.sources_of("population") if r.may_lack_number})
     results = {
