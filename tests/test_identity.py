@@ -364,8 +364,8 @@ def test_a_retired_code_is_the_one_code_it_became(con):
     con.execute("ATTACH ':memory:' AS codes")
     con.execute(
         "CREATE TABLE codes.divisions AS SELECT * FROM (VALUES ('1', '2000', '2'), ('2', '2010', '3'),"
-        " ('3', NULL, NULL), ('4', '2000', '5;6'), ('5', NULL, NULL), ('7', '2000', '9'), ('8', '2000', '9'), ('9', NULL, NULL))"
-        " t(code, valid_to, successor)"
+        " ('3', NULL, NULL), ('4', '2000', '5;6'), ('5', NULL, NULL), ('7', '2000', '9'), ('8', '2000', '9'),"
+        " ('9', NULL, NULL)) t(code, valid_to, successor)"
     )
     library = CATALOG.libraries["legal_entity"].model_copy(update={"key_successors": "divisions"})
     con.execute(
@@ -392,8 +392,8 @@ def test_a_finding_tells_the_number_only_where_it_was_linked_and_weighs_every_co
         CREATE TABLE rows AS
         SELECT 'record' AS kind, 'civil_affairs' AS department, 'grid_visit' AS resource, record_key, entity_key,
             'model' AS how, 15.0 AS weight, 0.9999 AS probability, to_json({{candidates: [
-                {{entity: '341502198001011234', weight: 15.0, probability: 0.9999, features: {{{features}}}}}]}})::VARCHAR
-                AS explanation
+                {{entity: '341502198001011234', weight: 15.0, probability: 0.9999, features: {{{features}}}}}
+            ]}})::VARCHAR AS explanation
         FROM (VALUES ('a', '341502198001011234'), ('b', NULL), ('c', '#civil_affairs.grid_visit|c'))
             t(record_key, entity_key)
     """)
