@@ -120,14 +120,14 @@ def tables(con: DuckDBPyConnection) -> Iterator[None]:
 def write_aliases(con: DuckDBPyConnection, library: Library, witnesses: Sequence[Source], standing: Standing) -> None:
     """Write `ALIASES`, and those of them to the links: declared numbers that some record is known by, and merges."""
     named = identity_nodes.numbered(witnesses)
-    used = " UNION ".join(f"SELECT {source.key} AS key FROM {_pool(source)}" for source in named)
+    used = " UNION ALL ".join(f"SELECT {source.key} AS key FROM {_pool(source)}" for source in named)
     said = [
         f"SELECT CAST({key_macro(library)}({name(column)}) AS VARCHAR) AS alias_key, {source.key} AS entity_key"
         f" FROM {_pool(source)}"
         for source in named
         for column in source.resource.aliases
     ]
-    first = " UNION ".join(
+    first = " UNION ALL ".join(
         f"SELECT {source.key} AS key FROM {_pool(source)}" for source in named if source.resource.aliases
     )
     if library.key_successors:
