@@ -14,6 +14,7 @@ from assets import (
     corrections,
     deliveries,
     feedback,
+    identity,
     notices,
     passes,
     pools,
@@ -226,9 +227,11 @@ def _base(catalog: Catalog) -> dg.AssetsDefinition:
         current = _this(context)
         for library in catalog.libraries.values():
             current.progress(f"base {library.name}")
+            known = identity.resolve(current.city, library, current.as_of, author=current.author)
             built = base.build(current.city, library, current.as_of, author=current.author, full=current.full)
             _note_errors(current, built.results)
             key = dg.AssetKey(["base", library.name])
+            without_number = {f"without_number_{what}": count for what, count in known.counts.items()}
             yield dg.MaterializeResult(
                 asset_key=key,
                 metadata={
@@ -237,6 +240,7 @@ def _base(catalog: Catalog) -> dg.AssetsDefinition:
                     "built": built.told,
                     "touched": built.touched,
                     "versions_written": built.changed,
+                    **without_number,
                 },
                 check_results=[_check("sources_agree", key, built.results)],
             )

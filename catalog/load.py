@@ -260,6 +260,7 @@ def load_catalog(root: Path) -> Catalog:
         _check_source(reader, resource)
     for library in libraries.values():
         _check_library(reader, catalog, library)
+        _check_identity(reader, catalog, library)
     for theme in thematic.values():
         _check_thematic(reader, catalog, theme)
     _check_order(reader, catalog)
@@ -385,16 +386,36 @@ def _check_received(reader: _Reader, catalog: Catalog, file: str, resource: Reso
 
 
 def _check_describes(reader: _Reader, catalog: Catalog, file: str, resource: Resource) -> None:
-    if resource.describes:
-        reader.known(file, "describes.library", resource.describes.library, catalog.libraries)
-        reader.known(file, "describes.by", resource.describes.by, resource.columns)
-        if resource.describes.id_type:
-            reader.known(file, "describes.id_type", resource.describes.id_type, resource.columns)
-        library = catalog.libraries.get(resource.describes.library)
-        for attribute in resource.supplies:
-            reader.known(file, "supplies", attribute, library.attributes if library else ())
-    elif resource.supplies:
-        reader.report(file, "supplies", sorted(resource.supplies), "needs `describes`: the library and its key column")
+    described = resource.describes
+    stated = {"supplies": resource.supplies, "hints": resource.hints, "aliases": resource.aliases}
+    if described is None:
+        for where in (where for where, said in stated.items() if said):
+            reader.report(file, where, sorted(stated[where]), "needs `describes`: the library and its key column")
+        return
+    reader.known(file, "describes.library", described.library, catalog.libraries)
+    for where, column in {"describes.by": described.by, "describes.id_type": described.id_type}.items():
+        if column:
+            reader.known(file, where, column, resource.columns)
+    for column in resource.aliases:
+        reader.known(file, "aliases", column, resource.columns)
+    library = catalog.libraries.get(described.library)
+    for attribute in resource.supplies:
+        reader.known(file, "supplies", attribute, library.attributes if library else ())
+    features = library.identity.compare if library and library.identity else {}
+    for feature in resource.hints:
+        reader.known(file, "hints", feature, features)
+    if described.by is None:
+        _check_without_number(reader, file, resource, features)
+
+
+def _check_without_number(reader: _Reader, file: str, resource: Resource, features: Collection[str]) -> None:
+    if resource.aliases:
+        reader.report(file, "aliases", list(resource.aliases), "needs `describes.by`: whose other numbers they are")
+    if not set(features) & resource.features().keys():
+        compared = ", ".join(features) or "nothing"
+        reader.report(
+            file, "describes.by", None, f"without it the library's identity must compare what records say: {compared}"
+        )
 
 
 def _check_headers(reader: _Reader, file: str, resource: Resource) -> None:
@@ -464,6 +485,27 @@ def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:
     for name, pair in library.coverage.items():
         for where, source in (("of", pair.of), *(("in", one) for one in pair.in_)):
             reader.known(file, f"coverage.{name}.{where}", source, speaking)
+
+
+def _check_identity(reader: _Reader, catalog: Catalog, library: Library) -> None:
+    """Every feature is said by some resource, and every block names features."""
+    file = f"libraries/{library.name}.yaml"
+    if library.key_successors:
+        reader.known(file, "key_successors", library.key_successors, catalog.codes)
+    if library.identity is None:
+        return
+    said = {feature for resource in catalog.sources_of(library.name) for feature in resource.features()}
+    for feature in library.identity.compare:
+        reader.known(file, f"identity.compare.{feature}", feature, said)
+    features = {
+        part for feature in library.identity.compare for part in (feature, f"{feature}_letters", f"{feature}_house")
+    }
+    for stated, blocks in (("block", library.identity.block), ("sure", library.identity.sure)):
+        for expression in (one for block in blocks for one in block):
+            if not features & set(re.findall(r"[a-z_0-9]+", expression)):
+                reader.report(
+                    file, f"identity.{stated}", expression, f"names no feature; allowed: {', '.join(sorted(features))}"
+                )
 
 
 def _check_thematic(reader: _Reader, catalog: Catalog, table: ThematicTable) -> None:

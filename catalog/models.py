@@ -18,6 +18,7 @@ from catalog.authority import Authority, Origin
 from catalog.coverage import Coverage
 from catalog.expect import Expect
 from catalog.frozen import Frozen, Sql, Text
+from catalog.identity import Identity
 from catalog.layout import Layout
 from catalog.sources import Source
 from catalog.timing import MaxAge, Volume
@@ -431,10 +432,15 @@ class Rule(Frozen):
 
 
 class Describes(Frozen):
-    """Which library's entity a record speaks of, and by which column (and column of identifier type) it names it."""
+    """Which library's entity a record speaks of, and by which column (and column of identifier type) it names it.
+
+    Without `by`, and where a `by` that is not required is blank, the library's `identity` finds out whom it means; with
+    `once` no two such records are of one entity, so that two that seem to be (twins) are left to a person.
+    """
 
     library: Name
-    by: Name
+    by: Name | None = None
+    once: bool = False
     id_type: Name | None = None
 
 
@@ -550,6 +556,8 @@ class Resource(Frozen):
     ignore: tuple[Text, ...] = ()  # delivered columns known and left out on purpose
     layout: Layout | None = None  # how its files are laid out; what is not said is detected
     supplies: dict[Name, Sql] = Field(default_factory=dict)  # library attribute -> column or expression
+    hints: dict[Name, Sql] = Field(default_factory=dict)  # feature of the library's identity -> column or expression
+    aliases: tuple[Name, ...] = ()  # columns with other numbers of the same entity, e.g. the one it had before
     rules: tuple[Rule, ...] = ()
 
     @model_validator(mode="after")
@@ -561,6 +569,17 @@ class Resource(Frozen):
     @property
     def id(self) -> str:
         return f"{self.department}.{self.name}"
+
+    @property
+    def may_lack_number(self) -> bool:
+        """Whether a record may speak of a library's entity without stating its number."""
+        return self.describes is not None and (
+            self.describes.by is None or not self.columns[self.describes.by].required
+        )
+
+    def features(self) -> dict[str, str]:
+        """What its records say by which an entity may be recognised: feature -> SQL; a hint goes before a value."""
+        return {**self.supplies, **self.hints}
 
     def version_at(self, as_of: date) -> int:
         """Number of the schema version of a delivery as of that day, from 1."""
@@ -665,6 +684,8 @@ class Library(Frozen):
     begins: Sql | None = None
     ends: Sql | None = None
     coverage: dict[Name, Coverage] = Field(default_factory=dict)
+    identity: Identity | None = None  # how an entity is recognised in a record without its number
+    key_successors: Name | None = None  # code list: a retired code that became one other is that entity's number
 
     @property
     def columns(self) -> dict[str, str]:

@@ -26,6 +26,7 @@ from quality_checks.working_days import add_workdays
 FIRST_DAY = date(2026, 11, 2)
 MEMORY = "3GB"
 DEFECTS_FILE = "planted_defects.csv"
+IDENTITY_FILE = "identity_truth.csv"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def write(
     defect_rate: float,
     start: date = FIRST_DAY,
 ) -> DemoSummary:
-    """Write `days` days of deliveries into `landing` and `planted_defects.csv` beside it.
+    """Write `days` days of deliveries into `landing`, `planted_defects.csv` and `identity_truth.csv` beside it.
 
     Day n is the n-th working day from `start`. `defect_rate` is the share of records that go wrong; 0 plants nothing,
     any more at least one defect per rule. The same arguments give the same bytes.
@@ -74,6 +75,7 @@ def write(
         written = [one for feed in feeds for one in _feed(con, landing, feed, parts, calendar)]
         if days > 1:
             _feedback(con, landing, calendar[1])
+        _list_identities(con, feeds, landing.parent / IDENTITY_FILE)
         defects = _list_defects(con, landing.parent / DEFECTS_FILE, parts, calendar)
     return DemoSummary(
         days, len(written), sum(one.rows for one in written), defects, sum(one.bytes for one in written), landing
@@ -119,6 +121,27 @@ def _feedback(con: duckdb.DuckDBPyConnection, landing: Path, as_of: date) -> Non
         part = path.with_name(path.name + ".part")
         con.execute(f"COPY ({stories.replies(department)}) TO {quote(str(part))} (FORMAT csv, HEADER)")
         part.rename(path)
+
+
+def _list_identities(con: duckdb.DuckDBPyConnection, feeds: Sequence[Feed], path: Path) -> None:
+    """`identity_truth.csv`: one row per record that states no number, as first delivered.
+
+    `person` is the same for records of one person, `id_number` the number by which registers know that person, empty
+    where none does.
+    """
+    without = [feed for feed in feeds if feed.resource.describes and feed.resource.describes.by is None]
+    said = [
+        f"SELECT {quote(feed.resource.department)} AS department, {quote(feed.resource.name)} AS resource,"
+        f" f._key AS record_key, f._entity AS person, p.id_number FROM {feed.table} f"
+        " LEFT JOIN person p ON f._entity = 'p' || p.n"
+        for feed in without
+    ]
+    nobody = "SELECT '' AS department, '' AS resource, '' AS record_key, '' AS person, '' AS id_number WHERE false"
+    part = path.with_name(path.name + ".part")
+    con.execute(
+        f"COPY (FROM ({' UNION ALL '.join([nobody, *said])}) ORDER BY ALL) TO {quote(str(part))} (FORMAT csv, HEADER)"
+    )
+    part.rename(path)
 
 
 def _list_defects(con: duckdb.DuckDBPyConnection, path: Path, parts: Cast, calendar: Sequence[date]) -> int:

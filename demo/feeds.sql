@@ -95,6 +95,38 @@ SELECT * EXCLUDE (id_number), CASE WHEN dice(n, 'legacy', 12) = 0 THEN coalesce(
     getvariable('start')::DATE - 17 AS last_payment_on, '62284802' || digits(n, 11) AS bank_account
 FROM person WHERE standing = 'register' AND NOT alone AND birth_date + INTERVAL 60 YEAR + INTERVAL 90 DAY < getvariable('start')::DATE AND chosen(n, 'pension', 0.6, 700);
 
+-- @ civil_affairs.grid_visit xlsx
+WITH visit AS (
+    SELECT n, name, sex, birth_date, phone, registered_address, true AS known FROM person
+    WHERE standing = 'register' AND kind = 'citizen' AND chosen(n, 'grid', 0.01, 100)
+    UNION ALL -- in no register: each is visited twice
+    SELECT u // 2, pick(getvariable('surnames'), u // 2, 'unknown') || pick(getvariable('given'), u // 2, 'unknown2') || pick(getvariable('given'), u // 2, 'unknown3'),
+        (1 + dice(u // 2, 'unknown_sex', 2))::VARCHAR, getvariable('start')::DATE - 8000 - dice(u // 2, 'unknown_birth', 20000)::INTEGER,
+        '198' || digits((u // 2 * 7919 + dice(0, 'unknown_phone', 100000000)) % 100000000, 8), a.name, false
+    FROM range(greatest(16, (getvariable('people') * 0.0002)::BIGINT)) AS r(u)
+    JOIN shared_address AS a ON a.place = (u // 2 * 104729 + 7) % getvariable('addresses')
+), noted AS (
+    SELECT *, row_number() OVER (ORDER BY NOT known, n) AS v FROM visit
+)
+-- three in ten are noted with a slip, and none with two
+SELECT v AS n, CASE WHEN known THEN 'p' ELSE 'u' END || n AS entity, known AS free, false AS alone, 'ZF' || digits(v, 10) AS visit_number, sex,
+    CASE WHEN slip < 8 THEN left(name, length(name) - 1) || pick(getvariable('given'), v, 'slip_character')
+        WHEN slip < 12 THEN left(name, 1) || reverse(substr(name, 2)) ELSE name END AS name,
+    CASE WHEN slip BETWEEN 12 AND 19 AND day(birth_date) <= 12 THEN make_date(year(birth_date), day(birth_date), month(birth_date))
+        WHEN slip BETWEEN 12 AND 19 THEN (birth_date + INTERVAL 10 YEAR)::DATE ELSE birth_date END AS birth_date,
+    CASE WHEN slip < 20 OR dice(v, 'grid_phone', 10) < 7 THEN CASE WHEN slip BETWEEN 20 AND 24 THEN left(phone, 10) || (right(phone, 1)::INTEGER + 1) % 10 ELSE phone END END AS phone,
+    CASE WHEN slip BETWEEN 25 AND 29 THEN replace(replace(registered_address, '安徽省', ''), '六安市', '') ELSE registered_address END AS address,
+    getvariable('start')::DATE - 1 - dice(v, 'visited', 60)::INTEGER AS visited_on, '正常' AS remark
+FROM (SELECT *, dice(v, 'slip', 100) AS slip FROM noted);
+
+-- @ health.newborn_screening csv
+SELECT p.n, 'p' || p.n AS entity, true AS free, 'SC' || digits(p.n, 10) AS card_number, CASE WHEN dice(p.n, 'screened_name', 2) = 0 THEN p.name END AS name,
+    p.sex, p.birth_date, 1 AS birth_order, m.id_type AS mother_id_type, m.id_number AS mother_id_number,
+    p.birth_date + 3 + dice(p.n, 'collected', 4)::INTEGER AS collected_on, '合格' AS remark
+FROM child JOIN person AS p ON p.n = child.n JOIN person AS m ON m.n = child.mother JOIN person AS f ON f.n = child.father
+WHERE NOT p.alone AND NOT m.alone AND NOT f.alone AND m.standing IN ('register', 'permit') AND f.standing IN ('register', 'permit')
+    AND chosen(p.n, 'screened', 0.05, 600);
+
 -- @ health.birth_certificate csv
 SELECT p.*, 'p' || p.n AS entity, true AS free, 'R' || digits(p.n, 9) AS certificate_number, 2500 + dice(p.n, 'weight', 1800) AS weight_grams,
     m.name AS mother_name, m.id_type AS mother_id_type, m.id_number AS mother_id_number,

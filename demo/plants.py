@@ -201,7 +201,7 @@ def _another(library: str, attribute: str, column: Column, value: str) -> str:
 
 def _disagreements(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
     """A department states another valid value than the authority, where the authority speaks of the same entity."""
-    if resource.describes is None:
+    if resource.describes is None or resource.describes.by is None:
         return
     library = catalog.libraries[resource.describes.library]
     for rule in agreement_rules(library):
@@ -244,7 +244,9 @@ def _speakers(better: Resource, attribute: str) -> str:
     """Query: the entities of whom a resource states the attribute."""
     said = better.supplies[attribute]
     stated = f" WHERE {quoted(said)} IS NOT NULL" if said in better.columns else ""
-    return f"SELECT {quoted(better.describes.by if better.describes else '')} FROM feed.{quoted(better.id)}{stated}"
+    return (
+        f"SELECT {quoted(better.describes.by or '' if better.describes else '')} FROM feed.{quoted(better.id)}{stated}"
+    )
 
 
 def _noticed(resource: Resource, column: str) -> bool:
@@ -264,4 +266,5 @@ def _better(catalog: Catalog, library: Library, resource: Resource, attribute: s
     order = list(stated.substitutes)
     own = order.index(resource.department) if resource.department in order else len(order)
     better = registrars.union(order[:own])
-    return [r for r in catalog.sources_of(library.name) if attribute in r.supplies and r.department in better]
+    named = [r for r in catalog.sources_of(library.name) if r.describes and r.describes.by]
+    return [r for r in named if attribute in r.supplies and r.department in better]

@@ -21,6 +21,7 @@ from catalog import CatalogError, load_catalog
 from pipelines.cli_corrections import feedback_app, orders_app
 from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_history import app as history_app
+from pipelines.cli_identity import identity_app
 from pipelines.cli_libraries import libraries_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
@@ -51,6 +52,7 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(scores_app, name="scores")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
+app.add_typer(identity_app, name="identity")
 app.add_typer(operations_app)
 app.add_typer(sources_app)
 app.add_typer(history_app)

@@ -29,6 +29,13 @@ PLACEHOLDERS = (
 )  # fmt: skip
 
 
+# Characters of names in traditional or variant form, and the usual form of each (通用规范汉字表, 2013).
+VARIANTS = (
+    "劉陳張黃趙吳孫馬羅鄭謝韓馮於蕭許蘇盧蔣賈葉閻鍾汪譚陸龍萬錢湯賴顧龔嚴峯昇鋒傑偉華國建麗榮慶曉雲蘭鳳鵬飛瑩潔靜蓮寶寧強剛銘鑫衞為",
+    "刘陈张黄赵吴孙马罗郑谢韩冯于萧许苏卢蒋贾叶阎钟汪谭陆龙万钱汤赖顾龚严峰升锋杰伟华国建丽荣庆晓云兰凤鹏飞莹洁静莲宝宁强刚铭鑫卫为",
+)
+
+
 def quote(text: str) -> str:
     """`text` as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -199,6 +206,14 @@ CREATE OR REPLACE TEMP MACRO text_normal(t) AS
 CREATE OR REPLACE TEMP MACRO name_ok(n) AS
     regexp_full_match(n, '[\p{{Han}}\p{{L}}\p{{M}}\p{{Co}}][\p{{Han}}\p{{L}}\p{{M}}\p{{Co}}·•‧・.．''’\- ()（）]*')
     AND NOT regexp_full_match(n, '(?is){"|".join(PLACEHOLDERS)}|.* |.*(锟斤拷|烫烫).*');
+-- Names as they are compared: without blanks and dots; their characters in one order, each in its usual form.
+CREATE OR REPLACE TEMP MACRO person_name_normal(n) AS
+    nullif(regexp_replace(half_width(n), '[·•‧・.．''’\-]', '', 'g'), '');
+CREATE OR REPLACE TEMP MACRO name_letters(n) AS
+    array_to_string(list_sort(string_split(translate(n, {quote(VARIANTS[0])}, {quote(VARIANTS[1])}), '')), '');
+-- The numbers in an address from the house's on; without one there is no house to compare.
+CREATE OR REPLACE TEMP MACRO address_house(a) AS
+    nullif(array_to_string(regexp_extract_all(a, '[0-9]+'), '-'), '');
 CREATE OR REPLACE TEMP MACRO one_phone_ok(p) AS regexp_full_match(p,
     '(?:[+]?86)?1[3-9][0-9]{{9}}|0[1-9][0-9]{{1,2}}[2-9][0-9]{{6,7}}(?:(?:转|x|X|#|ext)[0-9]{{1,6}})?|[48]00[0-9]{{7}}'
     '|1[0-9]{{2,4}}|9[56][0-9]{{3,6}}|(?:[+]|00)(?:8[0-57-9]|[1-79])[0-9]{{5,13}}|[+]?86(?:0)?[1-9][0-9]{{8,10}}');

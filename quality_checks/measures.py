@@ -184,7 +184,7 @@ def received_columns(catalog: Catalog, resource: Resource, as_of: date) -> froze
     named = set(resource.key)
     if resource.describes:
         library = catalog.libraries[resource.describes.library]
-        named.add(resource.describes.by)
+        named |= {resource.describes.by} if resource.describes.by else set()
         source = Source(library, resource, 0)
         for attribute in resource.supplies:
             authorities = library.attributes[attribute].authorities(as_of)

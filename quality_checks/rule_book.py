@@ -11,8 +11,9 @@ from datetime import date
 from typing import Literal
 
 from catalog.load import Catalog
-from catalog.models import INDICATORS, METHODS, Rule, Severity, Title
+from catalog.models import INDICATORS, METHODS, Library, Rule, Severity, Title
 from quality_checks import comparison
+from quality_checks.identity_findings import identified_rule
 from quality_checks.rules import all_rules
 from quality_checks.suites import Suite, pool_suites, thematic_suites
 
@@ -20,9 +21,15 @@ from quality_checks.suites import Suite, pool_suites, thematic_suites
 def rule_book(catalog: Catalog) -> dict[str, Rule]:
     """Every rule of the catalogue by id, whenever it is in force."""
     rules = [rule for resource in catalog.resources.values() for rule in all_rules(resource, catalog)]
-    rules += [rule for library in catalog.libraries.values() for rule in comparison.rules(library)]
+    rules += [rule for library in catalog.libraries.values() for rule in rules_of_library(library)]
     rules += [rule for table in catalog.thematic.values() for rule in table.rules]
     return {rule.id: rule for rule in rules}
+
+
+def rules_of_library(library: Library) -> tuple[Rule, ...]:
+    """What the library's sources are told by: comparisons, and whom records without a number were taken for."""
+    identified = identified_rule(library)
+    return (*comparison.rules(library), *((identified,) if identified else ()))
 
 
 def on_day(rules: Iterable[Rule], as_of: date) -> tuple[Rule, ...]:
@@ -83,7 +90,7 @@ def told(catalog: Catalog, language: Language) -> str:
     parts = [f"# {_say('book', language)}"]
     chapters = [(resource.title, resource.id, all_rules(resource, catalog)) for resource in catalog.resources.values()]
     chapters += [(table.title, table.id, table.rules) for table in catalog.thematic.values()]
-    compared = tuple(rule for library in catalog.libraries.values() for rule in comparison.rules(library))
+    compared = tuple(rule for library in catalog.libraries.values() for rule in rules_of_library(library))
     chapters.append((_WORDS["compared"], "", compared))
     for title, table, rules in chapters:
         if rules:

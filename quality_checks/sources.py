@@ -35,8 +35,13 @@ TOUCHED = "temp.library_touched"  # key VARCHAR
 CHANGED = "temp.library_changed"  # department VARCHAR, resource VARCHAR, record_key VARCHAR
 EVALUATED = "temp.library_evaluated"  # as `CHANGED`
 LINK_COLUMNS = (
-    "kind VARCHAR, department VARCHAR, resource VARCHAR, record_key VARCHAR, alias_key VARCHAR, entity_key VARCHAR"
+    "kind VARCHAR, department VARCHAR, resource VARCHAR, record_key VARCHAR, alias_key VARCHAR, entity_key VARCHAR,"
+    " how VARCHAR"
 )
+
+# A record that a model took for somebody with a number says nothing more of them: what it says told who it is, and
+# where it differs nobody knows whether the link or the value is wrong. Once a person has confirmed it, it speaks.
+CONCLUDED = "(how = 'model' AND NOT starts_with(entity_key, '#'))"
 
 # A standing is muteness, doubt, rank, age of the as-of date where it counts, index of the source and age again, most
 # significant first, in 1 + 1 + 7 + 17 + 12 + 17 bits of one BIGINT: the smallest standing wins. The last age tells the
@@ -113,6 +118,8 @@ class Source:
         """The entity key as SQL over the resource's columns; NULL when the record names nobody."""
         if self.resource.describes is None:
             raise ValueError(f"{self.resource.id} describes no library")
+        if self.resource.describes.by is None:
+            return "NULL::VARCHAR"  # only its identity link says whom it means
         value = f"{key_macro(self.library)}({name(self.resource.describes.by)})"
         return f"nullif(CAST({value} AS VARCHAR), '')"
 
@@ -210,8 +217,14 @@ class Source:
             aliases = f"SELECT alias_key, entity_key FROM {LINKS} WHERE kind = 'key'"
             said = linked.format(said, aliases, "l.alias_key = s.key")
         if self.linked_records:
-            records = f"SELECT record_key, entity_key FROM {LINKS} WHERE kind = 'record' AND {self._own()}"
-            said = linked.format(said, records, "l.record_key = s._record_key")
+            records = f"SELECT record_key, entity_key, {CONCLUDED} AS concluded FROM {LINKS} WHERE kind = 'record'"
+            mute = "".join(
+                f", CASE WHEN l.concluded THEN NULL ELSE s.{value} END AS {value}"
+                for value in (name("v_" + a) for a in sorted(self.resource.supplies))
+            )
+            said = linked.replace(" AS key)", f" AS key{mute})").format(
+                said, f"{records} AND {self._own()}", "l.record_key = s._record_key"
+            )
         if self.touched:
             said = f"SELECT s.* FROM ({said}) s SEMI JOIN {TOUCHED} t USING (key)"
         if not self.marked:

@@ -144,6 +144,7 @@ LINKS: Columns = {
     "model": "VARCHAR",
     "explanation": "VARCHAR",
     "since": "DATE",
+    "content": "UBIGINT",
 }
 
 COPYING: Columns = {

@@ -15,6 +15,7 @@ MARRIAGES = "departments/civil_affairs/marriage_registration.yaml"
 LIBRARY = "libraries/population.yaml"
 MARITAL = "authority: civil_affairs, substitutes: [public_security]"
 BOTH = "[{'department': 'civil_affairs', 'from': '2018-01-01'}, {'department': 'public_security', 'to': '2018-01-01'}]"
+IDENTITY = "identity: {compare: {name: {as: name}, birth_date: {as: date}}, sure: [[name, birth_date]]"
 OVERVIEW = "thematic/credit_village/resident_overview"
 WRITTEN_RULES = "rules:" + (SMALL / f"{OVERVIEW}.yaml").read_text("utf-8").partition("rules:")[2]
 COLUMNS = "birth_date, household_size, id_number, marital_status, name, sex"
@@ -197,6 +198,23 @@ PLANTED = {
     "substitute named twice": (
         (LIBRARY, "substitutes: [civil_affairs]", "substitutes: [civil_affairs, civil_affairs]"),
         (LIBRARY, "attributes.name", "", "substitutes: civil_affairs stands twice"),
+    ),
+    "nobody recognised without a number": (
+        (RESIDENTS, "library: population, by: id_number", "library: population"),
+        (RESIDENTS, "describes.by", "", "without it the library's identity must compare what records say: nothing"),
+    ),
+    "hint at nothing that is compared": (
+        (RESIDENTS, "supplies:", "hints: {mother: name}\nsupplies:"),
+        (RESIDENTS, "hints", "'mother'", "must be one of: "),
+    ),
+    "block of nothing that is compared": (
+        (LIBRARY, "attributes:", f"{IDENTITY}, block: [[phone]]}}\nattributes:"),
+        (
+            LIBRARY,
+            "identity.block",
+            "'phone'",
+            "names no feature; allowed: birth_date, birth_date_house, birth_date_letters, name",
+        ),
     ),
     "two authorities at all times": (
         (LIBRARY, MARITAL, "authority: [civil_affairs, public_security]"),

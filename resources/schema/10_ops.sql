@@ -133,3 +133,21 @@ comment on column ops.pulls.name is 'Path of the remote file, or the table; of a
 comment on column ops.pulls.version is 'What the server says changes with the file (etag, or time and size); of a table a digest of the rows at the watermark';
 comment on column ops.pulls.watermark is 'How far the table was read; the next pull begins there';
 comment on column ops.pulls.delivery_file is 'Name in landing; ops.deliveries knows it as file_name';
+
+create table if not exists ops.identity_decisions (
+    decision_id bigint generated always as identity primary key,
+    library text not null,
+    action text not null check (action in ('same', 'different', 'merge', 'split', 'relink')),
+    record text not null default '',
+    content text not null default '',
+    entity_key text not null default '',
+    other_key text not null default '',
+    actor text not null check (actor <> ''),
+    reason text not null check (reason <> ''),
+    recorded_at timestamptz not null default now()
+);
+comment on table ops.identity_decisions is 'One row per decision of a person about who is who: append-only, stronger than any model';
+comment on column ops.identity_decisions.record is '<department>.<resource>|<record key> of same and different';
+comment on column ops.identity_decisions.content is 'Digest of what the record said, where it has no key of its own; of relink the model';
+comment on column ops.identity_decisions.entity_key is 'The entity it is, or is not; of merge and split the one that stays';
+comment on column ops.identity_decisions.other_key is 'What became part of it, or was given back';

@@ -4,6 +4,7 @@ grant create on schema curated to pipeline;
 grant usage on schema curated to dashboard_reader;
 
 grant select, insert, update, delete on all tables in schema ops to pipeline;
+revoke update, delete on ops.identity_decisions from pipeline;  -- what people decided is never written over
 -- The ledger is append-only: no update, delete or truncate for anybody but its owner.
 revoke all on all tables in schema ledger from pipeline;
 grant select, insert on all tables in schema ledger to pipeline;

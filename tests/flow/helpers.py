@@ -76,6 +76,35 @@ def with_planted(city: City, home: Path) -> None:
     city.con.execute(f"CREATE TEMP TABLE planted AS FROM read_csv('{file}', header = true, all_varchar = true)")
 
 
+def identities(city: City, home: Path) -> tuple[int, int, list[str] | None]:
+    """Records without a number in which nothing was planted, how many of them found their person by the demo's truth
+    (or, of a person nobody knows, one another), and those that are of one entity with another person.
+    """
+    truth = str(home / "identity_truth.csv").replace("'", "''")
+    planted = str(home / "planted_defects.csv").replace("'", "''")
+    ((records, right, wrong),) = rows(
+        city,
+        f"""
+        WITH linked AS (
+            SELECT t.*, l.entity_key, starts_with(l.entity_key, '#') AS founded,
+                count(*) OVER (PARTITION BY person) AS of_person,
+                count(*) OVER (PARTITION BY person, entity_key) AS of_both,
+                count(*) OVER (PARTITION BY entity_key) AS of_entity
+            FROM read_csv('{truth}', header = true, all_varchar = true) t
+            ANTI JOIN read_csv('{planted}', header = true, all_varchar = true) p
+                USING (department, resource, record_key)
+            JOIN base._links l USING (department, resource, record_key) WHERE l.library = 'population'
+        )
+        SELECT count(*),
+            count(*) FILTER (entity_key = id_number OR id_number IS NULL AND founded AND of_both = of_person),
+            list(record_key) FILTER (entity_key IS NOT NULL AND (
+                NOT founded AND entity_key IS DISTINCT FROM id_number OR founded AND of_both <> of_entity))
+        FROM linked
+        """,
+    )
+    return records, right, wrong
+
+
 def contents(city: City) -> dict[str, tuple]:
     """Row count and order-free digest of every table of the lake and of PostgreSQL, without what may differ."""
     lake = [f"{r.department}.{r.name}" for r in city.catalog.resources.values()]

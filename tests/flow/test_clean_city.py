@@ -1,8 +1,8 @@
-"""A city without planted defects is accused of nothing."""
+"""A city without planted defects is accused of nothing, and whoever states no number is recognised."""
 
 import pytest
 
-from flow.helpers import ALL_THREADS, opened, rows, run_json, shuyuan
+from flow.helpers import ALL_THREADS, identities, opened, rows, run_json, shuyuan
 
 pytestmark = pytest.mark.flow
 
@@ -20,4 +20,7 @@ def test_a_defect_free_city_has_no_finding_of_severity_error_or_block(tmp_path, 
         assert accused == []
         assert rows(city, f"SELECT count(*) >= {people} FROM base.population") == [(True,)]
         assert rows(city, "SELECT count(*) FROM quality.results WHERE state = 'error'") == [(0,)]
+        records, right, merged_wrongly = identities(city, home)
+        assert merged_wrongly is None
+        assert right >= 0.99 * records > 200
     assert summary["totals"]["rows_quarantined"] == 0
