@@ -39,50 +39,63 @@ CREATE OR REPLACE TEMP MACRO numerals_as_digits(t) AS CASE WHEN regexp_matches(t
     lambda s, m: replace(s, substr(m, 3), numeral_written(substr(m, 3))), t) ELSE t END;
 """
 
-# In this order; what a step makes the next ones read.
-_STEPS = (
-    (r"[\s\p{Z}\p{Cf},;:。、·\"'’‘“”]", ""),
-    (r"\([^()0-9〇零一二三四五六七八九十百]{3,}\)", ""),
-    (r"[()]", ""),
-    (r"街道办事处", "街道"),
-    (r"村?(?:村民委员会|村委会)", "村"),
-    (r"社区?(?:居民委员会|居委会)", "社区"),
-    (r"(?:村民小组|村民组|小组)", "组"),
+# Spellings and what they become, in this order, each group asked for by one pattern: most addresses need none of it.
+_SPELLINGS = (
+    (r"\(", ((r"\([^()0-9〇零一二三四五六七八九十百]{3,}\)", ""), (r"[()]", ""))),
+    (
+        "办事处|委会|委员会|组",
+        (
+            (r"街道办事处", "街道"),
+            (r"村?(?:村民委员会|村委会)", "村"),
+            (r"社区?(?:居民委员会|居委会)", "社区"),
+            (r"(?:村民小组|村民组|小组)", "组"),
+        ),
+    ),
 )
 _AFTER_NUMERALS = (
-    (r"第(\d)", r"\1"),
-    (r"(\d)#(\d)", r"\1栋\2"),
-    (r"#", "号"),
-    (r"(\d+)号?之(\d+)号?", r"\1-\2号"),
-    (r"(\d+|[A-Z])(?:号楼|号栋|号幢|幢|座)", r"\1栋"),
-    (r"(\d+)(?:楼|F)", r"\1层"),
-    (r"(\d+)(?:号室|号房|房间|房|户)", r"\1室"),
-    (r"(栋|单元|层)-?(\d+(?:-\d+)?)$", r"\1\2室"),
-    (r"栋(\d{1,2})-(\d{3,5})室", r"栋\1单元\2室"),
-    (r"(^|[^0-9路街道巷弄])(\d{1,3})-(\d{1,2})-(\d{3,5})(?:室|号)?$", r"\1\2栋\3单元\4室"),
-    (r"(路|街|道|巷|弄|胡同)(\d+(?:-\d+)*)$", r"\1\2号"),
-    (r"号附(\d+)号?", r"号附\1号"),
+    (
+        r"[第#之幢座F房户附-]|号[楼栋室]|\d楼",
+        (
+            (r"第(\d)", r"\1"),
+            (r"(\d)#(\d)", r"\1栋\2"),
+            (r"#", "号"),
+            (r"(\d+)号?之(\d+)号?", r"\1-\2号"),
+            (r"(\d+|[A-Z])(?:号楼|号栋|号幢|幢|座)", r"\1栋"),
+            (r"(\d+)(?:楼|F)", r"\1层"),
+            (r"(\d+)(?:号室|号房|房间|房|户)", r"\1室"),
+            (r"号附(\d+)号?", r"号附\1号"),
+        ),
+    ),
+    (
+        r"\d(?:室|号)?$",
+        (
+            (r"(栋|单元|层)-?(\d+(?:-\d+)?)$", r"\1\2室"),
+            (r"栋(\d{1,2})-(\d{3,5})室", r"栋\1单元\2室"),
+            (r"(^|[^0-9路街道巷弄])(\d{1,3})-(\d{1,2})-(\d{3,5})(?:室|号)?$", r"\1\2栋\3单元\4室"),
+            (r"(路|街|道|巷|弄|胡同)(\d+(?:-\d+)*)$", r"\1\2号"),
+        ),
+    ),
 )
 
 
-def _steps(text: str, steps: tuple[tuple[str, str], ...]) -> str:
-    for pattern, said in steps:
-        escaped = pattern.replace("'", "''")
-        text = f"regexp_replace({text}, '{escaped}', '{said}', 'g')"
-    return text
+def _spelled(source: str, groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) -> str:
+    """A query of `said` as `source` has it, every spelling of the groups brought to one."""
+    for asked, steps in groups:
+        text = "said"
+        for pattern, said in steps:
+            text = f"regexp_replace({text}, '{pattern}', '{said}', 'g')"
+        source = f"(SELECT CASE WHEN regexp_matches(said, '{asked}') THEN {text} ELSE said END AS said FROM {source})"
+    return source
 
 
 _WIDE = "".join(chr(code + 0xFEE0) for code in range(0x21, 0x7F)) + "\u3000號樓棟弍〔〕[]【】{}－—–―‐~～﹟"
 _NARROW = "".join(chr(code) for code in range(0x21, 0x7F)) + " 号楼栋二()()()()-------#"
 _WIDTH = f"translate(upper(t), '{_WIDE.replace(chr(39), chr(39) * 2)}', '{_NARROW.replace(chr(39), chr(39) * 2)}')"
 
-_TEXT = f"""
-CREATE OR REPLACE TEMP MACRO address_width(t) AS upper({_WIDTH});
-CREATE OR REPLACE TEMP MACRO address_said(t) AS {_steps("address_width(t)", _STEPS)};
-CREATE OR REPLACE TEMP MACRO address_units(t) AS {_steps("numerals_as_digits(t)", _AFTER_NUMERALS)};
-CREATE OR REPLACE TEMP MACRO address_text(t) AS
-    list_transform([address_said(t)], lambda said: address_units(said))[1];
-"""
+_BLANKS = r"[\s\p{Z}\p{Cf},;:。、·\"''’‘“”]"
+_READ = _spelled(f"(SELECT regexp_replace({_WIDTH}, '{_BLANKS}', '', 'g') AS said)", _SPELLINGS)
+_READ = _spelled(f"(SELECT numerals_as_digits(said) AS said FROM {_READ})", _AFTER_NUMERALS)
+_TEXT = f"CREATE OR REPLACE TEMP MACRO address_text(t) AS (SELECT said FROM {_READ});"
 
 # The tail of an address below the county, one group a part. What each may not swallow stands in its classes: a road and
 # a village have no number before their last word, a place is a run of letters.
@@ -102,81 +115,81 @@ _TAIL = (
 # No group ever gives back what it took, so the parts up to one are a plain search from the start, and ten of those cost
 # a fifth of one search that remembers its groups.
 _STARTS = ", ".join(
-    f"'{name}': regexp_extract(t, '^{''.join(pattern for _, pattern in _TAIL[: n + 1])}')"
+    f"'{name}': regexp_extract(tail, '^{''.join(pattern for _, pattern in _TAIL[: n + 1])}')"
     for n, (name, _) in enumerate(_TAIL)
 )
-_BETWEEN = ", ".join(
-    f"'{name}': substr(s.{name}, length(s.{_TAIL[n - 1][0]}) + 1)" if n else f"'{name}': s.{name}"
+_BETWEEN = [
+    f"substr(s.{name}, length(s.{_TAIL[n - 1][0]}) + 1) AS {name}" if n else f"s.{name} AS {name}"
     for n, (name, _) in enumerate(_TAIL)
-)
+]
 # A town's last word that begins or ends another's name is none: 镇海路, 新镇村, 中村街道路.
 _TOWN = r"^\p{Han}{1,10}?(?:街道|苏木|镇|乡)"
 _NO_TOWN = r"^(?:[东西南北中一二三四五六七八九]?[路街巷村]|大道|大街|社区|小区|新村|[0-9])"
 
-_PARTS = f"""
-CREATE OR REPLACE TEMP MACRO at_start(t, pattern) AS coalesce(regexp_extract(t, pattern), '');
+_BELOW = """CASE
+    WHEN starts_with(b, '市辖区') THEN substr(b, 4) WHEN starts_with(b, '省直辖县级行政区划') THEN substr(b, 10)
+    WHEN starts_with(b, '自治区直辖县级行政区划') THEN substr(b, 12) ELSE b END"""
+
+
+def _at(text: str, names: str) -> str:
+    """The division's name that a text begins with, '' where it begins with none."""
+    return f"coalesce(regexp_extract({text}, getvariable('address_{names}')), '')"
+
+
+# One SELECT a step: a pattern of three thousand names is made ready once a query there, in a lambda once every 2,048
+# rows. A short name of a province or city counts only before the full name of a division.
+_CHAIN = f"""
+FROM (SELECT * EXCLUDE (number, place), CASE WHEN own THEN own_number ELSE number END AS number,
+        CASE WHEN own THEN place ELSE place || own_number END AS place
+FROM (SELECT *, number = '' AND building || unit || floor || room || rest = '' AS own
+FROM (SELECT province, city, county, town, {", ".join(_BETWEEN)}, substr(tail, length(s.room) + 1) AS rest
+FROM (SELECT *, {{{_STARTS}}} AS s
+FROM (SELECT *, without(below, town) AS tail
+FROM (SELECT *, CASE WHEN regexp_matches(without(below, named), '{_NO_TOWN}') THEN '' ELSE named END AS town
+FROM (SELECT *, regexp_extract(below, '{_TOWN}') AS named
+FROM (SELECT province, city, county, without(b, city || county) AS below
+FROM (SELECT b, province, CASE WHEN full_city || full_county = '' AND short_county <> '' THEN short_city ELSE full_city
+        END AS city, CASE WHEN full_city || full_county = '' THEN short_county ELSE full_county END AS county
+FROM (SELECT *, CASE WHEN anywhere <> '' THEN without(anywhere, full_city)
+        ELSE {_at("without(b, full_city)", "county")} END AS full_county,
+        CASE WHEN full_city = '' AND short_city <> '' THEN {_at("without(b, short_city)", "county")} ELSE '' END
+            AS short_county
+FROM (SELECT *, {_at("b", "anywhere")} AS anywhere, {_at("b", "city")} AS full_city, {_at("b", "short_city")} AS short_city
+FROM (SELECT province, {_BELOW} AS b
+FROM (SELECT province, without(said, province) AS b
+FROM (SELECT said, CASE WHEN full_province <> '' THEN full_province
+        WHEN short_province <> '' AND {_at("c", "city")} || {_at("c", "county")}
+            || {_at(f"without(c, {_at('c', 'short_city')})", "county")} <> '' THEN short_province
+        ELSE '' END AS province
+FROM (SELECT *, without(said, short_province) AS c
+FROM (SELECT said, {_at("said", "province")} AS full_province, {_at("said", "short_province")} AS short_province
+FROM (SELECT address_text(t) AS said)))))))))))))))))"""
+_OF_PARTS = ", ".join(
+    f"'{part}': {part}"
+    for part in (
+        "province", "city", "county", "town", "community", "village_group", "road", "number", "place", "building", "unit",
+        "floor", "room", "rest",
+    )
+)  # fmt: skip
+_HOUSE = (
+    "road || CASE WHEN road = '' THEN place || number ELSE number || place END || building || unit || floor || room || rest"
+)
+_MEANT = """CASE
+    WHEN road <> '' AND number <> '' THEN '' WHEN community <> '' THEN community || village_group
+    WHEN road <> '' THEN village_group ELSE town || village_group END"""
+
+_WORDS = f"""
 CREATE OR REPLACE TEMP MACRO without(t, start) AS substr(t, length(start) + 1);
-CREATE OR REPLACE TEMP MACRO address_below(t) AS
-    CASE WHEN starts_with(t, '市辖区') THEN substr(t, 4)
-         WHEN starts_with(t, '省直辖县级行政区划') THEN substr(t, 10)
-         WHEN starts_with(t, '自治区直辖县级行政区划') THEN substr(t, 12) ELSE t END;
--- The city and the county that a text begins with. A short name of a city counts only before a county.
-CREATE OR REPLACE TEMP MACRO address_places(t) AS CASE
-    WHEN at_start(t, getvariable('address_anywhere')) <> '' THEN
-        {{'city': at_start(t, getvariable('address_city')),
-          'county': without(at_start(t, getvariable('address_anywhere')), at_start(t, getvariable('address_city')))}}
-    WHEN at_start(t, getvariable('address_city')) <> '' THEN
-        {{'city': at_start(t, getvariable('address_city')),
-          'county': at_start(without(t, at_start(t, getvariable('address_city'))), getvariable('address_county'))}}
-    WHEN at_start(t, getvariable('address_county')) <> '' THEN
-        {{'city': '', 'county': at_start(t, getvariable('address_county'))}}
-    WHEN at_start(without(t, at_start(t, getvariable('address_short_city'))), getvariable('address_county')) <> '' THEN
-        {{'city': at_start(t, getvariable('address_short_city')), 'county':
-            at_start(without(t, at_start(t, getvariable('address_short_city'))), getvariable('address_county'))}}
-    ELSE {{'city': '', 'county': ''}} END;
-CREATE OR REPLACE TEMP MACRO address_within(t, province) AS list_transform([address_below(without(t, province))],
-    lambda below: list_transform([address_places(below)], lambda place: {{
-        'province': province, 'city': place.city, 'county': place.county,
-        'below': without(below, place.city || place.county)}})[1])[1];
-CREATE OR REPLACE TEMP MACRO address_divided(t) AS list_transform([
-    CASE WHEN at_start(t, getvariable('address_province')) <> '' THEN at_start(t, getvariable('address_province'))
-         ELSE at_start(t, getvariable('address_short_province')) END],
-    lambda province: list_transform([address_within(t, province)], lambda found: CASE
-        WHEN found.city || found.county <> '' OR ends_with(province, '省') OR ends_with(province, '区')
-            OR ends_with(province, '市') THEN found
-        ELSE address_within(t, '') END)[1])[1];
-CREATE OR REPLACE TEMP MACRO town_of(t) AS list_transform([regexp_extract(t, '{_TOWN}')], lambda town:
-    CASE WHEN regexp_matches(without(t, town), '{_NO_TOWN}') THEN '' ELSE town END)[1];
-CREATE OR REPLACE TEMP MACRO address_grouped(t) AS list_transform([{{{_STARTS}}}], lambda s: {{{_BETWEEN},
-    'rest': substr(t, length(s.{_TAIL[-1][0]}) + 1)}})[1];
--- A number behind a place is the house's where the road gave none and nothing else follows.
-CREATE OR REPLACE TEMP MACRO address_tail(t) AS list_transform([address_grouped(t)], lambda p: list_transform(
-    [p.number = '' AND p.building || p.unit || p.floor || p.room || p.rest = ''], lambda own: {{
-        'community': p.community, 'village_group': p.village_group, 'road': p.road,
-        'number': CASE WHEN own THEN p.own_number ELSE p.number END,
-        'place': CASE WHEN own THEN p.place ELSE p.place || p.own_number END,
-        'building': p.building, 'unit': p.unit, 'floor': p.floor, 'room': p.room, 'rest': p.rest}})[1])[1];
-CREATE OR REPLACE TEMP MACRO address_parts_of(d) AS list_transform([town_of(d.below)], lambda town:
-    list_transform([without(d.below, town)], lambda tail: list_transform([address_tail(tail)], lambda p: {{
-        'province': d.province, 'city': d.city, 'county': d.county, 'town': town, 'community': p.community,
-        'village_group': p.village_group, 'road': p.road, 'number': p.number, 'place': p.place,
-        'building': p.building, 'unit': p.unit, 'floor': p.floor, 'room': p.room, 'rest': p.rest}})[1])[1])[1];
-CREATE OR REPLACE TEMP MACRO address_parts(t) AS CASE WHEN t IS NOT NULL THEN list_transform(
-    [address_text(t)], lambda said: list_transform([address_divided(said)], lambda d: address_parts_of(d))[1])[1] END;
-CREATE OR REPLACE TEMP MACRO address_below_text(p) AS
-    p.road || CASE WHEN p.road = '' THEN p.place || p.number ELSE p.number || p.place END
-    || p.building || p.unit || p.floor || p.room || p.rest;
-CREATE OR REPLACE TEMP MACRO address_normal(t) AS list_transform([address_parts(t)], lambda p: CASE
-    WHEN p.road <> '' AND p.number <> '' THEN '' WHEN p.community <> '' THEN p.community || p.village_group
-    WHEN p.road <> '' THEN p.village_group ELSE p.town || p.village_group END || address_below_text(p))[1];
-CREATE OR REPLACE TEMP MACRO address_parsed(t) AS list_transform([address_parts(t)], lambda p:
-    p.rest = '' AND p.town || p.community || p.road || p.place <> '')[1];
-CREATE OR REPLACE TEMP MACRO address_standard(t, division) AS coalesce(division_path(division),
-    (address_parts(t)).province || (address_parts(t)).city || (address_parts(t)).county)
-    || list_transform([address_parts(t)], lambda p:
-        p.town || p.community || p.village_group || address_below_text(p))[1];
-CREATE OR REPLACE TEMP MACRO address_division(t) AS list_transform([address_parts(t)],
-    lambda p: p.province || '|' || p.city || '|' || p.county)[1];
+CREATE OR REPLACE TEMP MACRO address_parts(t) AS
+    CASE WHEN t IS NOT NULL THEN (SELECT {{{_OF_PARTS}}} {_CHAIN}) END;
+CREATE OR REPLACE TEMP MACRO address_normal(t) AS CASE WHEN t IS NOT NULL THEN (SELECT {_MEANT} || {_HOUSE} {_CHAIN}) END;
+CREATE OR REPLACE TEMP MACRO address_parsed(t) AS
+    CASE WHEN t IS NOT NULL THEN (SELECT rest = '' AND town || community || road || place <> '' {_CHAIN}) END;
+CREATE OR REPLACE TEMP MACRO address_standard(t, division) AS CASE WHEN t IS NOT NULL THEN (
+    SELECT coalesce(division_path(division), province || city || county)
+        || town || community || village_group || {_HOUSE} {_CHAIN}) END;
+CREATE OR REPLACE TEMP MACRO address_division(t) AS CASE WHEN t IS NOT NULL THEN (
+    SELECT divisions_named(province, city, county) {_CHAIN}) END;
 """
 
-SQL = _NUMERALS + _TEXT + _PARTS
+SQL = _NUMERALS + _TEXT + _WORDS

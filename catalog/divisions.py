@@ -9,12 +9,15 @@ a code (`origin` from `origin_from` up to `origin_to`) and code that held all or
 `until`, the code itself first; 9999 while in use. Chains are followed from year to year and only forwards, so that a code
 given anew or come back neither loops nor mixes two places.
 
-`SQL` brings the words below and the patterns by which `catalog.addresses` finds a division at an address's beginning.
+`vocabulary` brings the words below and the patterns by which `catalog.addresses` finds a division at an address's beginning.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+from catalog import addresses
 
 HISTORY = {
     "code": "VARCHAR",
@@ -32,8 +35,6 @@ LINEAGE = {
     "since": "INTEGER",
     "until": "INTEGER",
 }
-TABLES = {"gbt_2260_history": HISTORY, "gbt_2260_lineage": LINEAGE}  # in codes, beside gbt_2260
-
 # Needs codes.gbt_2260 and codes.gbt_2260_history.
 _WALK = r"""
 WITH RECURSIVE period AS (
@@ -109,6 +110,13 @@ CREATE OR REPLACE TEMP MACRO division_normal(division) AS (
     SELECT CASE WHEN count(DISTINCT l.code) = 1 THEN min(l.code) END FROM codes.gbt_2260_lineage l
     WHERE l.origin = division AND l.until = 9999 AND (l.code = l.origin OR NOT EXISTS (
         FROM codes.gbt_2260_lineage own WHERE own.origin = l.origin AND own.code = l.origin AND own.until = 9999)));
+CREATE OR REPLACE TEMP MACRO divisions_named(province, city, county) AS coalesce((
+    SELECT list_sort(list(DISTINCT n.code)) FROM codes.gbt_2260_history n
+    LEFT JOIN codes.gbt_2260_history c ON c.code = n.parent AND right(c.code, 4) <> '0000'
+    LEFT JOIN codes.gbt_2260_history p ON p.code = left(n.code, 2) || '0000'
+    WHERE n.zh = coalesce(nullif(county, ''), nullif(city, ''), province)
+        AND (city = '' OR starts_with(n.zh, city) OR starts_with(c.zh, city)) AND (province = '' OR starts_with(p.zh, province))
+), []);
 CREATE OR REPLACE TEMP MACRO division_path(division) AS (
     SELECT coalesce(p.zh, '') || coalesce(c.zh, '') || d.zh FROM codes.gbt_2260 d
     LEFT JOIN codes.gbt_2260 c ON c.code = left(d.code, 4) || '00' AND c.code <> d.code AND right(c.code, 4) <> '0000'
@@ -116,15 +124,27 @@ CREATE OR REPLACE TEMP MACRO division_path(division) AS (
     WHERE d.code = division);
 """
 
-SQL = _NAMES + _WORDS
+DIVISIONS = "gbt_2260"  # the code list all this is about
+FILES = {"history": HISTORY, "lineage": LINEAGE}  # beside the code list, codes.gbt_2260_<word> in the database
 
 
-def table_sql(table: str, columns: dict[str, str], file: Path) -> str:
-    """SQL that makes the table `codes.<table>` of its CSV."""
-    kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
+def vocabulary(codes: Path) -> str:
+    """SQL that brings the tables and words to a connection with the code lists of the folder `codes` as `codes`.
+
+    Nothing where the folder ships no history of divisions: then nothing can be said of them.
+    """
+    files = {word: codes / f"gbt_2260.{word}.csv" for word in FILES}
+    if not all(file.is_file() for file in files.values()):
+        return ""
+    tables = "".join(_table(word, file) for word, file in files.items())
+    return tables + _NAMES + _WORDS + addresses.SQL
+
+
+def _table(word: str, file: Path) -> str:
+    kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in FILES[word].items())
     place = str(file).replace("'", "''")
     return (
-        f"CREATE OR REPLACE TABLE codes.{table} AS FROM read_csv('{place}', auto_detect = false, header = true,"
+        f"CREATE OR REPLACE TABLE codes.gbt_2260_{word} AS FROM read_csv('{place}', auto_detect = false, header = true,"
         f" delim = ',', quote = '\"', columns = {{{kinds}}});"
     )
 
@@ -133,11 +153,11 @@ def main() -> None:
     """Write `gbt_2260.lineage.csv` anew from the code list and its history."""
     import duckdb
 
-    folder = Path(__file__).parent / "codes"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "codes"
     with duckdb.connect() as con:
         con.execute("ATTACH ':memory:' AS codes")
         con.execute(f"CREATE TABLE codes.gbt_2260 AS FROM read_csv('{folder}/gbt_2260.csv', all_varchar = true)")
-        con.execute(table_sql("gbt_2260_history", HISTORY, folder / "gbt_2260.history.csv"))
+        con.execute(_table("history", folder / "gbt_2260.history.csv"))
         con.execute(f"COPY ({_WALK}) TO '{folder}/gbt_2260.lineage.csv' (HEADER, DELIMITER ',')")
 
 
