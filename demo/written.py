@@ -120,6 +120,7 @@ WRITTEN: dict[str, Wrong] = {
     "PSB-304": Wrong({"address_code": "'341500' || substr(address_code, 7)"}),
     "PSB-305": Wrong({"full_address": "replace(full_address, (SELECT name FROM county WHERE code = division), '')"}),
     "PSB-306": Wrong({"full_address": "replace(replace(full_address, '安徽省', ''), '六安市', '六安市安徽省')"}),
+    "PSB-307": Wrong({"address_code": "left(address_code, 7) || '9' || substr(address_code, 9)"}, extra=True),
     # civil affairs
     "CAB-001": _birth("id_type = '111'"),
     "CAB-002": Wrong({"marital_status": "'40'"}, "business_type = '1'"),
@@ -137,6 +138,7 @@ WRITTEN: dict[str, Wrong] = {
     "CAB-403": _before("valid_to", "valid_from"),
     "CAB-501": SWAPPED,
     "CAB-502": ELSEWHERE,
+    "CAB-503": Wrong({"place_code": "left(place_code, 7) || '9' || substr(place_code, 9)"}, extra=True),
     # human resources
     "HRS-001": _birth("id_type IN ('111', '154')"),
     "HRS-002": Wrong({"status": "'1'"}, guest=DEAD, extra=True),
