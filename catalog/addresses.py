@@ -57,6 +57,7 @@ _AFTER_NUMERALS = (
         r"[第#之幢座F房户附-]|号[楼栋室]|\d楼",
         (
             (r"第(\d)", r"\1"),
+            (r"([路街道巷弄]|胡同)(\d+)#", r"\1\2号"),
             (r"(\d)#(\d)", r"\1栋\2"),
             (r"#", "号"),
             (r"(\d+)号?之(\d+)号?", r"\1-\2号"),
@@ -69,10 +70,11 @@ _AFTER_NUMERALS = (
     (
         r"\d(?:室|号)?$",
         (
-            (r"(栋|单元|层)-?(\d+(?:-\d+)?)$", r"\1\2室"),
+            (r"([栋层]|单元)-?(\d+(?:-\d+)?)$", r"\1\2室"),
             (r"栋(\d{1,2})-(\d{3,5})室", r"栋\1单元\2室"),
             (r"(^|[^0-9路街道巷弄])(\d{1,3})-(\d{1,2})-(\d{3,5})(?:室|号)?$", r"\1\2栋\3单元\4室"),
-            (r"(路|街|道|巷|弄|胡同)(\d+(?:-\d+)*)$", r"\1\2号"),
+            (r"([路街道巷弄村组社]|胡同)(\d+(?:-\d+)*)$", r"\1\2号"),
+            (r"([^0-9A-Z-])-?([A-Z]?\d+(?:-\d+)*)$", r"\1\2室"),
         ),
     ),
 )
@@ -93,7 +95,9 @@ _NARROW = "".join(chr(code) for code in range(0x21, 0x7F)) + " 号楼栋二()()(
 _WIDTH = f"translate(upper(t), '{_WIDE.replace(chr(39), chr(39) * 2)}', '{_NARROW.replace(chr(39), chr(39) * 2)}')"
 
 _BLANKS = r"[\s\p{Z}\p{Cf},;:。、·\"''’‘“”]"
-_READ = _spelled(f"(SELECT regexp_replace({_WIDTH}, '{_BLANKS}', '', 'g') AS said)", _SPELLINGS)
+_BETWEEN_NUMBERS = r"(\d)[\s,;:。、./·]+(\d)"  # 6、7号 is not 67号
+_APART = f"regexp_replace({_WIDTH}, '{_BETWEEN_NUMBERS}', '\\1-\\2', 'g')"
+_READ = _spelled(f"(SELECT regexp_replace({_APART}, '{_BLANKS}', '', 'g') AS said)", _SPELLINGS)
 _READ = _spelled(f"(SELECT numerals_as_digits(said) AS said FROM {_READ})", _AFTER_NUMERALS)
 _TEXT = f"CREATE OR REPLACE TEMP MACRO address_text(t) AS (SELECT said FROM {_READ});"
 
@@ -103,14 +107,15 @@ _HAN = r"[\p{Han}A-Z]"
 _TAIL = (
     ("community", rf"(?:{_HAN}{{1,10}}?(?:社区|村|嘎查))?"),
     ("village_group", rf"(?:(?:\p{{Han}}{{1,6}}?|\d{{1,3}})[组队])?"),
-    ("road", rf"(?:(?:{_HAN}|\d+){{1,12}}?(?:大道|大街|胡同|路|街|巷|弄|道)(?:\d*[东西南北中]?段)?(?:\p{{Han}}{{1,6}}?[路街巷弄])?)?"),
+    ("road", rf"(?:(?:{_HAN}|\d+){{1,12}}?(?:大道|大街|胡同|路|街|巷|弄|道)(?:\d*[东西南北中]?段)?"
+     rf"(?:[与和](?:\p{{Han}}|\d+){{1,12}}?(?:大道|路|街)|\p{{Han}}{{1,6}}?[路街巷弄])?)?"),
     ("number", r"(?:[A-Z]?\d+(?:-\d+)*[A-Z]?号(?:附\d+号)?)?"),
     ("place", rf"(?:{_HAN}*\p{{Han}})?"),
     ("own_number", r"(?:[A-Z]?\d+(?:-\d+)*[A-Z]?号(?:附\d+号)?)?"),
     ("building", r"(?:(?:[A-Z]?\d+(?:-\d+)?|[A-Z])栋)?"),
     ("unit", r"(?:(?:\d+|[A-Z])单元)?"),
     ("floor", r"(?:\d+层)?"),
-    ("room", r"(?:[A-Z]?\d+(?:-\d+)*[A-Z]?室)?"),
+    ("room", r"(?:[A-Z]?\d+(?:-\d+)*[A-Z]?(?:室|号?商?铺|号))?"),
 )
 # No group ever gives back what it took, so the parts up to one are a plain search from the start, and ten of those cost
 # a fifth of one search that remembers its groups.
@@ -123,7 +128,8 @@ _BETWEEN = [
     for n, (name, _) in enumerate(_TAIL)
 ]
 # A town's last word that begins or ends another's name is none: 镇海路, 新镇村, 中村街道路.
-_TOWN = r"^\p{Han}{1,10}?(?:街道|苏木|镇|乡)"
+_ZONE = "经济技术开发区|高新技术产业开发区|经济开发区|工业园区|产业园区|开发区|经开区|高新区|示范区|管理区|新区"
+_TOWN = rf"^(?:\p{{Han}}{{0,8}}?(?:{_ZONE}))?(?:\p{{Han}}{{1,10}}?(?:街道|苏木|镇|乡))?"
 _NO_TOWN = r"^(?:[东西南北中一二三四五六七八九]?[路街巷村]|大道|大街|社区|小区|新村|[0-9])"
 
 _BELOW = """CASE
@@ -147,6 +153,7 @@ FROM (SELECT *, {{{_STARTS}}} AS s
 FROM (SELECT *, without(below, town) AS tail
 FROM (SELECT *, CASE WHEN regexp_matches(without(below, named), '{_NO_TOWN}') THEN '' ELSE named END AS town
 FROM (SELECT *, regexp_extract(below, '{_TOWN}') AS named
+FROM (SELECT * REPLACE (CASE WHEN starts_with(below, '市辖区') THEN substr(below, 4) ELSE below END AS below)
 FROM (SELECT province, city, county, without(b, city || county) AS below
 FROM (SELECT b, province, CASE WHEN full_city || full_county = '' AND short_county <> '' THEN short_city ELSE full_city
         END AS city, CASE WHEN full_city || full_county = '' THEN short_county ELSE full_county END AS county
@@ -163,7 +170,7 @@ FROM (SELECT said, CASE WHEN full_province <> '' THEN full_province
         ELSE '' END AS province
 FROM (SELECT *, without(said, short_province) AS c
 FROM (SELECT said, {_at("said", "province")} AS full_province, {_at("said", "short_province")} AS short_province
-FROM (SELECT address_text(t) AS said)))))))))))))))))"""
+FROM (SELECT address_text(t) AS said))))))))))))))))))"""
 _OF_PARTS = ", ".join(
     f"'{part}': {part}"
     for part in (
@@ -172,7 +179,8 @@ _OF_PARTS = ", ".join(
     )
 )  # fmt: skip
 _HOUSE = (
-    "road || CASE WHEN road = '' THEN place || number ELSE number || place END || building || unit || floor || room || rest"
+    "road || CASE WHEN road = '' THEN place || number ELSE number || place END || building || unit || floor"
+    " || regexp_replace(room, '(?:号?商?铺|号)$', '室') || rest"
 )
 _MEANT = """CASE
     WHEN road <> '' AND number <> '' THEN '' WHEN community <> '' THEN community || village_group

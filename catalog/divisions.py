@@ -149,17 +149,16 @@ def _table(word: str, file: Path) -> str:
     )
 
 
-def main() -> None:
-    """Write `gbt_2260.lineage.csv` anew from the code list and its history."""
+def write_lineage(codes: Path) -> None:
+    """Write `gbt_2260.lineage.csv` anew from the code list of the folder and its history."""
     import duckdb
 
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "codes"
     with duckdb.connect() as con:
         con.execute("ATTACH ':memory:' AS codes")
-        con.execute(f"CREATE TABLE codes.gbt_2260 AS FROM read_csv('{folder}/gbt_2260.csv', all_varchar = true)")
-        con.execute(_table("history", folder / "gbt_2260.history.csv"))
-        con.execute(f"COPY ({_WALK}) TO '{folder}/gbt_2260.lineage.csv' (HEADER, DELIMITER ',')")
+        con.execute(f"CREATE TABLE codes.gbt_2260 AS FROM read_csv('{codes}/gbt_2260.csv', all_varchar = true)")
+        con.execute(_table("history", codes / "gbt_2260.history.csv"))
+        con.execute(f"COPY ({_WALK}) TO '{codes}/gbt_2260.lineage.csv' (HEADER, DELIMITER ',')")
 
 
 if __name__ == "__main__":
-    main()
+    write_lineage(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "codes")
