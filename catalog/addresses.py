@@ -21,7 +21,7 @@ They look for a division's name at the beginning alone, with the patterns of `ca
 from __future__ import annotations
 
 _DIGITS = "[〇零一二两三四五六七八九十百]"
-_UNITS = "(?:号|栋|幢|座|楼|单元|层|室|组|队|户|弄|巷|路|街|道|大街|大道)"
+_UNITS = "(?:号|#|房|铺|栋|幢|座|楼|单元|层|室|组|队|户|弄|巷|路|街|道|大街|大道)"
 
 # A numeral of at most 999 as digits: 十二 → 12, 一百零五 → 105, 二〇三 → 203. `d` has its digits as digits already.
 _NUMERALS = f"""
