@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -11,7 +12,7 @@ import duckdb
 import pytest
 
 from catalog.load import Catalog, load_catalog
-from quality_checks import macros, punctuality, shifts, suites
+from quality_checks import macros, punctuality, shifts, spatial, suites
 from quality_checks.punctuality import Delivery
 
 
@@ -43,6 +44,21 @@ def test_metres_and_cells(con: duckdb.DuckDBPyConnection) -> None:
         range(-5, 6) c(dx), range(-4, 5) d(dy) WHERE metres(x, y, x + dx / 1000, y + dy / 1000) <= 500
         AND NOT list_contains(place_cells(x, y), place_cell(x + dx / 1000, y + dy / 1000)))"""
     assert said(con, missed) == 0
+
+
+def test_projected_coordinates_are_transformed_offline_and_those_of_another_datum_are_not(
+    catalog: Catalog,
+) -> None:
+    """The figures are pyproj's (PROJ 9.6, EPSG 4490 to 4527 and 4548)."""
+    outlines = catalog.resources["natural_resources.land_parcels"].rules
+    with duckdb.connect(config={"allow_unsigned_extensions": "true"}) as con:
+        spatial.prepare(con, outlines)
+        near = "ST_Distance(cgcs2000_point({}, {}, '{}'), ST_Point(116.5, 31.7)) < 1e-9"
+        assert said(con, near.format(39452599.970337786, 3508695.8580780923, 4527)) is True
+        assert said(con, near.format(452599.970337786, 3508695.8580780923, 4548)) is True
+        assert said(con, near.format(116.5, 31.7, 4490)) is True
+        for other in ("4214", "4610", "9001", "", "GCJ-02"):
+            assert said(con, f"cgcs2000_point(116.5, 31.7, '{other}')") is None
 
 
 def twins(con: duckdb.DuckDBPyConnection, catalog: Catalog, resource: str, rule: str) -> list[str]:
@@ -155,3 +171,10 @@ def test_no_shift_is_seen_where_places_lie_off_each_in_its_own_way_or_few_are_kn
     con.execute("DELETE FROM base.spatial; DELETE FROM housing.buildings")
     _, verdict = measured(con, catalog, TRUE)
     assert (verdict.result.applicable, verdict.result.failed) == (1, 0)
+
+
+def test_the_queries_of_the_documentation_run(con: duckdb.DuckDBPyConnection) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "spatial.md").read_text("utf-8")
+    successors, counted = (con.execute(query).fetchall() for query in re.findall(r"```sql\n(.*?)```", text, re.DOTALL))
+    assert successors == [("341504", "叶集区", 2015), ("341522", "霍邱县", 1999)]
+    assert counted == [(0, 0)]
