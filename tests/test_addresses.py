@@ -100,7 +100,9 @@ def test_spellings_of_one_address_agree_and_other_houses_do_not(con: duckdb.Duck
 
 
 def test_the_divisions_an_address_names(con: duckdb.DuckDBPyConnection) -> None:
-    named = asked(con, "address_division(a)", [ONE, "霍邱县城关镇", "解放路1号", "合肥市肥西县上派镇", "吉林省吉林市1号"])
+    named = asked(
+        con, "address_division(a)", [ONE, "霍邱县城关镇", "解放路1号", "合肥市肥西县上派镇", "吉林省吉林市1号"]
+    )
     assert named == [["341502"], ["341522", "342423"], [], ["340123"], ["220200"]]
 
 
@@ -135,7 +137,9 @@ def addresses(draw: st.DrawFn) -> tuple[str, str]:
     town = draw(st.sampled_from(["百安街道", "城关镇", "三里桥街道"]))
     house, building, unit, room = draw(numbers), draw(st.integers(1, 99)), draw(st.integers(1, 9)), draw(numbers)
     standard = f"安徽省六安市金安区{town}{road}{house}号{building}栋{unit}单元{room}室"
-    prefix = draw(st.sampled_from(["安徽省六安市金安区", "六安市金安区", "金安区", "", "安徽六安金安区", "安徽省金安区"]))
+    prefix = draw(
+        st.sampled_from(["安徽省六安市金安区", "六安市金安区", "金安区", "", "安徽六安金安区", "安徽省金安区"])
+    )
     gap = draw(st.sampled_from(["", " ", "　", "，"]))
     other = (
         f"{prefix}{gap}{town}{gap}{road}{number(house)}{draw(st.sampled_from(['号', '號', '#']))}{gap}"

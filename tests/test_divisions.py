@@ -139,7 +139,9 @@ def test_a_retired_code_contradicts_its_successor_never_and_another_county_alway
     assert said(con, "division_normal('341522')") == "341522"  # gave a part away and stays in use
 
 
-def test_a_code_of_the_statistics_bureau_is_not_the_mistake_of_whoever_carries_it(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_code_of_the_statistics_bureau_is_not_the_mistake_of_whoever_carries_it(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
     catalog = load_catalog(CODES.parent)
     resource = catalog.resources["market_regulation.enterprise_registration"]
     [rule] = [rule for rule in baseline_rules(resource, catalog) if rule.id.endswith(".division.code")]

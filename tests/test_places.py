@@ -70,9 +70,9 @@ def test_the_later_of_two_places_of_one_name_nearby_is_told(con: duckdb.DuckDBPy
     con.execute(
         "INSERT INTO civil_affairs.place_names (_record_key, name, place_type, division, longitude, latitude, named_on)"
         " VALUES ('a', '人民广场', '22', '341502', 116.500100, 31.709990, '2001-05-01'),"
-        " ('b', '人民 广场', '22', '341502', 116.500900, 31.710010, '1999-05-01')," # the elder: a is told
-        " ('c', '人民广场', '22', '341502', 116.520000, 31.710010, '2005-05-01')," # far away
-        " ('d', '人民广场', '12', '341502', 116.500900, 31.710010, '2005-05-01')," # of another kind
+        " ('b', '人民 广场', '22', '341502', 116.500900, 31.710010, '1999-05-01'),"  # the elder: a is told
+        " ('c', '人民广场', '22', '341502', 116.520000, 31.710010, '2005-05-01'),"  # far away
+        " ('d', '人民广场', '12', '341502', 116.500900, 31.710010, '2005-05-01'),"  # of another kind
         " ('e', '人民二广场', '22', '341502', 116.500900, 31.710010, NULL)"
     )
     assert twins(con, catalog, "civil_affairs.place_names", "CAB-503") == ["a"]
