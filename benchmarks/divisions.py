@@ -144,7 +144,7 @@ def _enterprises(con: DuckDBPyConnection, folder: Path) -> dict[str, object]:
     # is counted is how many would be told by comparing codes as they stand, and how many by their normal form.
     told = f"FROM parsed WHERE {named} AND NOT list_contains(named, code)"
     normal = (
-        f"FROM (SELECT division_normal(code) AS n, list_transform(named, lambda c: c) AS named FROM parsed WHERE {named}) s"
+        f"FROM (SELECT division_normal(code) AS n, named FROM parsed WHERE {named}) s"
         " WHERE n IS NOT NULL AND NOT EXISTS (FROM codes.gbt_2260_lineage l WHERE l.code = s.n AND l.origin IN"
         " (SELECT unnest(s.named)))"
     )

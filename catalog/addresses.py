@@ -1,21 +1,23 @@
 """The SQL words of addresses: one spelling, its parts, its standard form.
 
 * `address_text(t)`: one spelling. Half width, no blanks and punctuation, remarks in brackets left out (those without a
-  number), Chinese numerals before 号, 栋, 单元, 层, 室, 组, 弄, 巷, 路, 街 and 道 as digits, and one word for each unit:
+  number), Chinese numerals before 号, 栋, 单元, 室, 组, 巷, 路, 街 and the like as digits, one word for each unit:
   號 → 号, 幢/座/号楼/# → 栋, 楼/F → 层, 房/户 → 室, 3-2-501 → 3栋2单元501室, 12之3号 → 12-3号.
 * `address_parts(t)`: STRUCT of `province, city, county` (as written, a division of today or of the past), `town,
   community, village_group, road, number, place, building, unit, floor, room, rest`: texts, '' where there is none.
   `rest` is what is none of them.
 * `address_parsed(t)`: whether it names a place below the county and nothing was left over.
-* `address_normal(t)`: for comparing. Without the divisions, which are an attribute of their own and left out at will; a
-  town only where neither road nor village is named, a village only where no road with a number is. So two spellings of
-  one address agree, and two house numbers, buildings or rooms never do.
-* `address_standard(t, division)`: the standard form, in the order of GB/T 23705 and GB/T 35639: the division's full name
-  (of its code; as written where the code is none), town, village, road, number, place, building, unit, floor, room, rest.
+* `address_normal(t)`: for comparing. Without the divisions, which are an attribute of their own and left out at will;
+  a town only where neither road nor village is named, a village only where no road with a number is. So two spellings
+  of one address agree, and two house numbers, buildings or rooms never do.
+* `address_standard(t, division)`: the standard form, in the order of GB/T 23705 and GB/T 35639: the division's full
+  name (of its code; as written where the code is none), town, village, road, number, place, building, unit, floor,
+  room, rest.
 * `address_division(t)`: the codes, in use today or once, that the address's own divisions may mean; [] where it names
   none.
 
-They look for a division's name at the beginning alone, with the patterns of `catalog.divisions`. All answer null for null.
+They look for a division's name at the beginning alone, with the patterns of `catalog.divisions`, and answer null for
+null.
 """
 
 from __future__ import annotations
@@ -104,14 +106,12 @@ _TEXT = f"CREATE OR REPLACE TEMP MACRO address_text(t) AS (SELECT said FROM {_RE
 # The tail of an address below the county, one group a part. What each may not swallow stands in its classes: a road and
 # a village have no number before their last word, a place is a run of letters.
 _HAN = r"[\p{Han}A-Z]"
+_ROAD = rf"(?:{_HAN}|\d+){{1,12}}?(?:大道|大街|胡同|路|街|巷|弄|道)"
+_CROSSING = r"(?:[与和](?:\p{Han}|\d+){1,12}?(?:大道|路|街)|\p{Han}{1,6}?[路街巷弄])?"
 _TAIL = (
     ("community", rf"(?:{_HAN}{{1,10}}?(?:社区|村|嘎查))?"),
-    ("village_group", rf"(?:(?:\p{{Han}}{{1,6}}?|\d{{1,3}})[组队])?"),
-    (
-        "road",
-        rf"(?:(?:{_HAN}|\d+){{1,12}}?(?:大道|大街|胡同|路|街|巷|弄|道)(?:\d*[东西南北中]?段)?"
-        rf"(?:[与和](?:\p{{Han}}|\d+){{1,12}}?(?:大道|路|街)|\p{{Han}}{{1,6}}?[路街巷弄])?)?",
-    ),
+    ("village_group", r"(?:(?:\p{Han}{1,6}?|\d{1,3})[组队])?"),
+    ("road", rf"(?:{_ROAD}(?:\d*[东西南北中]?段)?{_CROSSING})?"),
     ("number", r"(?:[A-Z]?\d+(?:-\d+)*[A-Z]?号(?:附\d+号)?)?"),
     ("place", rf"(?:{_HAN}*\p{{Han}})?"),
     ("own_number", r"(?:[A-Z]?\d+(?:-\d+)*[A-Z]?号(?:附\d+号)?)?"),
@@ -164,7 +164,8 @@ FROM (SELECT *, CASE WHEN anywhere <> '' THEN without(anywhere, full_city)
         ELSE {_at("without(b, full_city)", "county")} END AS full_county,
         CASE WHEN full_city = '' AND short_city <> '' THEN {_at("without(b, short_city)", "county")} ELSE '' END
             AS short_county
-FROM (SELECT *, {_at("b", "anywhere")} AS anywhere, {_at("b", "city")} AS full_city, {_at("b", "short_city")} AS short_city
+FROM (SELECT *, {_at("b", "anywhere")} AS anywhere, {_at("b", "city")} AS full_city,
+        {_at("b", "short_city")} AS short_city
 FROM (SELECT province, {_BELOW} AS b
 FROM (SELECT province, without(said, province) AS b
 FROM (SELECT said, CASE WHEN full_province <> '' THEN full_province
@@ -177,8 +178,8 @@ FROM (SELECT address_text(t) AS said))))))))))))))))))"""
 _OF_PARTS = ", ".join(
     f"'{part}': {part}"
     for part in (
-        "province", "city", "county", "town", "community", "village_group", "road", "number", "place", "building", "unit",
-        "floor", "room", "rest",
+        "province", "city", "county", "town", "community", "village_group", "road", "number", "place", "building",
+        "unit", "floor", "room", "rest",
     )
 )  # fmt: skip
 _HOUSE = (
@@ -193,7 +194,8 @@ _WORDS = f"""
 CREATE OR REPLACE TEMP MACRO without(t, start) AS substr(t, length(start) + 1);
 CREATE OR REPLACE TEMP MACRO address_parts(t) AS
     CASE WHEN t IS NOT NULL THEN (SELECT {{{_OF_PARTS}}} {_CHAIN}) END;
-CREATE OR REPLACE TEMP MACRO address_normal(t) AS CASE WHEN t IS NOT NULL THEN (SELECT {_MEANT} || {_HOUSE} {_CHAIN}) END;
+CREATE OR REPLACE TEMP MACRO address_normal(t) AS
+    CASE WHEN t IS NOT NULL THEN (SELECT {_MEANT} || {_HOUSE} {_CHAIN}) END;
 CREATE OR REPLACE TEMP MACRO address_parsed(t) AS
     CASE WHEN t IS NOT NULL THEN (SELECT rest = '' AND town || community || road || place <> '' {_CHAIN}) END;
 CREATE OR REPLACE TEMP MACRO address_standard(t, division) AS CASE WHEN t IS NOT NULL THEN (

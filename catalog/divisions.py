@@ -4,18 +4,21 @@ The code list `gbt_2260` has two files beside it. `gbt_2260.history.csv` is the 
 one name, in force from the year `valid_from` up to but not including `valid_to` (as at the end of each year);
 `successors` are the codes that hold the area afterwards, joined with `;`, each from `valid_to` on or from the year in
 brackets behind it, for a code that stays in use may hand over a part of its area. `gbt_2260.lineage.csv` is what
-`python -m catalog.divisions` makes of it and of the codes that the list alone knows: one row per unbroken time of use of
-a code (`origin` from `origin_from` up to `origin_to`) and code that held all or part of its area from `since` up to
-`until`, the code itself first; 9999 while in use. Chains are followed from year to year and only forwards, so that a code
-given anew or come back neither loops nor mixes two places.
+`python -m catalog.divisions` makes of it and of the codes that the list alone knows: one row per unbroken time of use
+of a code (`origin` from `origin_from` up to `origin_to`) and code that held all or part of its area from `since` up to
+`until`, the code itself first; 9999 while in use. Chains are followed from year to year and only forwards, so that a
+code given anew or come back neither loops nor mixes two places.
 
-`vocabulary` brings the words below and the patterns by which `catalog.addresses` finds a division at an address's beginning.
+`vocabulary` brings the words below and the patterns by which `catalog.addresses` finds a division at an address's
+beginning.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+import duckdb
 
 from catalog import addresses
 
@@ -48,11 +51,13 @@ WITH RECURSIVE period AS (
     SELECT code, coalesce(left(valid_from, 4)::INTEGER, 0), coalesce(left(valid_to, 4)::INTEGER, 9999)
     FROM codes.gbt_2260 ANTI JOIN codes.gbt_2260_history USING (code)
 ), change AS (
-    SELECT DISTINCT code, coalesce(try_cast(substr(said, 8, 4) AS INTEGER), valid_to) AS year, left(said, 6) AS successor
+    SELECT DISTINCT code, coalesce(try_cast(substr(said, 8, 4) AS INTEGER), valid_to) AS year,
+        left(said, 6) AS successor
     FROM (SELECT code, valid_to, unnest(string_split(successors, ';')) AS said FROM codes.gbt_2260_history)
     WHERE left(said, 6) <> code
 ), walk AS (
-    SELECT code AS origin, valid_from AS origin_from, valid_to AS origin_to, code, valid_from AS since, valid_to AS until
+    SELECT code AS origin, valid_from AS origin_from, valid_to AS origin_to, code, valid_from AS since,
+        valid_to AS until
     FROM period
     UNION
     SELECT w.origin, w.origin_from, w.origin_to, h.successor, h.year, p.valid_to
@@ -90,7 +95,8 @@ RESET VARIABLE address_names;
 
 _WORDS = """
 CREATE OR REPLACE TEMP MACRO division_level(code) AS CASE length(code)
-    WHEN 6 THEN CASE WHEN right(code, 4) = '0000' THEN 'province' WHEN right(code, 2) = '00' THEN 'city' ELSE 'county' END
+    WHEN 6 THEN CASE
+        WHEN right(code, 4) = '0000' THEN 'province' WHEN right(code, 2) = '00' THEN 'city' ELSE 'county' END
     WHEN 9 THEN 'town' WHEN 12 THEN 'village' END;
 CREATE OR REPLACE TEMP MACRO division_valid(division, day) AS EXISTS (FROM codes.gbt_2260_lineage p
     WHERE p.origin = division AND p.code = p.origin AND year(day::DATE) BETWEEN p.since AND p.until);
@@ -115,7 +121,8 @@ CREATE OR REPLACE TEMP MACRO divisions_named(province, city, county) AS coalesce
     LEFT JOIN codes.gbt_2260_history c ON c.code = n.parent AND right(c.code, 4) <> '0000'
     LEFT JOIN codes.gbt_2260_history p ON p.code = left(n.code, 2) || '0000'
     WHERE n.zh = coalesce(nullif(county, ''), nullif(city, ''), province)
-        AND (city = '' OR starts_with(n.zh, city) OR starts_with(c.zh, city)) AND (province = '' OR starts_with(p.zh, province))
+        AND (city = '' OR starts_with(n.zh, city) OR starts_with(c.zh, city))
+        AND (province = '' OR starts_with(p.zh, province))
 ), []);
 CREATE OR REPLACE TEMP MACRO division_path(division) AS (
     SELECT coalesce(p.zh, '') || coalesce(c.zh, '') || d.zh FROM codes.gbt_2260 d
@@ -151,8 +158,6 @@ def _table(word: str, file: Path) -> str:
 
 def write_lineage(codes: Path) -> None:
     """Write `gbt_2260.lineage.csv` anew from the code list of the folder and its history."""
-    import duckdb
-
     with duckdb.connect() as con:
         con.execute("ATTACH ':memory:' AS codes")
         con.execute(f"CREATE TABLE codes.gbt_2260 AS FROM read_csv('{codes}/gbt_2260.csv', all_varchar = true)")

@@ -19,8 +19,8 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from catalog.jurisdiction import Jurisdiction
 from catalog.divisions import DIVISIONS, FILES
+from catalog.jurisdiction import Jurisdiction
 from catalog.models import (
     ABOVE,
     LIFE,

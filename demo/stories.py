@@ -49,8 +49,9 @@ def cast(feeds: Sequence[Feed], *, days: int, rate: float) -> Cast:
         return Cast()
     part = [daily[place % len(daily)] for place in range(4)]
     there = {feed.resource.id for feed in feeds}
-    others = (one if one != part[0] else "" for one in part[1:])
-    return Cast(part[0], SHRUNK if SHRUNK in there else "", *others, SHIFTED if SHIFTED in there else "")
+    rows, structure, columns = (one if one != part[0] else "" for one in part[1:])
+    shrunk, shifted = (one if one in there else "" for one in (SHRUNK, SHIFTED))
+    return Cast(part[0], shrunk, rows, structure, columns, shifted)
 
 
 def tell(con: duckdb.DuckDBPyConnection, catalog: Catalog, feeds: Sequence[Feed], parts: Cast, *, days: int) -> None:

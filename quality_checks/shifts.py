@@ -1,10 +1,10 @@
 """Deliveries whose coordinates lie off the known places by one and the same vector: another coordinate system.
 
 Maps made for the public in China show places some 300 to 700 metres off (GCJ-02) or farther (BD-09), Beijing 1954 and
-Xian 1980 about 100 metres off CGCS2000. Taken for CGCS2000 such coordinates lie wrong all alike, and most of them in the
+Xian 1980 about 100 metres off CGCS2000. Taken for CGCS2000 such coordinates lie wrong all alike, most of them in the
 right county. So each source of a library with longitudes and latitudes is held against the places whose coordinates
-stand from another department: by the median of the offsets, and by how far half of them lie from it. Which system it is,
-and which side has it, nobody can tell from that: the numbers are told, and nothing is ever converted.
+stand from another department: by the median of the offsets, and by how far half of them lie from it. Which system it
+is, and which side has it, nobody can tell from that: the numbers are told, and nothing is ever converted.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ def measure(con: DuckDBPyConnection, catalog: Catalog) -> dict[str, Shift]:
             if {"longitude", "latitude"} <= source.resource.supplies.keys():
                 row = con.execute(shift_sql(library, source)).fetchone()
                 if row and row[0]:
-                    titles = "、".join(catalog.departments[one].title.zh for one in sorted(row[4]))
-                    found[source.resource.id] = Shift(*row[:4], titles)
+                    places, east, north, scatter, departments = row
+                    titles = "、".join(catalog.departments[one].title.zh for one in sorted(departments))
+                    found[source.resource.id] = Shift(places, east, north, scatter, titles)
     return found
 
 

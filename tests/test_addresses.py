@@ -144,7 +144,8 @@ def addresses(draw: st.DrawFn) -> tuple[str, str]:
     other = (
         f"{prefix}{gap}{town}{gap}{road}{number(house)}{draw(st.sampled_from(['号', '號', '#']))}{gap}"
         f"{number(building)}{draw(st.sampled_from(['栋', '幢', '座', '号楼', '號樓']))}{gap}"
-        f"{draw(st.sampled_from(['', '第']))}{number(unit)}单元{gap}{number(room)}{draw(st.sampled_from(['室', '房', '号房']))}"
+        f"{draw(st.sampled_from(['', '第']))}{number(unit)}单元{gap}"
+        f"{number(room)}{draw(st.sampled_from(['室', '房', '号房']))}"
     )
     return standard, other
 

@@ -40,7 +40,8 @@ def test_metres_and_cells(con: duckdb.DuckDBPyConnection) -> None:
     assert said(con, "round(metres(116.5, 31.7, 116.51, 31.7))") == 946
     assert said(con, "metres(116.5, 31.7, 116.5, 31.7)") == 0
     # whatever is within 500 metres stands in one of the nine cells, across every edge
-    missed = """(SELECT count(*) FROM (SELECT x / 1000 AS x, y / 1000 AS y FROM range(116490, 116511) a(x), range(31690, 31711) b(y)),
+    missed = """(SELECT count(*) FROM (
+        SELECT x / 1000 AS x, y / 1000 AS y FROM range(116490, 116511) a(x), range(31690, 31711) b(y)),
         range(-5, 6) c(dx), range(-4, 5) d(dy) WHERE metres(x, y, x + dx / 1000, y + dy / 1000) <= 500
         AND NOT list_contains(place_cells(x, y), place_cell(x + dx / 1000, y + dy / 1000)))"""
     assert said(con, missed) == 0

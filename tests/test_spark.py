@@ -27,7 +27,7 @@ def shape(suite: Suite) -> str:
 
 
 def test_every_rule_of_the_catalogue_is_said_in_sparks_dialect() -> None:
-    """All but those of outlines, which need DuckDB's spatial extension, and of addresses, which need divisions' names."""
+    """All but those of outlines, which need DuckDB's spatial extension, and of addresses, which need names."""
     every = rule_book.suites_by_rule(load_catalog(CATALOGUE))
     shapes = {shape(suite): suite for suite in every if not OUTLINES.search(suite.relation + verdict(suite.rules[0]))}
     assert len(shapes) > 50
