@@ -4,9 +4,9 @@ The code list `gbt_2260` has two files beside it. `gbt_2260.history.csv` is the 
 one name, in force from the year `valid_from` up to but not including `valid_to` (as at the end of each year);
 `successors` are the codes that hold the area afterwards, joined with `;`, each from `valid_to` on or from the year in
 brackets behind it, for a code that stays in use may hand over a part of its area. `gbt_2260.lineage.csv` is what
-`python -m catalog.divisions` makes of it and of the codes that the list alone knows: one row per unbroken time of use
-of a code (`origin` from `origin_from` up to `origin_to`) and code that held all or part of its area from `since` up to
-`until`, the code itself first; 9999 while in use. Chains are followed from year to year and only forwards, so that a
+`python -m catalog.division_lineage` makes of it and of the codes that the list alone knows: one row per unbroken time of
+use of a code (`origin` from `origin_from` up to `origin_to`) and code that held all or part of its area from `since` up
+to `until`, the code itself first; 9999 while in use. Chains are followed from year to year and only forwards, so that a
 code given anew or come back neither loops nor mixes two places.
 
 `vocabulary` brings the words below and the patterns by which `catalog.addresses` finds a division at an address's
@@ -15,10 +15,7 @@ beginning.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-
-import duckdb
 
 from catalog import addresses
 
@@ -38,35 +35,6 @@ LINEAGE = {
     "since": "INTEGER",
     "until": "INTEGER",
 }
-# Needs codes.gbt_2260 and codes.gbt_2260_history.
-_WALK = r"""
-WITH RECURSIVE period AS (
-    SELECT code, min(valid_from) AS valid_from, max(coalesce(valid_to, 9999)) AS valid_to
-    FROM (
-        SELECT *, count(*) FILTER (valid_from > before) OVER (PARTITION BY code ORDER BY valid_from) AS period
-        FROM (
-            SELECT *, lag(valid_to) OVER (PARTITION BY code ORDER BY valid_from) AS before FROM codes.gbt_2260_history))
-    GROUP BY code, period
-    UNION ALL
-    SELECT code, coalesce(left(valid_from, 4)::INTEGER, 0), coalesce(left(valid_to, 4)::INTEGER, 9999)
-    FROM codes.gbt_2260 ANTI JOIN codes.gbt_2260_history USING (code)
-), change AS (
-    SELECT DISTINCT code, coalesce(try_cast(substr(said, 8, 4) AS INTEGER), valid_to) AS year,
-        left(said, 6) AS successor
-    FROM (SELECT code, valid_to, unnest(string_split(successors, ';')) AS said FROM codes.gbt_2260_history)
-    WHERE left(said, 6) <> code
-), walk AS (
-    SELECT code AS origin, valid_from AS origin_from, valid_to AS origin_to, code, valid_from AS since,
-        valid_to AS until
-    FROM period
-    UNION
-    SELECT w.origin, w.origin_from, w.origin_to, h.successor, h.year, p.valid_to
-    FROM walk w JOIN change h ON h.code = w.code AND h.year > w.since AND h.year <= w.until
-    JOIN period p ON p.code = h.successor AND p.valid_from <= h.year AND h.year < p.valid_to
-)
-FROM walk ORDER BY origin, origin_from, since, code
-"""
-
 # What a name may be shortened to; and names that mean a part of any town, believed only behind their own city.
 _SHORT = "(?:省|市|地区|盟|(?:壮族|回族|维吾尔)?自治区|特别行政区|自治州)$"
 _ANYWHERE = "'东区', '西区', '城区', '郊区', '矿区', '市区', '新区', '市郊区', '市中区'"
@@ -143,27 +111,15 @@ def vocabulary(codes: Path) -> str:
     files = {word: codes / f"gbt_2260.{word}.csv" for word in FILES}
     if not all(file.is_file() for file in files.values()):
         return ""
-    tables = "".join(_table(word, file) for word, file in files.items())
+    tables = "".join(table_sql(word, file) for word, file in files.items())
     return tables + _NAMES + _WORDS + addresses.SQL
 
 
-def _table(word: str, file: Path) -> str:
+def table_sql(word: str, file: Path) -> str:
+    """SQL that makes `codes.gbt_2260_<word>` of its CSV."""
     kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in FILES[word].items())
     place = str(file).replace("'", "''")
     return (
         f"CREATE OR REPLACE TABLE codes.gbt_2260_{word} AS FROM read_csv('{place}', auto_detect = false, header = true,"
         f" delim = ',', quote = '\"', columns = {{{kinds}}});"
     )
-
-
-def write_lineage(codes: Path) -> None:
-    """Write `gbt_2260.lineage.csv` anew from the code list of the folder and its history."""
-    with duckdb.connect() as con:
-        con.execute("ATTACH ':memory:' AS codes")
-        con.execute(f"CREATE TABLE codes.gbt_2260 AS FROM read_csv('{codes}/gbt_2260.csv', all_varchar = true)")
-        con.execute(_table("history", codes / "gbt_2260.history.csv"))
-        con.execute(f"COPY ({_WALK}) TO '{codes}/gbt_2260.lineage.csv' (HEADER, DELIMITER ',')")
-
-
-if __name__ == "__main__":
-    write_lineage(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "codes")

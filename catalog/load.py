@@ -323,7 +323,7 @@ def _check_history(reader: _Reader, codes: Path) -> None:
     reader.seen.update(there)
     for path, columns in files.items() if there else ():
         if path not in there:
-            reader.report(path, "(file)", None, "is made of the history by python -m catalog.divisions FOLDER")
+            reader.report(path, "(file)", None, "is made of the history by python -m catalog.division_lineage FOLDER")
             continue
         with path.open(encoding="utf-8", newline="") as lines:
             header = next(csv.reader(lines), [])

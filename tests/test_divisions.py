@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from catalog import divisions
+from catalog.division_lineage import write_lineage
 from catalog.load import load_catalog
 from quality_checks.rules import baseline_rules
 from quality_checks.suites import verdict
@@ -95,7 +96,7 @@ def test_every_retired_county_has_a_successor_in_use(con: duckdb.DuckDBPyConnect
 def test_the_shipped_lineage_is_the_one_made_of_the_shipped_history(con: duckdb.DuckDBPyConnection, tmp_path: Path):
     for file in ("gbt_2260.csv", "gbt_2260.history.csv"):
         (tmp_path / file).write_bytes((CODES / file).read_bytes())
-    divisions.write_lineage(tmp_path)
+    write_lineage(tmp_path)
     assert (tmp_path / "gbt_2260.lineage.csv").read_bytes() == (CODES / "gbt_2260.lineage.csv").read_bytes()
 
 
