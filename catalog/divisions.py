@@ -3,11 +3,12 @@
 The code list `gbt_2260` has two files beside it. `gbt_2260.history.csv` is the source: one row per code and period of
 one name, in force from the year `valid_from` up to but not including `valid_to` (as at the end of each year);
 `successors` are the codes that hold the area afterwards, joined with `;`, each from `valid_to` on or from the year in
-brackets behind it, for a code that stays in use may hand over a part of its area. `gbt_2260.lineage.csv` is what
-`python -m catalog.division_lineage` makes of it and of the codes that the list alone knows: one row per unbroken time of
-use of a code (`origin` from `origin_from` up to `origin_to`) and code that held all or part of its area from `since` up
-to `until`, the code itself first; 9999 while in use. Chains are followed from year to year and only forwards, so that a
-code given anew or come back neither loops nor mixes two places.
+brackets behind it, for a code that stays in use may hand over a part of its area.
+
+`gbt_2260.lineage.csv` is what `python -m catalog.division_lineage` makes of it and of the codes that the list alone
+knows: one row per unbroken time of use of a code (`origin` from `origin_from` up to `origin_to`) and code that held all
+or part of its area from `since` up to `until`, the code itself first; 9999 while in use. Chains are followed from year
+to year and only forwards, so that a code given anew or come back neither loops nor mixes two places.
 
 `vocabulary` brings the words below and the patterns by which `catalog.addresses` finds a division at an address's
 beginning.
