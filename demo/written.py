@@ -19,7 +19,9 @@ ENDED = (
     f" AND deregistered_on < {START} - 40"
 )
 UNTAXED = "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE untaxed)"
-TAXED = "NOT _alone AND uscc NOT IN (SELECT uscc FROM organisation WHERE untaxed)"
+TAXED = (  # a cooperative is in the market regulator's register and not in the tax office's
+    "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE kind IN ('enterprise', 'sole_trader') AND NOT untaxed)"
+)
 ENTERPRISE = "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'enterprise' AND NOT pillar AND NOT alone"
 UNKNOWN_ORGANISATION = "credit_code('91341502' || organisation_code('XY' || digits(_n % 1000000, 6)))"
 UNKNOWN_PERSON = "'34150219000101' || digits(_n % 1000, 3) || id_check_digit('34150219000101' || digits(_n % 1000, 3))"
