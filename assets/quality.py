@@ -17,7 +17,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Resource, Rule, ThematicTable
-from quality_checks import findings, punctuality, spatial
+from quality_checks import findings, punctuality, shifts, spatial
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.examination import Build, examine
 from quality_checks.results import RuleResult
@@ -82,10 +82,13 @@ def check_thematic(city: City, table: ThematicTable, as_of: date, *, author: str
 def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult]:
     """Judge every resource's deliveries: in time, complete, of the usual volume and structure; merge the findings."""
     deliveries = punctuality.read_deliveries(city.con, as_of)
+    shifted = shifts.measure(city.con, city.catalog)
     judged = [
         judgement
         for resource in city.catalog.resources.values()
-        for judgement in punctuality.judge(resource, deliveries.get(resource.id, []), as_of, clock.now())
+        for judgement in punctuality.judge(
+            resource, deliveries.get(resource.id, []), as_of, clock.now(), shifted.get(resource.id)
+        )
     ]
     punctuality.write_violations(city.con, judged)
     results = [judgement.result for judgement in judged]

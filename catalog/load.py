@@ -19,6 +19,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from catalog.divisions import DIVISIONS, FILES
 from catalog.jurisdiction import Jurisdiction
 from catalog.models import (
     ABOVE,
@@ -303,6 +304,8 @@ def _check_codes(reader: _Reader, catalog: Catalog) -> None:
         if not path.is_file():
             reader.report(f"codes/{name}.yaml", "(file)", None, f"needs {path.name} beside it")
             continue
+        if name == DIVISIONS:
+            _check_history(reader, path.parent)
         with path.open(encoding="utf-8", newline="") as lines:
             rows = csv.DictReader(lines)
             missing = {"code", "zh", "en"} - set(rows.fieldnames or ())
@@ -313,6 +316,20 @@ def _check_codes(reader: _Reader, catalog: Catalog) -> None:
         for code, count in times.items():
             if count > 1:
                 reader.report(path, "code", code, f"must stand once, stands {count} times")
+
+
+def _check_history(reader: _Reader, codes: Path) -> None:
+    files = {codes / f"{DIVISIONS}.{word}.csv": list(columns) for word, columns in FILES.items()}
+    there = [path for path in files if path.is_file()]
+    reader.seen.update(there)
+    for path, columns in files.items() if there else ():
+        if path not in there:
+            reader.report(path, "(file)", None, "is made of the history by python -m catalog.division_lineage FOLDER")
+            continue
+        with path.open(encoding="utf-8", newline="") as lines:
+            header = next(csv.reader(lines), [])
+        if header != columns:
+            reader.report(path, "(header)", header, f"must be {','.join(columns)}")
 
 
 def _check_columns(reader: _Reader, catalog: Catalog, file: str, columns: Mapping[str, Column]) -> None:

@@ -748,7 +748,8 @@ class CodeList(Frozen):
     """A code list: standard, version and source; its rows are `<name>.csv` beside the YAML.
 
     The CSV has one row per code and the columns code, zh, en, and may have valid_from, valid_to (years or dates) and
-    successor (several joined with ;).
+    successor (several joined with ;). `also` is a regular expression for codes of another authority that stand in the
+    place of this list's: they are not in it, and whoever carries one is not accused.
     """
 
     name: Name
@@ -756,4 +757,5 @@ class CodeList(Frozen):
     standard: Text
     version: Text
     source: Text
+    also: Text | None = None
     evidence: Literal["V", "T", "M", "U"]  # read in a public source, tested, from memory, not found

@@ -182,6 +182,8 @@ def _delivery_defects(parts: Cast, calendar: Sequence[date]) -> list[list[object
         for resource, rule in ((parts.rows, "rows"), (parts.structure, "structure"), (parts.columns, "columns"))
         if resource
     ]
+    if parts.shifted:
+        told.append([calendar[0], parts.shifted, "shifted", "corrected", "verified_otherwise"])
     if parts.shrunk:
         told.append([calendar[1], parts.shrunk, "volume", "ignored", "notified"])
     if parts.silent and days > 2:

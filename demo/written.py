@@ -19,7 +19,9 @@ ENDED = (
     f" AND deregistered_on < {START} - 40"
 )
 UNTAXED = "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE untaxed)"
-TAXED = "NOT _alone AND uscc NOT IN (SELECT uscc FROM organisation WHERE untaxed)"
+TAXED = (  # a cooperative is in the market regulator's register and not in the tax office's
+    "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE kind IN ('enterprise', 'sole_trader') AND NOT untaxed)"
+)
 ENTERPRISE = "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'enterprise' AND NOT pillar AND NOT alone"
 UNKNOWN_ORGANISATION = "credit_code('91341502' || organisation_code('XY' || digits(_n % 1000000, 6)))"
 UNKNOWN_PERSON = "'34150219000101' || digits(_n % 1000, 3) || id_check_digit('34150219000101' || digits(_n % 1000, 3))"
@@ -120,6 +122,7 @@ WRITTEN: dict[str, Wrong] = {
     "PSB-304": Wrong({"address_code": "'341500' || substr(address_code, 7)"}),
     "PSB-305": Wrong({"full_address": "replace(full_address, (SELECT name FROM county WHERE code = division), '')"}),
     "PSB-306": Wrong({"full_address": "replace(replace(full_address, '安徽省', ''), '六安市', '六安市安徽省')"}),
+    "PSB-307": Wrong({"address_code": "left(address_code, 7) || '9' || substr(address_code, 9)"}, extra=True),
     # civil affairs
     "CAB-001": _birth("id_type = '111'"),
     "CAB-002": Wrong({"marital_status": "'40'"}, "business_type = '1'"),
@@ -137,6 +140,7 @@ WRITTEN: dict[str, Wrong] = {
     "CAB-403": _before("valid_to", "valid_from"),
     "CAB-501": SWAPPED,
     "CAB-502": ELSEWHERE,
+    "CAB-503": Wrong({"place_code": "left(place_code, 7) || '9' || substr(place_code, 9)"}, extra=True),
     # human resources
     "HRS-001": _birth("id_type IN ('111', '154')"),
     "HRS-002": Wrong({"status": "'1'"}, guest=DEAD, extra=True),

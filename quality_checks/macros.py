@@ -227,6 +227,16 @@ CREATE OR REPLACE TEMP MACRO address_in_order(address, province, city, county) A
     AND NOT starts_with(address, coalesce(county || province, ' '))
     AND NOT (starts_with(address, coalesce(county || city, ' ')) AND city IS DISTINCT FROM county);
 CREATE OR REPLACE TEMP MACRO in_china(lon, lat) AS lon BETWEEN 73.62 AND 134.77 AND lat BETWEEN 16.7 AND 53.56;
+-- Metres between two points on a sphere of the earth's mean radius; off by at most 0.6 % of the distance.
+CREATE OR REPLACE TEMP MACRO metres(lon1, lat1, lon2, lat2) AS 2 * 6371008.8 * asin(sqrt(
+    pow(sin(radians(lat2::DOUBLE - lat1::DOUBLE) / 2), 2) + cos(radians(lat1::DOUBLE)) * cos(radians(lat2::DOUBLE))
+    * pow(sin(radians(lon2::DOUBLE - lon1::DOUBLE) / 2), 2)));
+-- The cell of a grid of a hundredth of a degree that a point lies in, and that with its eight neighbours: whatever lies
+-- within 500 metres of a point in China stands in one of them, so an equality finds it.
+CREATE OR REPLACE TEMP MACRO place_cell(lon, lat) AS
+    CAST(floor(lon::DOUBLE * 100) AS BIGINT) * 100000 + CAST(floor(lat::DOUBLE * 100) AS BIGINT);
+CREATE OR REPLACE TEMP MACRO place_cells(lon, lat) AS list_transform([-100001, -100000, -99999, -1, 0, 1, 99999, 100000,
+    100001], lambda step: place_cell(lon, lat) + step);
 CREATE OR REPLACE TEMP MACRO mask_name(n) AS left(n, 1) || repeat('*', greatest(length(n) - 1, 1));
 CREATE OR REPLACE TEMP MACRO mask_id(i) AS
     CASE WHEN length(i) > 8 THEN left(i, 3) || repeat('*', length(i) - 5) || right(i, 2)

@@ -18,6 +18,7 @@ from catalog.models import INDICATORS, Cycle, Method, Resource, Severity
 from catalog.timing import MaxAge
 from quality_checks import findings, volume
 from quality_checks.results import RuleResult
+from quality_checks.shifts import FEW, Shift
 from quality_checks.working_days import add_workdays
 
 # How old a delivery may be before the next one is late (domain.md 2.3, our proposal); a resource may say otherwise.
@@ -72,6 +73,7 @@ STRUCTURE = Kind("structure", "F04", "0103", Severity.block, "交付文件的结
 COLUMNS = Kind("columns", "F06", "0104", Severity.warn, "不应交付目录以外的信息项")
 QUARANTINED = Kind("quarantine", "F02", "0202", Severity.warn, "交付的记录应能全部入池")
 DRIFT = Kind("drift", "F04", "0102", Severity.error, "信息项的格式应与上次交付一致")
+SHIFTED = Kind("shifted", "S01", "0401", Severity.warn, "坐标不应整体偏离其他部门已知的位置")
 
 
 @dataclass(frozen=True)
@@ -123,11 +125,16 @@ def _unparsed(con: DuckDBPyConnection) -> dict[str, dict[str, float]]:
 
 
 def judge(
-    resource: Resource, deliveries: Sequence[Delivery], as_of: date, now: datetime | None = None
+    resource: Resource,
+    deliveries: Sequence[Delivery],
+    as_of: date,
+    now: datetime | None = None,
+    shift: Shift | None = None,
 ) -> list[Judgement]:
     """The verdicts on a resource; a rule that does not apply to it yet has 0 applicable.
 
-    `now` is the moment of the pass: on its own day an age in minutes is measured against it.
+    `now` is the moment of the pass: on its own day an age in minutes is measured against it. `shift` is how its
+    coordinates lie from those of others, where it states any.
     """
     judged = [one for one in deliveries if one.state != "registered"]
     return [
@@ -138,6 +145,7 @@ def judge(
         _columns(resource, judged),
         _quarantine(resource, judged),
         _drift(resource, judged),
+        *([_shifted(resource, judged, shift)] if shift else []),
     ]
 
 
@@ -276,6 +284,23 @@ def _drift(resource: Resource, deliveries: Sequence[Delivery]) -> Judgement:
         failed=bool(drifted),
         observed=f"多数值不再是规定的类型：{titles}",
         expected="按上次交付的格式",
+    )
+
+
+def _shifted(resource: Resource, deliveries: Sequence[Delivery], shift: Shift) -> Judgement:
+    """What kind of mistake it is nobody knows from here, so the numbers are told and no coordinate is suggested."""
+    last = next((one for one in reversed(deliveries) if one.state == "pooled"), None)
+    return _judgement(
+        resource,
+        SHIFTED,
+        last,
+        applies=shift.places >= FEW,
+        failed=last is not None and shift.systematic,
+        observed=(
+            f"与{shift.against}的 {shift.places} 处相比，坐标整体偏移 {shift.length:.0f} 米"
+            f"（东 {shift.east:.0f} 米、北 {shift.north:.0f} 米，半数偏差在 {shift.scatter:.0f} 米以内）"
+        ),
+        expected="核对坐标系，以 2000 国家大地坐标系重新交付：疑为 GCJ-02、BD-09 或旧坐标系的坐标",
     )
 
 

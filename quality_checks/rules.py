@@ -193,7 +193,8 @@ def _code(resource: Resource, column_name: str, column: Column, catalog: Catalog
         suggest = f"MAP {{{pairs}}}[text_normal({value})]"
     else:
         allowed = f"SELECT code FROM codes.{name(codes.name)}"
-        that = f"{value} IN ({allowed})"
+        also = f" OR regexp_full_match({value}, {quote(codes.also)})" if codes.also else ""
+        that = f"{value} IN ({allowed}){also}"
         suggest = f"CASE WHEN text_normal({value}) IN ({allowed}) THEN text_normal({value}) END"
     return Rule(
         id=f"{resource.id}.{column_name}.code",

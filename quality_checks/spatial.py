@@ -37,6 +37,13 @@ CREATE OR REPLACE TEMP MACRO outline_repair(t) AS
     CASE WHEN TRY(NOT ST_IsEmpty(outline_areas(t))) THEN ST_AsText(outline_areas(t))::VARCHAR END;
 CREATE OR REPLACE TEMP MACRO in_shape(longitude, latitude, shape) AS
     TRY(ST_Intersects(shape, ST_Point(longitude::DOUBLE, latitude::DOUBLE)));
+-- A point of another system as longitude and latitude in CGCS2000. Only of systems on the same datum (EPSG 4490, its
+-- projections 4491 to 4554) and of WGS 84, which differs by less than a metre. There is no public transformation from
+-- Beijing 1954 (4214) or Xian 1980 (4610): PROJ passes their coordinates through as they are, so here they are null.
+CREATE OR REPLACE TEMP MACRO cgcs2000_point(x, y, crs) AS CASE
+    WHEN crs IN ('4490', '4326') THEN ST_Point(x::DOUBLE, y::DOUBLE)
+    WHEN try_cast(crs AS INTEGER) BETWEEN 4491 AND 4554 THEN
+        TRY(ST_Transform(ST_Point(x::DOUBLE, y::DOUBLE), 'EPSG:' || crs, 'EPSG:4490', always_xy := true)) END;
 CREATE OR REPLACE TEMP MACRO ring_area(ring) AS list_sum(list_transform(range(1, len(ring) // 2), lambda i:
     (ring[2 * i - 1] - ring[1]) * (ring[2 * i + 2] - ring[2]) - (ring[2 * i + 1] - ring[1]) * (ring[2 * i] - ring[2])));
 -- Of an outline with heights nothing is said.
@@ -51,7 +58,7 @@ CREATE OR REPLACE TEMP MACRO outline_reversed(t) AS CASE
         regexp_extract(t, '\(\(([^()]*)\)\)', 1), ',\s*')), ', ') || '))' END;
 """
 _WORDS = re.compile(
-    r"\b(outline_(shape|is_area|closed|ok|areas|repair|turns_left|reversed)|in_shape|ring_area|st_\w+)\s*\(",
+    r"\b(outline_(shape|is_area|closed|ok|areas|repair|turns_left|reversed)|in_shape|cgcs2000_point|ring_area|st_\w+)\s*\(",
     re.IGNORECASE,
 )
 

@@ -15,6 +15,7 @@ from functools import partial
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from catalog.divisions import DIVISIONS, vocabulary
 from catalog.load import Catalog, CatalogProblem
 from catalog.models import (
     CODE_COLUMNS,
@@ -253,6 +254,8 @@ def create_tables(con: DuckDBPyConnection, catalog: Catalog) -> None:
     con.execute("ATTACH ':memory:' AS codes")
     for codes in catalog.codes:
         _create(con, f"codes.{name(codes)}", dict.fromkeys(CODE_COLUMNS, "VARCHAR"))
+    if DIVISIONS in catalog.codes and (words := vocabulary(catalog.code_file(DIVISIONS).parent)):
+        con.execute(words)
     for department in catalog.departments:
         con.execute(f"ATTACH ':memory:' AS {name(department)}")
     for resource in catalog.resources.values():

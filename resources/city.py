@@ -18,6 +18,7 @@ from typing import TypeVar
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from catalog.divisions import DIVISIONS, vocabulary
 from catalog.load import Catalog
 from catalog.models import CODE_COLUMNS
 from resources.guard import Guard
@@ -185,3 +186,5 @@ def _load_codes(con: DuckDBPyConnection, catalog: Catalog) -> None:
         con.execute(
             f"CREATE TABLE codes.{quoted(name)} AS SELECT {columns} FROM read_csv({literal(str(path))}, {told})"
         )
+    if DIVISIONS in catalog.codes and (words := vocabulary(catalog.code_file(DIVISIONS).parent)):
+        con.execute(words)

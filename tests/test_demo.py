@@ -97,7 +97,7 @@ def test_in_the_smallest_city_every_rule_has_its_defect(catalog, defects):
 
 def test_every_kind_of_wrong_delivery_is_planted(defects):
     kinds = {row["rule_id"].rpartition(".")[2] for row in defects if ".delivery." in row["rule_id"]}
-    assert kinds == {"late", "rows", "volume", "structure", "columns"}
+    assert kinds == {"late", "rows", "volume", "structure", "columns", "shifted"}
 
 
 def test_an_entity_takes_part_in_one_defect_at_most(catalog):
