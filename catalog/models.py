@@ -7,6 +7,7 @@ another is `catalog.load`; nothing here touches a disk, a database or Dagster.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -18,7 +19,7 @@ from catalog.expect import Expect
 from catalog.frozen import Frozen
 from catalog.layout import Layout
 from catalog.sources import Source
-from catalog.timing import MaxAge, Volume
+from catalog.timing import Freshness, MaxAge, Volume
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
@@ -422,11 +423,20 @@ class Rule(Frozen):
 
 
 class Describes(Frozen):
-    """Which library's entity a record speaks of, and by which column (and column of identifier type) it names it."""
+    """Which library's entity a record speaks of, and by what it names it.
+
+    `by` is a column, or an SQL expression over several where the key is made of parts:
+    `indicator || '|' || division || '|' || period`; a record without a part names nobody. `id_type` is the column that
+    says which document a number belongs to.
+    """
 
     library: Name
-    by: Name
+    by: Sql
     id_type: Name | None = None
+
+    def columns(self, known: Collection[str]) -> list[str]:
+        """The columns the entity is named by, of those `known`."""
+        return sorted(set(re.findall(r"\w+", self.by)) & set(known))
 
 
 class Sharing(Frozen):
@@ -642,8 +652,25 @@ class Library(Frozen):
     attributes: dict[Name, Attribute] = Field(min_length=1)
 
 
+class Reference(Frozen):
+    """What a thematic column refers to: the key of `base.<library>` or of another thematic table, `<topic>.<table>`.
+
+    Checked as a rule: every value of the column is a key there; a blank refers to nothing. `accuse` says whose record
+    is wrong where one is not; unless stated it is the table's lead who is told.
+    """
+
+    to: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
+    severity: Severity = Severity.warn
+    accuse: Accusation | None = None
+
+
 class ThematicTable(Frozen):
-    """A thematic table 主题库表: a contract beside one SQL file of the same name."""
+    """A thematic table 主题库表: a contract beside one SQL file of the same name.
+
+    `grain` says what one row is, `key` tells rows apart, `reads` names every table the SQL reads, `references` what its
+    columns refer to (written short, `column: base.<library>`), `freshness` how old what it is made from may be: one that
+    is older is a finding, and holds back products that show the table.
+    """
 
     topic: Name
     name: Name
@@ -654,8 +681,17 @@ class ThematicTable(Frozen):
     key: tuple[Name, ...] = Field(min_length=1)
     reads: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")], ...] = Field(min_length=1)
     columns: dict[Name, Column] = Field(min_length=1)
+    references: dict[Name, Reference] = Field(default_factory=dict)
+    freshness: Freshness | None = None
     rules: tuple[Rule, ...] = ()
     sql: Sql  # the text of the SQL file
+
+    @field_validator("references", mode="before")
+    @classmethod
+    def _plain_targets(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return {column: {"to": said} if isinstance(said, str) else said for column, said in value.items()}
+        return value
 
     @property
     def id(self) -> str:

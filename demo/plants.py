@@ -16,7 +16,7 @@ from demo.written import WRITTEN, Wrong
 from quality_checks.comparison import agreement_rules
 from quality_checks.macros import name as quoted
 from quality_checks.macros import quote
-from quality_checks.rules import SMALL_LIST, baseline_rules, read_codes
+from quality_checks.rules import SMALL_LIST, baseline_rules, read_codes, thematic_rules
 from quality_checks.suites import verdict
 from quality_checks.telling import offer
 
@@ -63,7 +63,7 @@ def plants_for(resource: Resource, catalog: Catalog) -> list[Plant]:
     found = [plant for rule in baseline_rules(resource, catalog) for plant in _generated(resource, rule, catalog)]
     found += [_written(resource, rule) for rule in resource.rules if rule.id in WRITTEN]
     for table in catalog.thematic.values():
-        for rule in table.rules:
+        for rule in thematic_rules(catalog, table):
             if rule.id in WRITTEN and rule.accuse and rule.accuse.resource == resource.id:
                 found.append(_written(resource, rule, wide=True))
     found += _disagreements(resource, catalog)
@@ -78,7 +78,7 @@ def unplanted(catalog: Catalog) -> list[str]:
         for resource in catalog.resources.values()
         for rule in (*baseline_rules(resource, catalog), *resource.rules)
     }
-    wanted |= {rule.id for table in catalog.thematic.values() for rule in table.rules}
+    wanted |= {rule.id for table in catalog.thematic.values() for rule in thematic_rules(catalog, table) if rule.accuse}
     for library in catalog.libraries.values():
         wanted |= {rule.id for rule in agreement_rules(library) if len(_tellers(catalog, library, rule.column)) > 1}
     return sorted(wanted - there)
@@ -232,7 +232,7 @@ def _disagreements(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
             resource=resource,
             column=said,
             cells={said: _another(library.name, attribute, resource.columns[said], value)},
-            where=f"{value} IS NOT NULL AND {quoted(resource.describes.by)} IN ({among})",
+            where=f"{value} IS NOT NULL AND ({resource.describes.by}) IN ({among})",
             suggest="clean",
             own=False,
             ordered=rule.severity != "info",
@@ -244,7 +244,7 @@ def _speakers(better: Resource, attribute: str) -> str:
     """Query: the entities of whom a resource states the attribute."""
     said = better.supplies[attribute]
     stated = f" WHERE {quoted(said)} IS NOT NULL" if said in better.columns else ""
-    return f"SELECT {quoted(better.describes.by if better.describes else '')} FROM feed.{quoted(better.id)}{stated}"
+    return f"SELECT {better.describes.by if better.describes else ''} FROM feed.{quoted(better.id)}{stated}"
 
 
 def _noticed(resource: Resource, column: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Literal
 from catalog.load import Catalog
 from catalog.models import INDICATORS, METHODS, Rule, Severity, Title
 from quality_checks.comparison import agreement_rules
-from quality_checks.rules import all_rules
+from quality_checks.rules import all_rules, thematic_rules
 from quality_checks.suites import Suite, pool_suites, thematic_suites
 
 
@@ -21,7 +21,7 @@ def rule_book(catalog: Catalog) -> dict[str, Rule]:
     """Every rule of the catalogue by id, whenever it is in force."""
     rules = [rule for resource in catalog.resources.values() for rule in all_rules(resource, catalog)]
     rules += [rule for library in catalog.libraries.values() for rule in agreement_rules(library)]
-    rules += [rule for table in catalog.thematic.values() for rule in table.rules]
+    rules += [rule for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)]
     return {rule.id: rule for rule in rules}
 
 
@@ -37,7 +37,7 @@ def on_day(rules: Iterable[Rule], as_of: date) -> tuple[Rule, ...]:
 def suites(catalog: Catalog) -> list[Suite]:
     """Every suite of the catalogue's pools and thematic tables."""
     found = [s for r in catalog.resources.values() for s in pool_suites(catalog, r, all_rules(r, catalog))]
-    return found + [s for table in catalog.thematic.values() for s in thematic_suites(catalog, table, table.rules)]
+    return found + [s for table in catalog.thematic.values() for s in thematic_suites(catalog, table, thematic_rules(catalog, table))]
 
 
 def suites_by_rule(catalog: Catalog) -> list[Suite]:
@@ -45,7 +45,7 @@ def suites_by_rule(catalog: Catalog) -> list[Suite]:
     found = [
         s for r in catalog.resources.values() for one in all_rules(r, catalog) for s in pool_suites(catalog, r, [one])
     ]
-    return found + [s for t in catalog.thematic.values() for one in t.rules for s in thematic_suites(catalog, t, [one])]
+    return found + [s for t in catalog.thematic.values() for one in thematic_rules(catalog, t) for s in thematic_suites(catalog, t, [one])]
 
 
 Language = Literal["zh", "en"]
@@ -82,7 +82,7 @@ def told(catalog: Catalog, language: Language) -> str:
     """The rule book as Markdown: every rule with its sentence, reason and exact condition, by table."""
     parts = [f"# {_say('book', language)}"]
     chapters = [(resource.title, resource.id, all_rules(resource, catalog)) for resource in catalog.resources.values()]
-    chapters += [(table.title, table.id, table.rules) for table in catalog.thematic.values()]
+    chapters += [(table.title, table.id, thematic_rules(catalog, table)) for table in catalog.thematic.values()]
     compared = tuple(rule for library in catalog.libraries.values() for rule in agreement_rules(library))
     chapters.append((_WORDS["compared"], "", compared))
     for title, table, rules in chapters:

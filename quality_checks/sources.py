@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from catalog.load import Catalog
 from catalog.models import Attribute, ColumnType, Library, Resource
 from quality_checks.macros import name, quote
-from quality_checks.rules import looks_around
+from quality_checks.rules import looks_around, thematic_rules
 
 MARKS = "temp.library_marks"
 
@@ -47,7 +47,9 @@ class Source:
         """The entity key as SQL over the resource's columns; NULL when the record names nobody."""
         if self.resource.describes is None:
             raise ValueError(f"{self.resource.id} describes no library")
-        value = f"{key_macro(self.library)}({name(self.resource.describes.by)})"
+        by = self.resource.describes.by
+        named = name(by) if by in self.resource.columns else f"({by})"
+        value = f"{key_macro(self.library)}({named})"
         return f"nullif(CAST({value} AS VARCHAR), '')"
 
     def value(self, attribute: str) -> str:
@@ -190,6 +192,6 @@ def _later_rules(catalog: Catalog) -> set[str]:
     agreements = {
         agreement_rule_id(lib, attribute) for lib in catalog.libraries.values() for attribute in lib.attributes
     }
-    thematic = {rule.id for table in catalog.thematic.values() for rule in table.rules}
+    thematic = {rule.id for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)}
     looking = {rule.id for resource in catalog.resources.values() for rule in resource.rules if looks_around(rule)}
     return agreements | thematic | looking

@@ -32,7 +32,7 @@ from catalog.models import (
 )
 from quality_checks import macros, spatial, telling
 from quality_checks.macros import name, quote
-from quality_checks.rules import all_rules
+from quality_checks.rules import all_rules, thematic_rules
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def _join(catalog: Catalog, alias: str, lookup: Lookup, said: str) -> str:
     kind, table = lookup.to.split(".", 1)
     source = f"{name(kind)}.{name(table)}"
     partner = f"SELECT {name(key)} AS on_key, {{{fields}}} AS partner FROM {source}"
-    if kind not in ("base", "codes"):  # there the key is unique; elsewhere several rows may answer: the newest stands
+    if kind not in ("base", "codes", "thematic"):  # there the key is unique; elsewhere several rows may answer: the newest stands
         newest = f"arg_max({{{fields}}}, (_as_of, _record_key))"
         partner = f"SELECT {name(key)} AS on_key, {newest} AS partner FROM {source} GROUP BY ALL"
     of = name(f"_of_{alias}")
@@ -204,6 +204,9 @@ def _target(catalog: Catalog, lookup: Lookup) -> tuple[str, list[str]]:
         parts = ("", "_source", "_as_of")
         columns = [f"{attribute}{part}" for attribute in library.attributes for part in parts]
         return lookup.on or library.key, [library.key, *columns, "_sources"]
+    if kind == "thematic":
+        theme = next(one for one in catalog.thematic.values() if f"{one.topic}__{one.name}" == table)
+        return theme.key[0], list(theme.columns)
     resource = catalog.resources[lookup.to]
     return lookup.on or resource.key[0], [*resource.columns, *PROVENANCE]
 
@@ -278,13 +281,11 @@ def _statements(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
     """File, field, text and a query that binds the text, for everything but rules."""
     for resource in catalog.resources.values():
         file = f"departments/{resource.department}/{resource.name}.yaml"
-        for attribute, sql in resource.supplies.items():
-            yield (
-                file,
-                f"supplies.{attribute}",
-                sql,
-                f"SELECT {sql} FROM {name(resource.department)}.{name(resource.name)}",
-            )
+        stated = {f"supplies.{attribute}": sql for attribute, sql in resource.supplies.items()}
+        if resource.describes:
+            stated["describes.by"] = resource.describes.by
+        for where, sql in stated.items():
+            yield file, where, sql, f"SELECT {sql} FROM {name(resource.department)}.{name(resource.name)}"
     for library in catalog.libraries.values():
         file = f"libraries/{library.name}.yaml"
         yield (
@@ -313,6 +314,6 @@ def _rule_problems(con: DuckDBPyConnection, catalog: Catalog) -> Iterator[Catalo
         file = f"departments/{resource.department}/{resource.name}.yaml"
         yield from (CatalogProblem(file, f"rules.{rule}", "", message) for rule, message in broken.items())
     for table in catalog.thematic.values():
-        _, broken = bind(con, partial(thematic_suites, catalog, table), table.rules)
+        _, broken = bind(con, partial(thematic_suites, catalog, table), thematic_rules(catalog, table))
         file = f"thematic/{table.topic}/{table.name}.yaml"
         yield from (CatalogProblem(file, f"rules.{rule}", "", message) for rule, message in broken.items())
