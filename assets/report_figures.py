@@ -16,6 +16,7 @@ from typing import TypeVar
 from duckdb import DuckDBPyConnection
 
 from assets.report_scores import Scores, collect_scores
+from assets.report_themes import Theme, collect_themes
 from catalog.load import Catalog
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.punctuality import read_deliveries
@@ -165,6 +166,7 @@ class Figures:
     scores: Scores
     quarantine: list[Quarantined]
     due: list[Due]
+    themes: list[Theme]
 
 
 _PASSES = """
@@ -249,6 +251,7 @@ def collect(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> Figures:
         scores=collect_scores(con, as_of),
         quarantine=_quarantine(con, sorted(catalog.departments), passes[0]),
         due=due_calendar(catalog.resources.values(), read_deliveries(con, as_of), as_of, clock.now()),
+        themes=collect_themes(con, catalog, as_of),
     )
 
 

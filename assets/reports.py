@@ -1,7 +1,7 @@
 """The report site: static pages below `home.reports`, whole at every moment and the same bytes for the same data.
 
-`index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html` and
-`rules.html`; everything they need lies beside them, every link is relative, so the folder can be copied anywhere. Add a
+`index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html`,
+`rules.html` and `themes.html`; everything they need lies beside them, every link is relative, so the folder can be copied anywhere. Add a
 page here. Figures are read by `assets.report_figures` and `assets.report_ledger`, chosen by `assets.report_pages`.
 """
 
@@ -51,6 +51,7 @@ def write(catalog: Catalog, figures: Figures, ledger: Ledger, folder: Path) -> N
     page("index.html", "index", site.overview())
     page("deliveries.html", "deliveries", site.deliveries())
     page("rules.html", "rules", site.rule_book())
+    page("themes.html", "themes", site.themes())
     for name, department in catalog.departments.items():
         page(f"departments/{name}.html", "department", site.department(department))
         for resource in catalog.of_department(name):
