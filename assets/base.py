@@ -20,13 +20,14 @@ from duckdb import DuckDBPyConnection
 from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import comparison, findings
-from quality_checks.macros import name
+from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
     MAX_INDEX,
     MAX_PLACE,
     MAX_RANK,
     Source,
+    listed_ranks,
     macros,
     marks_sql,
     sources,
@@ -67,7 +68,7 @@ def build(city: City, library: Library, as_of: date, *, author: str) -> BaseResu
 def _build(city: City, library: Library, as_of: date, con: DuckDBPyConnection) -> BaseResult:
     witnesses = sources(city.catalog, library)
     arbitrate(con, city.catalog, library)
-    city.lake.replace(con, f"base.{library.name}", table_sql(library, witnesses), [library.key])
+    city.lake.replace(con, f"base.{library.name}", table_sql(library, witnesses), ["entity_id"])
     results = comparison.compare(con, city.catalog, library, ENTITIES)
     findings.merge(con, comparison.VIOLATIONS, results, as_of)
     counted = con.execute(f"SELECT count(*) FROM {ENTITIES}").fetchone()
@@ -93,7 +94,7 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
 
 
 def _check_limits(library: Library, witnesses: Sequence[Source]) -> None:
-    most = max(len(attribute.authority) for attribute in library.attributes.values())
+    most = max(listed_ranks(attribute) for attribute in library.attributes.values())
     if len(witnesses) > MAX_INDEX or most > MAX_RANK:
         raise ValueError(
             f"libraries/{library.name}.yaml: {len(witnesses)} sources, {most} departments in one authority list;"
@@ -178,7 +179,7 @@ def witness_sql(source: Source) -> str:
 def table_sql(library: Library, witnesses: Sequence[Source]) -> str:
     """`base.<library>` from `ENTITIES`: standings read back as department and as-of date."""
     departments = [source.resource.department for source in witnesses]
-    columns = [f"key AS {name(library.key)}"]
+    columns = [f"md5({quote(library.name + '|')} || key)::UUID AS entity_id", f"key AS {name(library.key)}"]
     for attribute in library.attributes:
         standing = name("k_" + attribute)
         columns += [

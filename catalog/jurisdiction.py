@@ -10,8 +10,8 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
-from catalog.frozen import Frozen
-from catalog.models import Dimension, Indicator, Text, Title, known_indicator
+from catalog.frozen import Frozen, Text
+from catalog.models import Dimension, Indicator, Title, known_indicator
 
 Weight = Annotated[int, Field(ge=0, le=1000)]
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from catalog.jurisdiction import Jurisdiction
 from catalog.models import (
     ABOVE,
+    LIFE,
     CodeList,
     Column,
     Department,
@@ -185,9 +186,11 @@ class _Reader:
 
 
 def _stated(where: Sequence[int | str]) -> Iterator[str]:
-    """The parts of a place as the file states them: without the tag that pydantic adds below `source`."""
+    """The parts of a place as the file states them: without the tag that pydantic adds below `source`, and without the
+    field that a plain authority stands in.
+    """
     for before, part in zip((None, *where), where, strict=False):
-        if before != "source":
+        if before != "source" and (before, part) != ("authority", "terms"):
             yield str(part)
 
 
@@ -459,17 +462,20 @@ def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:
     suppliers: dict[str, set[str]] = {}
     for resource in catalog.sources_of(library.name):
         for supplied in resource.supplies:
-            suppliers.setdefault(supplied, set()).add(resource.department)
+            suppliers.setdefault(supplied, set()).update({resource.department, resource.id})
     for name, attribute in library.attributes.items():
+        if name in (kept := {library.key, "entity_id", *LIFE}):
+            reader.report(file, f"attributes.{name}", name, f"must be none of {', '.join(sorted(kept))}")
         if attribute.codes:
             reader.known(file, f"attributes.{name}.codes", attribute.codes, catalog.codes)
-        for authority in attribute.authority:
-            where = f"attributes.{name}.authority"
-            reader.known(file, where, authority.department, suppliers.get(name, set()))
-        starts = Counter((a.department, a.from_) for a in attribute.authority)
-        for (department, start), times in starts.items():
-            if times > 1:
-                reader.report(file, f"attributes.{name}.authority", department, f"stands twice from {start}")
+        authority = attribute.authority
+        said = [("authority", term.department) for term in (authority.everyone() if authority else ())]
+        said += [("substitutes", origin) for origin in attribute.substitutes]
+        for where, origin in said:
+            reader.known(file, f"attributes.{name}.{where}", origin, suppliers.get(name, set()))
+        always = {term.department for term in authority.terms if term.from_ is term.to is None} if authority else set()
+        for origin in always.intersection(attribute.substitutes):
+            reader.report(file, f"attributes.{name}.substitutes", origin, "is the authority at all times")
 
 
 def _check_thematic(reader: _Reader, catalog: Catalog, table: ThematicTable) -> None:

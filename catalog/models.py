@@ -15,16 +15,15 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from catalog.authority import Authority, Origin
 from catalog.expect import Expect
-from catalog.frozen import Frozen
+from catalog.frozen import Frozen, Sql, Text
 from catalog.layout import Layout
 from catalog.sources import Source
 from catalog.timing import Freshness, MaxAge, Volume
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Sql = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
 # What every pool has after its declared columns: column -> DuckDB type, in order (docs/architecture.md).
@@ -35,6 +34,15 @@ PROVENANCE: dict[str, str] = {
     "_as_of": "DATE",
     "_copies": "INTEGER",
     "_raw": "MAP(VARCHAR, VARCHAR)",
+    "_hash": "UBIGINT",
+}
+
+# What every library has after its attributes.
+LIFE: dict[str, str] = {
+    "_sources": "INTEGER",
+    "began_on": "DATE",
+    "ended_on": "DATE",
+    "_believed_from": "DATE",
     "_hash": "UBIGINT",
 }
 
@@ -592,16 +600,16 @@ class Resource(Frozen):
         return partner if partner in self.columns else None
 
 
-class Authority(Frozen):
-    """The department whose value stands, from a date on."""
-
-    department: Name
-    from_: date | None = Field(default=None, alias="from")
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
 class Attribute(Frozen):
-    """One attribute of a library: what its values are and who has the say, best first (一数一源)."""
+    """One attribute of a library: what its values are and who has the say (一数一源).
+
+    `authority` has the say, null: nobody has. `substitutes` are departments (or `department.resource`), best first,
+    whose value is used while the authority has stated none; `otherwise` is the rule among all others: the `newest`
+    statement, the value of the `majority` of independent sources, or `none`. So many as `doubted_by` independent
+    sources that agree with each other on another value put the authority's in doubt. Two values agree when their normal
+    forms are equal, or not further apart than `tolerance`: of numbers the difference, of dates the days. With `varies: false`
+    the value is the same at all times of the entity's life, as a date of birth is.
+    """
 
     title: Text
     type: ColumnType | None = None
@@ -609,21 +617,25 @@ class Attribute(Frozen):
     identifier: Identifier | None = None
     scale: int = Field(default=2, ge=0, le=12)
     level: Level = Level.internal
-    authority: tuple[Authority, ...] = Field(min_length=1)
+    authority: Authority | None
+    substitutes: tuple[Origin, ...] = ()
+    otherwise: Literal["newest", "majority", "none"] = "newest"
+    doubted_by: int = Field(default=2, ge=2)
+    tolerance: Decimal = Field(default=Decimal(0), ge=0)
+    varies: bool = True
     compare: Severity | None = Severity.error  # severity of a disagreeing source; null: not compared
     normal: Sql | None = None  # normal form for comparing, an expression over `value`
     standard: str | None = None
 
-    @field_validator("authority", mode="before")
-    @classmethod
-    def _plain_names(cls, value: object) -> object:
-        if isinstance(value, list | tuple):
-            return tuple({"department": item} if isinstance(item, str) else item for item in value)
-        return value
-
     @model_validator(mode="after")
-    def _one_kind(self) -> Attribute:
-        self.as_column()
+    def _consistent(self) -> Attribute:
+        kind = self.as_column().logical_type
+        if self.tolerance and kind not in {ColumnType.integer, ColumnType.decimal, ColumnType.date}:
+            raise ValueError(f"tolerance is allowed on integer, decimal and date only, not on {kind}")
+        if self.tolerance % 1 and kind is ColumnType.date:
+            raise ValueError(f"tolerance = {self.tolerance} of a date is a number of whole days")
+        if repeated := {one for one in self.substitutes if self.substitutes.count(one) > 1}:
+            raise ValueError(f"substitutes: {', '.join(sorted(repeated))} stands twice")
         return self
 
     def as_column(self) -> Column:
@@ -636,9 +648,17 @@ class Attribute(Frozen):
             level=self.level,
         )
 
+    def authorities(self, as_of: date) -> frozenset[str]:
+        """Departments that have the say on that day, over one kind of entity or another."""
+        terms = self.authority.everyone() if self.authority else ()
+        return frozenset(term.department.split(".")[0] for term in terms if term.first <= as_of <= term.last)
+
 
 class Library(Frozen):
-    """A base library 基础库: one row per entity, each attribute from its authority."""
+    """A base library 基础库: one row per entity, each attribute from its authority.
+
+    `begins` and `ends` are SQL over the attributes: the days on which the entity came to be and ceased to be.
+    """
 
     name: Name
     title: Title
@@ -650,6 +670,17 @@ class Library(Frozen):
     key_level: Level = Level.sensitive
     key_normal: Sql = "value"  # normal form of the identifier before records are brought together
     attributes: dict[Name, Attribute] = Field(min_length=1)
+    begins: Sql | None = None
+    ends: Sql | None = None
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Columns of `base.<library>` and their DuckDB types, in order (docs/architecture.md)."""
+        found = {"entity_id": "UUID", self.key: "VARCHAR"}
+        for name, attribute in self.attributes.items():
+            found |= {name: attribute.as_column().sql_type, f"{name}_source": "VARCHAR", f"{name}_as_of": "DATE"}
+            found |= {f"{name}_outcome": "VARCHAR", f"{name}_said": "VARCHAR"}
+        return {**found, **LIFE}
 
 
 class Reference(Frozen):

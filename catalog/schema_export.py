@@ -34,10 +34,27 @@ def schema(kind: str) -> dict[str, Any]:
     for field in given:
         del made["properties"][field]
     made["required"] = [field for field in made.get("required", ()) if field not in given]
-    authority = made.get("$defs", {}).get("Attribute", {}).get("properties", {}).get("authority")
-    if authority:  # a bare department name stands for {department: name}
-        authority["items"] = {"anyOf": [{"type": "string"}, authority["items"]]}
+    if "Authority" in made.get("$defs", {}):
+        made["$defs"] |= _authority(made["$defs"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def _authority(defined: dict[str, Any]) -> dict[str, Any]:
+    """An authority as it is written: a department's name, a term, a list of terms, or `by` and `of`."""
+    written = defined["Authority"]["properties"]
+    one = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Term"}]}
+    terms = {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "minItems": 1}]}
+    by_kind = {
+        "type": "object",
+        "properties": {
+            "by": next(kind for kind in written["by"]["anyOf"] if kind["type"] == "string"),
+            "of": {"type": "object", "additionalProperties": terms, "minProperties": 1},
+        },
+        "required": ["by", "of"],
+        "additionalProperties": False,
+    }
+    described = defined["Authority"]["description"]
+    return {"Authority": {"description": described, "anyOf": [*terms["anyOf"], by_kind]}}
 
 
 def texts() -> dict[str, str]:

@@ -257,6 +257,11 @@ def _better(catalog: Catalog, library: Library, resource: Resource, attribute: s
     """Resources of departments whose word on the attribute stands above this one's."""
     if attribute not in resource.supplies:
         return []
-    order = [authority.department for authority in library.attributes[attribute].authority]
+    stated = library.attributes[attribute]
+    registrars = {term.department for term in stated.authority.everyone()} if stated.authority else set()
+    if resource.department in registrars:
+        return []
+    order = list(stated.substitutes)
     own = order.index(resource.department) if resource.department in order else len(order)
-    return [r for r in catalog.sources_of(library.name) if attribute in r.supplies and r.department in order[:own]]
+    better = registrars.union(order[:own])
+    return [r for r in catalog.sources_of(library.name) if attribute in r.supplies and r.department in better]

@@ -20,7 +20,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import INVERTED, Library, Resource, Rule, Severity
+from catalog.models import INVERTED, Resource, Rule, Severity
 from quality_checks.comparison import agreement_rules
 from quality_checks.indicators import COUNTED_FINER, indicators_of
 from quality_checks.loading import load
@@ -188,14 +188,10 @@ def received_columns(catalog: Catalog, resource: Resource, as_of: date) -> froze
         named.update(resource.describes.columns(resource.columns))
         source = Source(library, resource, 0)
         for attribute in resource.supplies:
-            if _authority(library, attribute, as_of) not in (None, resource.department):
+            authorities = library.attributes[attribute].authorities(as_of)
+            if authorities and resource.department not in authorities:
                 received |= set(source.supplying(attribute)) - named
     return frozenset(received)
-
-
-def _authority(library: Library, attribute: str, as_of: date) -> str | None:
-    stated = library.attributes[attribute].authority
-    return next((one.department for one in stated if one.from_ is None or one.from_ <= as_of), None)
 
 
 def measured(

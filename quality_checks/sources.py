@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from catalog.authority import Term
 from catalog.load import Catalog
 from catalog.models import Attribute, ColumnType, Library, Resource
 from quality_checks.macros import name, quote
@@ -71,20 +72,38 @@ class Source:
         words = set(re.findall(r"\w+", self.resource.supplies[attribute]))
         return sorted({self.column(attribute)} | (words & self.resource.columns.keys()))
 
+    def speaks_as(self, origin: str) -> bool:
+        """Whether an entry of the catalogue, a department or one resource of it, means this source."""
+        return origin in (self.resource.department, self.resource.id)
+
     def rank(self, attribute: str) -> str:
-        """Authority of the record's value as SQL over `_as_of`: 0 is best, unlisted sources come after all listed."""
-        authority = self.library.attributes[attribute].authority
+        """Rank of the record's value as SQL over `key` and `_as_of`: 0 is best.
+
+        Authorities come first, the present one before earlier ones; then the substitutes; then all others.
+        """
+        stated = self.library.attributes[attribute]
+        first = authority_ranks(stated)
+        named = [place for place, origin in enumerate(stated.substitutes) if self.speaks_as(origin)]
+        below = str(first + (named[0] if named else len(stated.substitutes)))
+        if stated.authority is None:
+            return below
+        if not stated.authority.by:
+            return self._rank_in(stated.authority.terms, below)
+        kinds = [(kind, self._rank_in(terms, below)) for kind, terms in stated.authority.of.items()]
+        cases = " ".join(f"WHEN {quote(kind)} THEN {rank}" for kind, rank in kinds if rank != below)
+        return f"(CASE CAST({stated.authority.by} AS VARCHAR) {cases} ELSE {below} END)" if cases else below
+
+    def _rank_in(self, terms: Sequence[Term], below: str) -> str:
         cases = []
-        for place, entry in enumerate(authority):
-            if entry.department != self.resource.department:
+        for place, term in enumerate(terms):
+            if not self.speaks_as(term.department):
                 continue
-            if entry.from_ is None:
-                cases.append(f"ELSE {place}")
-                break
-            cases.append(f"WHEN _as_of >= DATE '{entry.from_}' THEN {place}")
-        else:
-            cases.append(f"ELSE {len(authority)}")
-        return cases[0].removeprefix("ELSE ") if len(cases) == 1 else f"(CASE {' '.join(cases)} END)"
+            if term.from_ is term.to is None:
+                return str(place)
+            within = [*([f"_as_of >= DATE '{term.from_}'"] if term.from_ else [])]
+            within += [*([f"_as_of <= DATE '{term.to}'"] if term.to else [])]
+            cases.append(f"WHEN {' AND '.join(within)} THEN {place}")
+        return f"(CASE {' '.join(cases)} ELSE {below} END)" if cases else below
 
     def standing(self, attribute: str) -> str:
         """Standing of the record's value as SQL over `relation()`; NULL when there is no value.
@@ -129,6 +148,18 @@ class Source:
         """Whether the value has an open finding, as SQL over `relation()`."""
         columns = ", ".join(map(quote, self.supplying(attribute)))
         return f"list_has_any(_doubted, [{columns}])"
+
+
+def authority_ranks(attribute: Attribute) -> int:
+    """How many ranks belong to authorities, one for each that had the say one after the other."""
+    if attribute.authority is None:
+        return 0
+    return max(map(len, (attribute.authority.terms, *attribute.authority.of.values())))
+
+
+def listed_ranks(attribute: Attribute) -> int:
+    """How many ranks belong to authorities and substitutes; all other sources share the next one."""
+    return authority_ranks(attribute) + len(attribute.substitutes)
 
 
 def sources(catalog: Catalog, library: Library) -> list[Source]:

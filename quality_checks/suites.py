@@ -201,9 +201,7 @@ def _target(catalog: Catalog, lookup: Lookup) -> tuple[str, list[str]]:
         return lookup.on or "code", list(CODE_COLUMNS)
     if kind == "base":
         library = catalog.libraries[table]
-        parts = ("", "_source", "_as_of")
-        columns = [f"{attribute}{part}" for attribute in library.attributes for part in parts]
-        return lookup.on or library.key, [library.key, *columns, "_sources"]
+        return lookup.on or library.key, list(library.columns)
     if kind == "thematic":
         theme = next(one for one in catalog.thematic.values() if f"{one.topic}__{one.name}" == table)
         return theme.key[0], list(theme.columns)
@@ -263,11 +261,7 @@ def create_tables(con: DuckDBPyConnection, catalog: Catalog) -> None:
         columns = {column: stated.sql_type for column, stated in resource.columns.items()}
         _create(con, f"{name(resource.department)}.{name(resource.name)}", {**columns, **PROVENANCE})
     for library in catalog.libraries.values():
-        columns = {library.key: "VARCHAR"}
-        for attribute, said in library.attributes.items():
-            columns |= {attribute: said.as_column().sql_type, f"{attribute}_source": "VARCHAR"}
-            columns[f"{attribute}_as_of"] = "DATE"
-        _create(con, f"base.{name(library.name)}", {**columns, "_sources": "INTEGER"})
+        _create(con, f"base.{name(library.name)}", library.columns)
     for table in catalog.thematic.values():
         columns = {column: stated.sql_type for column, stated in table.columns.items()}
         _create(con, f"thematic.{name(f'{table.topic}__{table.name}')}", columns)
@@ -294,10 +288,17 @@ def _statements(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
             library.key_normal,
             f"SELECT {library.key_normal} FROM (SELECT NULL::VARCHAR AS value)",
         )
+        known = ", ".join(f"NULL::{said.as_column().sql_type} AS {name(a)}" for a, said in library.attributes.items())
+        for where, day in (("begins", library.begins), ("ends", library.ends)):
+            if day:
+                yield file, where, day, f"SELECT CAST(({day}) AS DATE) FROM (SELECT {known})"
         for attribute, said in library.attributes.items():
             if said.normal:
                 value = f"(SELECT NULL::{said.as_column().sql_type} AS value)"
                 yield file, f"attributes.{attribute}.normal", said.normal, f"SELECT {said.normal} FROM {value}"
+            if said.authority and said.authority.by:
+                by, where = said.authority.by, f"attributes.{attribute}.authority.by"
+                yield file, where, by, f"SELECT {by} FROM (SELECT NULL::VARCHAR AS key)"
     for table in catalog.thematic.values():
         columns = ", ".join(map(name, table.columns))
         yield (

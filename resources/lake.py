@@ -121,6 +121,29 @@ PRECISION: Columns = {
     "precision": "DECIMAL(10,9)",
 }
 
+BUILDS: Columns = {
+    "library": "VARCHAR",
+    "as_of": "DATE",
+    "fingerprint": "VARCHAR",
+    "pool_versions": "VARCHAR",
+    "city_version": "BIGINT",
+}
+LINKS: Columns = {
+    "library": "VARCHAR",
+    "kind": "VARCHAR",
+    "department": "VARCHAR",
+    "resource": "VARCHAR",
+    "record_key": "VARCHAR",
+    "alias_key": "VARCHAR",
+    "entity_key": "VARCHAR",
+    "how": "VARCHAR",
+    "weight": "DOUBLE",
+    "probability": "DOUBLE",
+    "model": "VARCHAR",
+    "explanation": "VARCHAR",
+    "since": "DATE",
+}
+
 
 class LakeSchemaError(PermanentError):
     """A table, or a query for it, has columns the lake cannot take."""
@@ -142,15 +165,15 @@ def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
         return {**pools, ("main", "_quarantine"): QUARANTINE, ("main", "_removed"): REMOVED}
     found: dict[tuple[str, str], Columns] = {}
     for library in catalog.libraries.values():
-        columns = {library.key: "VARCHAR"}
-        for name, attribute in library.attributes.items():
-            columns |= {name: attribute.as_column().sql_type, f"{name}_source": "VARCHAR", f"{name}_as_of": "DATE"}
-        found["base", library.name] = {**columns, "_sources": "INTEGER", "_hash": "UBIGINT"}
+        found["base", library.name] = library.columns
+        found["history", library.name] = {**library.columns, "_believed_to": "DATE"}
     for table in catalog.thematic.values():
         declared = {name: column.sql_type for name, column in table.columns.items()}
         found["thematic", f"{table.topic}__{table.name}"] = {**declared, "_hash": "UBIGINT"}
     return {
         **found,
+        ("base", "_builds"): BUILDS,
+        ("base", "_links"): LINKS,
         ("quality", "findings"): FINDINGS,
         ("quality", "results"): RESULTS,
         ("quality", "measures"): MEASURES,

@@ -12,6 +12,8 @@ from catalog.load import CatalogError, CatalogProblem, load_catalog
 SMALL = Path(__file__).parent / "small_catalogue"
 RESIDENTS = "departments/public_security/resident_registration.yaml"
 MARRIAGES = "departments/civil_affairs/marriage_registration.yaml"
+LIBRARY = "libraries/population.yaml"
+MARITAL = "authority: civil_affairs, substitutes: [public_security]"
 OVERVIEW = "thematic/credit_village/resident_overview"
 WRITTEN_RULES = "rules:" + (SMALL / f"{OVERVIEW}.yaml").read_text("utf-8").partition("rules:")[2]
 COLUMNS = "birth_date, household_size, id_number, marital_status, name, sex"
@@ -166,38 +168,95 @@ PLANTED = {
         ),
     ),
     "authority that supplies nothing": (
+        (LIBRARY, "codes: gbt_2261_1, authority: public_security", "codes: gbt_2261_1, authority: civil_affairs"),
         (
-            "libraries/population.yaml",
-            "codes: gbt_2261_1, authority: [public_security]",
-            "codes: gbt_2261_1, authority: [civil_affairs]",
-        ),
-        ("libraries/population.yaml", "attributes.sex.authority", "'civil_affairs'", "must be one of: public_security"),
-    ),
-    "authority named twice": (
-        (
-            "libraries/population.yaml",
-            "authority: [civil_affairs, public_security]",
-            "authority: [civil_affairs, civil_affairs]",
-        ),
-        (
-            "libraries/population.yaml",
-            "attributes.marital_status.authority",
+            LIBRARY,
+            "attributes.sex.authority",
             "'civil_affairs'",
-            "stands twice from None",
+            "must be one of: public_security, public_security.resident_registration",
         ),
+    ),
+    "substitute that supplies nothing": (
+        (LIBRARY, "authority: public_security, substitutes: [civil_affairs],", "authority: null, substitutes: [tax],"),
+        (LIBRARY, "attributes.name.substitutes", "'tax'", "must be one of: civil_affairs, civil_affairs.marriage_"),
+    ),
+    "substitute of itself": (
+        (LIBRARY, "substitutes: [civil_affairs]", "substitutes: [public_security, civil_affairs]"),
+        (LIBRARY, "attributes.name.substitutes", "'public_security'", "is the authority at all times"),
+    ),
+    "substitute named twice": (
+        (LIBRARY, "substitutes: [civil_affairs]", "substitutes: [civil_affairs, civil_affairs]"),
+        (LIBRARY, "attributes.name", "", "substitutes: civil_affairs stands twice"),
+    ),
+    "two authorities at all times": (
+        (LIBRARY, MARITAL, "authority: [civil_affairs, public_security]"),
+        (
+            LIBRARY,
+            "attributes.marital_status.authority",
+            "['civil_affairs', 'public_security']",
+            "one authority at a time: civil_affairs (at all times) and public_security (at all times) overlap;",
+        ),
+    ),
+    "two authorities on one day": (
+        (
+            LIBRARY,
+            MARITAL,
+            'authority: [{department: civil_affairs, from: "2018-01-01"}, '
+            '{department: public_security, to: "2018-01-01"}]',
+        ),
+        (
+            LIBRARY,
+            "attributes.marital_status.authority",
+            "[{'department': 'civil_affairs', 'from': '2018-01-01'}, "
+            "{'department': 'public_security', 'to': '2018-01-01'}]",
+            "one authority at a time: public_security (to 2018-01-01) and civil_affairs (from 2018-01-01) overlap;",
+        ),
+    ),
+    "two authorities of one kind of entity": (
+        (LIBRARY, MARITAL, 'authority: {by: "left(key, 1)", of: {"1": [civil_affairs, public_security]}}'),
+        (
+            LIBRARY,
+            "attributes.marital_status.authority.of.1",
+            "['civil_affairs', 'public_security']",
+            "one authority at a time: civil_affairs (at all times) and public_security (at all times) overlap;",
+        ),
+    ),
+    "authority of no kind": (
+        (LIBRARY, MARITAL, 'authority: {by: "left(key, 1)"}'),
+        (LIBRARY, "attributes.marital_status.authority", "", "state a department, departments with periods, or by and"),
+    ),
+    "period that ends before it begins": (
+        (LIBRARY, MARITAL, 'authority: {department: civil_affairs, from: "2018-01-02", to: "2018-01-01"}'),
+        (LIBRARY, "attributes.marital_status.authority.0", "", "to = 2018-01-01 is before from = 2018-01-02"),
+    ),
+    "authority not stated": (
+        (LIBRARY, "codes: gbt_2261_1, authority: public_security", "codes: gbt_2261_1"),
+        (LIBRARY, "attributes.sex.authority", "", "Field required"),
     ),
     "mistyped field of an authority": (
+        (LIBRARY, MARITAL, 'authority: [{department: civil_affairs, form: "2018-01-01"}]'),
         (
-            "libraries/population.yaml",
-            "authority: [civil_affairs, public_security]",
-            'authority: [{department: civil_affairs, form: "2018-01-01"}, public_security]',
-        ),
-        (
-            "libraries/population.yaml",
+            LIBRARY,
             "attributes.marital_status.authority.0.form",
             "",
-            "no such field; allowed: department, from",
+            "no such field; allowed: department, from, to",
         ),
+    ),
+    "tolerance of a text": (
+        (LIBRARY, "codes: gbt_2261_1, authority", "codes: gbt_2261_1, tolerance: 1, authority"),
+        (LIBRARY, "attributes.sex", "", "tolerance is allowed on integer, decimal and date only, not on text"),
+    ),
+    "tolerance of part of a day": (
+        (LIBRARY, "type: date, authority", "type: date, tolerance: 0.5, authority"),
+        (LIBRARY, "attributes.birth_date", "", "tolerance = 0.5 of a date is a number of whole days"),
+    ),
+    "doubted by one": (
+        (LIBRARY, "type: date, authority", "type: date, doubted_by: 1, authority"),
+        (LIBRARY, "attributes.birth_date.doubted_by", "1", "Input should be greater than or equal to 2"),
+    ),
+    "attribute named as a column of every library": (
+        (LIBRARY, "  sex:            {", "  ended_on:       {"),
+        (LIBRARY, "attributes.ended_on", "'ended_on'", "must be none of "),
     ),
     "table read but not listed": (
         (f"{OVERVIEW}.yaml", "reads: [base.population, base.legal_entity]", "reads: [base.population]"),
