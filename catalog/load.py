@@ -463,6 +463,9 @@ def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:
     for resource in catalog.sources_of(library.name):
         for supplied in resource.supplies:
             suppliers.setdefault(supplied, set()).update({resource.department, resource.id})
+    if library.succession:
+        stated = "followed_by" if library.succession.followed_by else "follows"
+        reader.known(file, f"succession.{stated}", library.succession.attribute, library.attributes)
     for name, attribute in library.attributes.items():
         if name in (kept := {library.key, "entity_id", *LIFE}):
             reader.report(file, f"attributes.{name}", name, f"must be none of {', '.join(sorted(kept))}")

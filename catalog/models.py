@@ -654,10 +654,30 @@ class Attribute(Frozen):
         return frozenset(term.department.split(".")[0] for term in terms if term.first <= as_of <= term.last)
 
 
+class Succession(Frozen):
+    """How one entity of a library follows another: an attribute that names the key of who followed it, as a company
+    merged into another states, or of whom it follows, as a new version of a certificate does.
+    """
+
+    followed_by: Name | None = None
+    follows: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Succession:
+        if (self.followed_by is None) == (self.follows is None):
+            raise ValueError("state exactly one of followed_by, follows")
+        return self
+
+    @property
+    def attribute(self) -> str:
+        return self.followed_by or self.follows or ""
+
+
 class Library(Frozen):
     """A base library 基础库: one row per entity, each attribute from its authority.
 
-    `begins` and `ends` are SQL over the attributes: the days on which the entity came to be and ceased to be.
+    `begins` and `ends` are SQL over the attributes: the days on which the entity came to be and ceased to be; who came
+    after it is told by `succession`.
     """
 
     name: Name
@@ -672,6 +692,7 @@ class Library(Frozen):
     attributes: dict[Name, Attribute] = Field(min_length=1)
     begins: Sql | None = None
     ends: Sql | None = None
+    succession: Succession | None = None
 
     @property
     def columns(self) -> dict[str, str]:
