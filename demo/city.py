@@ -26,6 +26,7 @@ from quality_checks.working_days import add_workdays
 FIRST_DAY = date(2026, 11, 2)
 MEMORY = "3GB"
 DEFECTS_FILE = "planted_defects.csv"
+LIFE_FILE = "lifecycle.csv"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def write(
     defect_rate: float,
     start: date = FIRST_DAY,
 ) -> DemoSummary:
-    """Write `days` days of deliveries into `landing` and `planted_defects.csv` beside it.
+    """Write `days` days of deliveries into `landing`, and beside it `planted_defects.csv` and `lifecycle.csv`.
 
     Day n is the n-th working day from `start`. `defect_rate` is the share of records that go wrong; 0 plants nothing,
     any more at least one defect per rule. The same arguments give the same bytes.
@@ -74,6 +75,7 @@ def write(
         written = [one for feed in feeds for one in _feed(con, landing, feed, parts, calendar)]
         if days > 1:
             _feedback(con, landing, calendar[1])
+        _list_life(con, landing.parent / LIFE_FILE, calendar)
         defects = _list_defects(con, landing.parent / DEFECTS_FILE, parts, calendar)
     return DemoSummary(
         days, len(written), sum(one.rows for one in written), defects, sum(one.bytes for one in written), landing
@@ -119,6 +121,17 @@ def _feedback(con: duckdb.DuckDBPyConnection, landing: Path, as_of: date) -> Non
         part = path.with_name(path.name + ".part")
         con.execute(f"COPY ({stories.replies(department)}) TO {quote(str(part))} (FORMAT csv, HEADER)")
         part.rename(path)
+
+
+def _list_life(con: duckdb.DuckDBPyConnection, path: Path, calendar: Sequence[date]) -> None:
+    """`lifecycle.csv`: one row per birth, death, move, end, merger, reissue and revocation told on the second day."""
+    told = f"{quote(str(calendar[1]))} AS day" if len(calendar) > 1 else "NULL AS day"
+    part = path.with_name(path.name + ".part")
+    con.execute(
+        f"COPY (SELECT {told}, library, key, event, happened_on, followed_by FROM life_event"
+        f" WHERE {len(calendar)} > 1 AND event <> 'successor' ORDER BY event, key) TO {quote(str(part))} (FORMAT csv, HEADER)"
+    )
+    part.rename(path)
 
 
 def _list_defects(con: duckdb.DuckDBPyConnection, path: Path, parts: Cast, calendar: Sequence[date]) -> int:

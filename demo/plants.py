@@ -182,6 +182,7 @@ OTHERWISE: dict[str, str] = {
     "certificate.holder_number": "(SELECT uscc FROM org_pillar WHERE place = 3)",
     "certificate.issuer": "(SELECT min(uscc) FROM organisation WHERE pillar AND prefix = '12')",
     "certificate.status": "'02'",
+    "social_credit.tax_credit_grade": "CASE {0} WHEN 'A' THEN 'B' ELSE 'A' END",
 }
 SEEN_OTHERWISE = ("id_birth_date", "id_sex", "left(uscc, 2)")
 

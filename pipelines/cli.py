@@ -219,14 +219,17 @@ def sql(
     """Ask the lake one SELECT.
 
     Tables: base.*, thematic.*, quality.*, <department>.<resource>, shuyuan.ops.*, shuyuan.ledger.*, codes.*.
+    Who came after an entity that ended or was replaced: successors.<library>('key').
     """
     from pipelines.console import emit_table
     from pipelines.installation import open_city
     from pipelines.settings import Settings
     from resources import query as asking
+    from resources import succession
 
     settings = Settings()
     with open_city(settings, load_catalog(settings.catalog), read_only=True) as city:
+        succession.define(city.con, city.catalog)
         asking.lock_down(city.con, str(city.home.lake))
         answer = asking.select(city.con, query)
         names = [column[0] for column in answer.description]
