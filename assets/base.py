@@ -1,8 +1,12 @@
 """Base libraries: one generic arbitration from the library YAML, and the findings where sources disagree.
 
-Every attribute of every entity takes its value from the best source that states one: the authority order of the YAML
-first, then the newest as-of date, then the resource's name, then the record key. All of that is one number per value
+Every attribute of every entity takes its value from the best source that states one: the authority, then the
+substitutes in their order, then the others by the attribute's rule. All of that is one number per value
 (`Source.standing`), so the winner is a minimum and the order in which departments arrive cannot matter.
+
+One pass over all records brings together, per entity, the smallest and largest value of each attribute, the best
+standing and a bit per source that spoke. Where smallest and largest are the same, nearly everywhere, that says it all;
+the others are settled by `quality_checks.disputes` from a second look at their records.
 
 A new library is a YAML file. Code goes here only when arbitration itself changes; what a source may say is
 `quality_checks.sources`, who is accused is `quality_checks.comparison`.
@@ -19,29 +23,25 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import Library
-from quality_checks import comparison, findings
+from quality_checks import comparison, disputes, findings
 from quality_checks.macros import name, quote
+from quality_checks.matrix import bit, grounds_sql, masks, winner
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
+    LINK_COLUMNS,
+    LINKS,
     MAX_INDEX,
-    MAX_PLACE,
     MAX_RANK,
     Source,
     listed_ranks,
-    macros,
-    marks_sql,
+    prepared,
     sources,
     standing_as_of,
-    standing_text,
+    suppliers,
 )
 from resources.city import City
 
-KEYS = "temp.library_keys"
-ENTITIES = "temp.library_entities"
-
-# Sources joined at a time: bounds the hash tables of one query. 6 sources x 1 M entities x 10 attributes took 2.2 GB;
-# beyond the limit DuckDB spills (the same under 1.5 GB took three times as long).
-TOGETHER = 12
+ENTITIES = "temp.library_entities"  # one row per entity: `key, _sources`, and what `entities_sql` says per attribute
 
 
 @dataclass(frozen=True)
@@ -66,125 +66,143 @@ def build(city: City, library: Library, as_of: date, *, author: str) -> BaseResu
 
 
 def _build(city: City, library: Library, as_of: date, con: DuckDBPyConnection) -> BaseResult:
-    witnesses = sources(city.catalog, library)
-    arbitrate(con, city.catalog, library)
-    city.lake.replace(con, f"base.{library.name}", table_sql(library, witnesses), ["entity_id"])
-    results = comparison.compare(con, city.catalog, library, ENTITIES)
+    table = f"base.{library.name}"
+    take_links(con, library)
+    settled = arbitrate(con, city.catalog, library)
+    city.lake.replace(con, table, table_sql(city.catalog, library, settled), ["entity_id"])
+    results = comparison.results(con, city.catalog, library, table)
     findings.merge(con, comparison.VIOLATIONS, results, as_of)
     counted = con.execute(f"SELECT count(*) FROM {ENTITIES}").fetchone()
-    return BaseResult(counted[0] if counted else 0, len(witnesses), results)
+    return BaseResult(counted[0] if counted else 0, len(sources(city.catalog, library)), results)
 
 
-def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, together: int = TOGETHER) -> None:
-    """Write `ENTITIES`, one row per entity: `key, _sources`, per attribute `v_<a>` (value) and `k_<a>` (standing).
+def take_links(con: DuckDBPyConnection, library: Library) -> None:
+    """Write the library's identity links where the sources look for them."""
+    columns = ", ".join(column.split()[0] for column in LINK_COLUMNS.split(", "))
+    disputes.create(con, LINKS, f"SELECT {columns} FROM base._links WHERE library = {quote(library.name)}")
+
+
+def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, touched: bool = False) -> list[str]:
+    """Write `ENTITIES`, the temporary tables `table_sql` reads beside it, and `comparison.VIOLATIONS`.
+
+    With `touched` only the entities whose keys stand in `sources.TOUCHED` are looked at.
+
+    Returns:
+        the attributes on which some sources differ.
 
     Raises:
         ValueError: when the library has more sources or ranks than a standing can tell apart.
     """
-    witnesses = sources(catalog, library)
+    witnesses = prepared(con, catalog, library, touched=touched)
     _check_limits(library, witnesses)
-    con.execute(macros(library))
-    con.execute(marks_sql(catalog, library))
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(ENTITIES)} AS {_no_entities(library)}")
-    for first in range(0, len(witnesses), together):
-        batch = witnesses[first : first + together]
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(KEYS)} AS {keys_sql(batch)}")
-        before = ENTITIES if first else None
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(ENTITIES)} AS {entities_sql(library, batch, before=before)}")
+    comparison.start(con)
+    disputes.create(con, ENTITIES, entities_sql(library, witnesses))
+    con.execute(f"DELETE FROM {ENTITIES} WHERE key IS NULL")
+    for attribute in library.attributes:
+        if suppliers(witnesses, attribute):
+            disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
+    disputed = disputes.disputed_in(con, library, ENTITIES)
+    if disputed:
+        disputes.gather(con, witnesses, disputed, ENTITIES)
+    titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
+    for attribute in disputed:
+        disputes.settle(con, witnesses, attribute, titles)
+        comparison.tell(con, witnesses, attribute, titles)
+    return disputed
+
+
+def _grounds(attribute: str) -> str:
+    return f"temp.{name('library_grounds_' + attribute)}"
 
 
 def _check_limits(library: Library, witnesses: Sequence[Source]) -> None:
     most = max(listed_ranks(attribute) for attribute in library.attributes.values())
     if len(witnesses) > MAX_INDEX or most > MAX_RANK:
         raise ValueError(
-            f"libraries/{library.name}.yaml: {len(witnesses)} sources, {most} departments in one authority list;"
+            f"libraries/{library.name}.yaml: {len(witnesses)} sources, {most} departments named for one attribute;"
             f" allowed are at most {MAX_INDEX} and {MAX_RANK}"
         )
 
 
-def _bare(table: str) -> str:
-    return table.removeprefix("temp.")
+def entities_sql(library: Library, witnesses: Sequence[Source]) -> str:
+    """One row per entity, and one for nobody: `key, _sources` (records that speak of it), per attribute `v_` (the
+    smallest value), `b_` (whether there is another), `k_` (the best standing), and the columns of `matrix.masks`.
+    """
+    columns = ["key", "count(*)::INTEGER AS _sources"]
+    for attribute in library.attributes:
+        value, standing, both = (name(kind + attribute) for kind in ("v_", "k_", "b_"))
+        columns += [
+            f"min({value}) AS {value}",
+            f"min({value}) <> max({value}) AS {both}",
+            f"min({standing}) AS {standing}",
+        ]
+        columns += [f"bit_or({mask.column}) AS {mask.column}" for mask in masks(witnesses, attribute)]
+    said = " UNION ALL ".join(_said_sql(library, witnesses, source) for source in witnesses)
+    return f"SELECT {', '.join(columns)} FROM ({said or _nothing(library)}) GROUP BY key"
 
 
-def _no_entities(library: Library) -> str:
+def _said_sql(library: Library, witnesses: Sequence[Source], source: Source) -> str:
+    """One row per record of the source, with the columns of all attributes."""
+    columns = ["key"]
+    for attribute, stated in library.attributes.items():
+        value, standing = name("v_" + attribute), name("k_" + attribute)
+        supplied = attribute in source.resource.supplies
+        stating = suppliers(witnesses, attribute)
+        columns.append(value if supplied else f"NULL::{stated.as_column().sql_type} AS {value}")
+        columns.append(f"{source.standing(attribute) if supplied else 'NULL::BIGINT'} AS {standing}")
+        for mask in masks(witnesses, attribute):
+            said = bit(source, mask, stating) if supplied else None
+            columns.append(f"{said or 'NULL::BIGINT'} AS {mask.column}")
+    return f"SELECT {', '.join(columns)} FROM ({source.relation()})"
+
+
+def table_sql(catalog: Catalog, library: Library, disputed: Sequence[str]) -> str:
+    """The rows of `base.<library>` from what `arbitrate` wrote, all columns but those that history adds."""
+    witnesses = sources(catalog, library)
+    joins = []
+    columns = [f"md5({quote(library.name + '|')} || e.key)::UUID AS entity_id"]
+    columns.append(f"CASE WHEN e.key NOT LIKE '#%.%|%' THEN e.key END AS {name(library.key)}")
+    for number, attribute in enumerate(library.attributes):
+        if not suppliers(witnesses, attribute):
+            kind = library.attributes[attribute].as_column().sql_type
+            columns.append(f"NULL::{kind} AS {name(attribute)}")  # the other columns are null unless written
+            continue
+        ground, dispute = f"g{number}", f"d{number}" if attribute in disputed else None
+        standing = name("k_" + attribute)
+        on = [f"{ground}.{mask.column} IS NOT DISTINCT FROM e.{mask.column}" for mask in masks(witnesses, attribute)]
+        on.append(f"{ground}.winner = {winner(f'e.{standing}')}")
+        joins.append(f"LEFT JOIN {_grounds(attribute)} {ground} ON {' AND '.join(on)}")
+        if dispute:
+            joins.append(f"LEFT JOIN {disputes.settled(attribute)} {dispute} ON {dispute}.id = e.rowid")
+        columns += _believed(attribute, ground, dispute)
+    known = f"SELECT {', '.join(columns)}, e._sources FROM {ENTITIES} e {' '.join(joins)}"
+    begins, ends = (f"CAST(({day or 'NULL'}) AS DATE)" for day in (library.begins, library.ends))
+    return f"SELECT *, {begins} AS began_on, {ends} AS ended_on FROM ({known})"
+
+
+def _believed(attribute: str, ground: str, dispute: str | None) -> list[str]:
+    """The five columns of an attribute: settled where it was in dispute, else what all say."""
+    value, standing = (f"e.{name(kind + attribute)}" for kind in ("v_", "k_"))
+    stands = {
+        "": (f"CASE WHEN {ground}.source IS NOT NULL THEN {value} END", "v"),
+        "_source": (f"{ground}.source", "source"),
+        "_as_of": (f"CASE WHEN {ground}.source IS NOT NULL THEN {standing_as_of(standing)} END", None),
+        "_outcome": (f"{ground}.outcome", "outcome"),
+        "_said": (f"{ground}.said", "said"),
+    }
+    if not dispute:
+        return [f"{agreed} AS {name(attribute + part)}" for part, (agreed, _) in stands.items()]
+    as_of = f"CASE WHEN {dispute}.source IS NOT NULL THEN {standing_as_of(f'{dispute}.k')} END"
+    return [
+        f"CASE WHEN {dispute}.id IS NULL THEN {agreed} ELSE {f'{dispute}.{field}' if field else as_of} END"
+        f" AS {name(attribute + part)}"
+        for part, (agreed, field) in stands.items()
+    ]
+
+
+def _nothing(library: Library) -> str:
     columns = "".join(
         f", NULL::{stated.as_column().sql_type} AS {name('v_' + attribute)}, NULL::BIGINT AS {name('k_' + attribute)}"
         for attribute, stated in library.attributes.items()
     )
-    return f"SELECT NULL::VARCHAR AS key, NULL::INTEGER AS _sources{columns} WHERE false"
-
-
-def keys_sql(batch: Sequence[Source]) -> str:
-    """One row per entity the batch names, and one for nobody: `key, _sources`, and whether a source has `_several`."""
-    named = " UNION ALL ".join(
-        f"SELECT key, {1 << place}::BIGINT AS seen FROM ({source.relation()})" for place, source in enumerate(batch)
-    )
-    return (
-        "SELECT key, count(*)::INTEGER AS _sources, bit_count(bit_or(seen)) < count(*) AS _several"
-        f" FROM ({named}) GROUP BY key"
-    )
-
-
-def entities_sql(library: Library, batch: Sequence[Source], *, before: str | None) -> str:
-    """The batch joined side by side on its keys, the best of each attribute taken; `before` is the earlier ones."""
-    joins = [
-        f"LEFT JOIN ({witness_sql(source)}) {name(f's{source.index}')} ON {name(f's{source.index}')}.key = e.key"
-        for source in batch
-    ]
-    count = "e._sources"
-    key = "e.key"
-    if before:
-        joins.append(f"FULL JOIN {before} b ON b.key = e.key")
-        key, count = "coalesce(e.key, b.key)", "coalesce(e._sources, 0) + coalesce(b._sources, 0)"
-    columns = [f"{key} AS key", f"({count})::INTEGER AS _sources"]
-    for attribute in library.attributes:
-        rows = [f"s{source.index}" for source in batch if attribute in source.resource.supplies]
-        columns += _best(library, attribute, rows + (["b"] if before else []))
-    return f"SELECT {', '.join(columns)} FROM (FROM {KEYS} WHERE key IS NOT NULL) e {' '.join(joins)}"
-
-
-def _best(library: Library, attribute: str, rows: Sequence[str]) -> list[str]:
-    """Value and standing of the best of several rows that state an attribute, as two columns."""
-    value, standing = name("v_" + attribute), name("k_" + attribute)
-    if not rows:
-        kind = library.attributes[attribute].as_column().sql_type
-        return [f"NULL::{kind} AS {value}", f"NULL::BIGINT AS {standing}"]
-    best = f"least({', '.join(f'{name(row)}.{standing}' for row in rows)})"
-    cases = " ".join(f"WHEN {name(row)}.{standing} THEN {name(row)}.{value}" for row in rows)
-    return [f"CASE {best} {cases} END AS {value}", f"{best} AS {standing}"]
-
-
-def witness_sql(source: Source) -> str:
-    """One row per entity the source speaks of, whatever the number of records: `key`, and `v_`, `k_` per attribute."""
-    attributes = sorted(source.resource.supplies)
-    stated = ["key", "_record_key", "_as_of"]
-    for attribute in attributes:
-        value, standing = name("v_" + attribute), name("k_" + attribute)
-        stated.append(value)
-        stated.append(f"{source.standing(attribute)} AS {standing}")
-    several = f"(SELECT key FROM {KEYS} WHERE _several AND key IS NOT NULL)"
-    record = f"SELECT {', '.join(stated)} FROM ({source.relation()})"
-    pairs = [(name("v_" + a), name("k_" + a)) for a in attributes]
-    single = "".join(f", {value}, {standing}" for value, standing in pairs)
-    placed = "".join(f", {value}, {standing} + least(_place, {MAX_PLACE}) AS {standing}" for value, standing in pairs)
-    merged = "".join(f", arg_min({value}, {standing}), min({standing})" for value, standing in pairs)
-    return (
-        f"SELECT key{single} FROM ({record}) ANTI JOIN {several} d USING (key)"
-        f" UNION ALL SELECT key{merged} FROM (SELECT key{placed} FROM ("
-        "SELECT *, row_number() OVER (PARTITION BY key ORDER BY _record_key) AS _place"
-        f" FROM ({record}) SEMI JOIN {several} d USING (key))) GROUP BY key"
-    )
-
-
-def table_sql(library: Library, witnesses: Sequence[Source]) -> str:
-    """`base.<library>` from `ENTITIES`: standings read back as department and as-of date."""
-    departments = [source.resource.department for source in witnesses]
-    columns = [f"md5({quote(library.name + '|')} || key)::UUID AS entity_id", f"key AS {name(library.key)}"]
-    for attribute in library.attributes:
-        standing = name("k_" + attribute)
-        columns += [
-            f"{name('v_' + attribute)} AS {name(attribute)}",
-            f"{standing_text(standing, departments)} AS {name(attribute + '_source')}",
-            f"{standing_as_of(standing)} AS {name(attribute + '_as_of')}",
-        ]
-    return f"SELECT {', '.join(columns)}, _sources FROM {ENTITIES}"
+    return f"SELECT NULL::VARCHAR AS key{columns} WHERE false"

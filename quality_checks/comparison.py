@@ -1,11 +1,15 @@
 """Sources of one library compared with its arbitrated values (starter rules P08, L03; indicator 0401).
 
-One rule per attribute, `<library>.<attribute>.agrees`: a record's value, in the attribute's normal form, equals the
-value of the best source. A record that disagrees is a violation of its own department, with the authority's value
-suggested. False accusations cost more than missed ones, so a record is compared only when the arbitrated value comes
-from a department listed as authority, from another department, and with a better rank than the record's own.
+Two rules per attribute. `<library>.<attribute>.agrees`: a record's value, in the attribute's normal form and tolerance,
+equals the value that stands; one that differs is a violation of its own department, with that value suggested. False
+accusations cost more than missed ones, so a record is compared only when the value that stands is a listed department's
+(authority or substitute), another department's, of a better rank than the record's own, and not in doubt.
+`<library>.<attribute>.doubted`: so many independent sources as the YAML says agree with each other on another value
+than the authority's. That is told to the authority, with their value suggested, and no other source is accused, since
+nobody knows who is wrong.
 
-How the winner is found is `assets.base`; what a source says is `quality_checks.sources`.
+Violations are one per record. What the rules were applied to is counted from the library itself: `<attribute>_said`
+tells for each entity and source whether it was compared, so an increment need not look at the pools again.
 """
 
 from __future__ import annotations
@@ -15,34 +19,46 @@ from collections.abc import Sequence
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import Library, Method, Rule
+from catalog.models import Library, Method, Rule, Severity
+from quality_checks.disputes import CELLS, DOUBTS, WINNERS, create
 from quality_checks.findings import FIELDS
 from quality_checks.macros import name, quote
+from quality_checks.matrix import departments
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
     Source,
     agreement_rule_id,
+    by_index,
+    doubt_rule_id,
     normal_macro,
     sources,
     standing_as_of,
+    standing_index,
     standing_text,
+    suppliers,
 )
 
 VIOLATIONS = "temp.library_violations"
-SUSPECTS = "temp.library_suspects"
-COLUMNS = tuple('"column"' if field == "column" else field for field in FIELDS)
+COLUMNS = tuple(name(field) for field in FIELDS)
 
 
 def agreement_rules(library: Library) -> tuple[Rule, ...]:
-    """The library's comparisons as rules, for rule books and reports; only `compare` evaluates them."""
+    """The library's comparisons with what stands, as rules for rule books and reports; `results` alone counts them."""
     return tuple(_agreement_rule(library, attribute) for attribute in _compared(library))
+
+
+def doubt_rules(library: Library) -> tuple[Rule, ...]:
+    """The library's doubts about its authorities, as rules."""
+    return tuple(_doubt_rule(library, a) for a in _compared(library) if library.attributes[a].authority)
+
+
+def rules(library: Library) -> tuple[Rule, ...]:
+    """All that the library's sources are told by."""
+    return (*agreement_rules(library), *doubt_rules(library))
 
 
 def _agreement_rule(library: Library, attribute: str) -> Rule:
     stated = library.attributes[attribute]
-    severity = stated.compare
-    if severity is None:
-        raise ValueError(f"{library.name}.{attribute} is not compared")
     return Rule(
         id=agreement_rule_id(library, attribute),
         that=f"{normal_macro(library, attribute)}({name(attribute)}) = authority.{name(attribute)}",
@@ -50,8 +66,23 @@ def _agreement_rule(library: Library, attribute: str) -> Rule:
         zh=f"{stated.title}应与{library.title.zh}数源部门的记载一致",
         en=f"{attribute} agrees with the authority of {library.title.en}",
         indicator="0401",
-        severity=severity,
+        severity=stated.compare or Severity.info,
         source="一数一源, Order 809 art. 19",
+        standard=stated.standard,
+    )
+
+
+def _doubt_rule(library: Library, attribute: str) -> Rule:
+    stated = library.attributes[attribute]
+    return Rule(
+        id=doubt_rule_id(library, attribute),
+        that=f"{normal_macro(library, attribute)}({name(attribute)}) = others.{name(attribute)}",
+        column=attribute,
+        zh=f"{library.title.zh}数源部门的{stated.title}不应与{stated.doubted_by}个以上独立来源一致的记载相悖",
+        en=f"No {stated.doubted_by} independent sources agree on another {attribute} than the authority's",
+        indicator="0401",
+        severity=stated.compare or Severity.info,
+        source="多源比对, Order 809 art. 21",
         standard=stated.standard,
     )
 
@@ -60,66 +91,133 @@ def _compared(library: Library) -> list[str]:
     return [attribute for attribute, stated in library.attributes.items() if stated.compare is not None]
 
 
-def compare(con: DuckDBPyConnection, catalog: Catalog, library: Library, entities: str) -> list[RuleResult]:
-    """Compare every source with the arbitrated `entities`; write the violations to `VIOLATIONS`.
+def start(con: DuckDBPyConnection) -> None:
+    """An empty table of violations."""
+    create(con, VIOLATIONS, f"SELECT {', '.join(f'NULL::VARCHAR AS {column}' for column in COLUMNS)} WHERE false")
 
-    Returns one result per resource and attribute it supplies, also when nothing could be compared (applicable 0), so
-    that findings which no longer stand are closed. `entities` is the table `assets.base.arbitrate` writes; the
-    library's macros and marks must exist.
+
+def tell(con: DuckDBPyConnection, witnesses: Sequence[Source], attribute: str, titles: Sequence[str]) -> None:
+    """Add to the violations who differs on the attribute that `disputes.settle` has just settled.
+
+    `titles` are those of the sources' departments, by index.
+    """
+    library = witnesses[0].library
+    if library.attributes[attribute].compare is None:
+        return
+    con.execute(f"INSERT INTO {VIOLATIONS} {_disagreements_sql(witnesses, attribute, titles)}")
+    if library.attributes[attribute].authority:
+        con.execute(f"INSERT INTO {VIOLATIONS} {_doubts_sql(witnesses, attribute)}")
+
+
+def _disagreements_sql(witnesses: Sequence[Source], attribute: str, titles: Sequence[str]) -> str:
+    """One row per record that differs from the value it is compared with."""
+    rule = _agreement_rule(witnesses[0].library, attribute)
+    title = witnesses[0].library.attributes[attribute].title
+    reason = (
+        f"{quote(title + '与数源部门')} || {standing_text('wk', titles)} || '（' ||"
+        f" strftime({standing_as_of('wk')}, '%Y-%m-%d') || '）的记载不一致：本记录为' || told(v)"
+        " || '，数源部门为' || told(wv)"
+    )
+    told = _told(
+        witnesses, rule, "src", observed="v", suggested="wv", method=Method.authority, share="NULL", reason=reason
+    )
+    return f"SELECT {told} FROM {CELLS} ANTI JOIN {DOUBTS} USING (id) WHERE ranked AND differs"
+
+
+def _doubts_sql(witnesses: Sequence[Source], attribute: str) -> str:
+    """One row per entity whose authority is in doubt: the record its value comes from."""
+    rule = _doubt_rule(witnesses[0].library, attribute)
+    title = witnesses[0].library.attributes[attribute].title
+    reason = (
+        f"{quote(title + '：')} || d.votes || '个独立来源（' || d.titles || '）一致记载为' || told(d.best.v)"
+        " || '，与本部门的' || told(w.v) || '不一致，孰误未知，请核实'"
+    )
+    told = _told(
+        witnesses, rule, standing_index("w.k"), observed="w.v", suggested="d.best.v", method=Method.majority,
+        share="round(d.votes / (d.votes + 1), 2)", reason=reason,
+    )  # fmt: skip
+    return f"SELECT {told} FROM {DOUBTS} d JOIN {WINNERS} w USING (id)"
+
+
+def _told(
+    witnesses: Sequence[Source], rule: Rule, source: str, *, observed: str, suggested: str, method: Method, share: str,
+    reason: str,
+) -> str:  # fmt: skip
+    """The columns of a violation; `source` is SQL for the index of the accused one."""
+    columns = [w.column(rule.column) if rule.column in w.resource.supplies else "" for w in witnesses]
+    resources = [w.resource.name for w in witnesses]
+    fields = {
+        "rule_id": quote(rule.id),
+        "standard": quote(rule.standard) if rule.standard else "NULL",
+        "dimension": quote(rule.dimension),
+        "indicator": quote(rule.indicator),
+        "severity": quote(rule.severity.value),
+        "department": f"({by_index(departments(witnesses))})[{source} + 1]",
+        "resource": f"({by_index(resources)})[{source} + 1]",
+        "record_key": "_record_key",
+        "column": f"({by_index(columns)})[{source} + 1]",
+        "observed_value": f"CAST({observed} AS VARCHAR)",
+        "suggested_value": f"CAST({suggested} AS VARCHAR)",
+        "suggestion_method": quote(method),
+        "suggestion_confidence": share,
+        "reason": reason,
+        "delivery_id": "_delivery_id",
+    }
+    return ", ".join(fields[field] for field in FIELDS)
+
+
+def results(con: DuckDBPyConnection, catalog: Catalog, library: Library, table: str) -> list[RuleResult]:
+    """What the comparisons came to, counted from the library's `table`: cells of entity and source.
+
+    One result per resource, attribute and rule, also when nothing could be compared (applicable 0), so that findings
+    which no longer stand are closed.
     """
     witnesses = sources(catalog, library)
-    rules = agreement_rules(library)
-    columns = ", ".join(f"NULL::VARCHAR AS {column}" for column in COLUMNS)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(VIOLATIONS)} AS SELECT {columns} WHERE false")
-    compared: list[tuple[Source, Rule, int]] = []
-    for source in witnesses:
-        stated = [rule for rule in rules if rule.column in source.resource.supplies]
-        applicable = _suspect(
-            con, source, [r.column for r in stated if source.rank(r.column) != "0"], witnesses, entities
-        )
-        compared += [(source, rule, applicable.get(rule.column, 0)) for rule in stated]
-        if below := [rule for rule in stated if rule.column in applicable]:
-            con.execute(f"INSERT INTO {VIOLATIONS} {violations_sql(catalog, source, below, witnesses)}")
-    failed = _failed(con)
-    return [_result(s, rule, count, failed.get((s.resource.id, rule.id), 0)) for s, rule, count in compared]
+    found = []
+    for rule in agreement_rules(library):
+        stating = suppliers(witnesses, rule.column)
+        counts = _compared_cells(con, rule.column, table, len(stating))
+        found += [_result(source, rule, *counts.get(place, (0, 0))) for place, source in enumerate(stating)]
+    for rule in doubt_rules(library):
+        stating = suppliers(witnesses, rule.column)
+        counts = _authority_cells(con, rule.column, table, [source.resource.department for source in stating])
+        found += [
+            _result(source, rule, *counts.get(place, (0, 0)))
+            for place, source in enumerate(stating)
+            if source.may_be_authority(rule.column)
+        ]
+    return found
 
 
-def _suspect(
-    con: DuckDBPyConnection, source: Source, attributes: Sequence[str], witnesses: Sequence[Source], entities: str
-) -> dict[str, int]:
-    """Write the source's records that differ as they stand to `SUSPECTS`; give the number compared per attribute.
+def _compared_cells(con: DuckDBPyConnection, attribute: str, table: str, places: int) -> dict[int, tuple[int, int]]:
+    """Cells compared and cells that differ, by the source's place."""
+    said = f"SELECT {name(attribute + '_said')} AS said, count(*) AS n FROM {table} GROUP BY ALL"
+    counted = con.execute(
+        "SELECT place, sum(n) FILTER (letter IN ('A', 'D')), coalesce(sum(n) FILTER (letter = 'D'), 0)"
+        f" FROM (SELECT n, place, substr(said, place + 1, 1) AS letter FROM ({said}), range({places}) p(place))"
+        " WHERE letter IN ('A', 'D') GROUP BY place"
+    )
+    return {place: (int(applicable), int(failed)) for place, applicable, failed in counted.fetchall()}
 
-    One join tells both: what is not suspect is only counted, one row per combination of attributes compared.
+
+def _authority_cells(
+    con: DuckDBPyConnection, attribute: str, table: str, stating: Sequence[str]
+) -> dict[int, tuple[int, int]]:
+    """Values of an authority that others spoke of too, and those of them in doubt, by the source's place.
+
+    The value is that of the department's first source that agrees with what stands.
     """
-    if not attributes:
-        return {}
-    compared = ", ".join(name("c_" + attribute) for attribute in attributes)
-    unequal = " OR ".join(_unequal(attribute) for attribute in attributes)
-    kept = ["_delivery_id", *(name(kind + attribute) for attribute in attributes for kind in ("v_", "w_", "k_"))]
-    said = ", ".join(f"{column}: {column}" for column in kept)
+    source, outcome, said = (name(f"{attribute}_{part}") for part in ("source", "outcome", "said"))
     grouped = (
-        f"SELECT {compared}, CASE WHEN {unequal} THEN _record_key END AS _record_key,"
-        f" any_value({{{said}}}) FILTER ({unequal}) AS said, count(*) AS _times"
-        f" FROM ({pairs_sql(source, attributes, witnesses, entities)}) GROUP BY ALL"
+        f"SELECT {source} AS department, {outcome} = 'authority_doubted' AS doubted, {said} AS said, count(*) AS n"
+        f" FROM {table} WHERE {outcome} IN ('agreed', 'authority_prevails', 'authority_doubted') GROUP BY ALL"
     )
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_bare(SUSPECTS)} AS SELECT * EXCLUDE (said), unnest(said) FROM ({grouped})"
+    own = f"({by_index(stating)})[p + 1] = department AND substr(said, (p + 1)::INTEGER, 1) = 'a'"
+    place = f"list_filter(range({len(stating)}), lambda p: {own})[1]"
+    counted = con.execute(
+        f"SELECT {place} AS place, sum(n), coalesce(sum(n) FILTER (doubted), 0) FROM ({grouped}) GROUP BY place"
     )
-    counts = ", ".join(
-        f"coalesce(sum(_times) FILTER ({name('c_' + attribute)}), 0)::BIGINT" for attribute in attributes
-    )
-    counted = con.execute(f"SELECT {counts} FROM {SUSPECTS}").fetchone() or ()
-    return dict(zip(attributes, counted, strict=True))
-
-
-def _bare(table: str) -> str:
-    return table.removeprefix("temp.")
-
-
-def _failed(con: DuckDBPyConnection) -> dict[tuple[str, str], int]:
-    """Violations by resource id and rule id."""
-    counted = con.execute(f"SELECT department || '.' || resource, rule_id, count(*) FROM {VIOLATIONS} GROUP BY ALL")
-    return {(resource, rule): count for resource, rule, count in counted.fetchall()}
+    return {place: (int(applicable), int(failed)) for place, applicable, failed in counted.fetchall()}
 
 
 def _result(source: Source, rule: Rule, applicable: int, failed: int) -> RuleResult:
@@ -133,66 +231,3 @@ def _result(source: Source, rule: Rule, applicable: int, failed: int) -> RuleRes
         applicable=applicable,
         failed=failed,
     )
-
-
-def pairs_sql(source: Source, attributes: Sequence[str], witnesses: Sequence[Source], entities: str) -> str:
-    """One row per record and its entity: `_record_key, _delivery_id` and, per attribute, `v_` the record's value, `w_`
-    the winner's, `k_` the winner's standing, `c_` whether the two are compared.
-    """
-    columns = ["s._record_key", "s._delivery_id"]
-    for attribute in attributes:
-        value, winner, standing = (
-            f"{row}{name(kind + attribute)}" for row, kind in (("s.", "v_"), ("e.", "v_"), ("e.", "k_"))
-        )
-        columns += [
-            f"{value} AS {name('v_' + attribute)}",
-            f"{winner} AS {name('w_' + attribute)}",
-            f"{standing} AS {name('k_' + attribute)}",
-            f"{value} IS NOT NULL AND {source.outranked(attribute, standing, witnesses)} AS {name('c_' + attribute)}",
-        ]
-    return f"SELECT {', '.join(columns)} FROM ({source.relation()}) s JOIN {entities} e ON e.key = s.key"
-
-
-def _unequal(attribute: str) -> str:
-    """Whether a compared pair differs as it stands: few do, and only those are worth the normal form."""
-    return f"({name('c_' + attribute)} AND {name('v_' + attribute)} <> {name('w_' + attribute)})"
-
-
-def violations_sql(catalog: Catalog, source: Source, rules: Sequence[Rule], witnesses: Sequence[Source]) -> str:
-    """One row per record and attribute of `SUSPECTS` that differ in normal form, with the columns of `COLUMNS`."""
-    titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
-    wrong = []
-    for rule in rules:
-        normal = normal_macro(source.library, rule.column)
-        forms = (f"{normal}({name(kind + rule.column)})" for kind in ("v_", "w_"))
-        differs = f"{_unequal(rule.column)} AND {' <> '.join(forms)}"
-        wrong.append(f"CASE WHEN {differs} THEN {_violation(source, rule, titles)} END")
-    told = f"SELECT _record_key, _delivery_id, unnest([{', '.join(wrong)}]) AS f FROM {SUSPECTS}"
-    own = {"record_key": "_record_key", "delivery_id": "_delivery_id"}
-    return f"SELECT {', '.join(own.get(column, f'f.{column}') for column in COLUMNS)} FROM ({told}) WHERE f IS NOT NULL"
-
-
-def _violation(source: Source, rule: Rule, titles: Sequence[str]) -> str:
-    attribute = rule.column
-    standing, own, theirs = (name(kind + attribute) for kind in ("k_", "v_", "w_"))
-    title = source.library.attributes[attribute].title
-    fixed = {
-        "rule_id": rule.id,
-        "dimension": rule.dimension,
-        "indicator": rule.indicator,
-        "severity": rule.severity.value,
-        "department": source.resource.department,
-        "resource": source.resource.name,
-        '"column"': source.column(attribute),
-    }
-    fields = {field: quote(text) for field, text in fixed.items()}
-    fields["standard"] = quote(rule.standard) if rule.standard else "NULL::VARCHAR"
-    fields["observed_value"] = f"CAST({own} AS VARCHAR)"
-    fields["suggested_value"] = f"CAST({theirs} AS VARCHAR)"
-    fields["suggestion_method"], fields["suggestion_confidence"] = quote(Method.authority), "NULL::VARCHAR"
-    fields["reason"] = (
-        f"{quote(title + '与数源部门')} || {standing_text(standing, titles)} || '（' ||"
-        f" strftime({standing_as_of(standing)}, '%Y-%m-%d') || '）的记载不一致：本记录为' || told({own})"
-        f" || '，数源部门为' || told({theirs})"
-    )
-    return "{" + ", ".join(f"{field}: {text}" for field, text in fields.items()) + "}"

@@ -1,20 +1,22 @@
 """What each source says of a library's entities, as SQL: the one relation that arbitration and comparison both read.
 
 A source is a resource that describes the library (`catalog.sources_of`). Here stand its entity key, the values it
-supplies, which of them are in doubt, and the rank the library's YAML gives them. Who wins is `assets.base`, who is
-told so is `quality_checks.comparison`.
-
+A source is a resource that describes the library (`catalog.sources_of`). Here stand its entity key, the values it
+supplies, which of them are in doubt, their rank by the library's YAML, and with whom it speaks in one voice. Who wins is
+`assets.base` and, where values differ, `quality_checks.disputes`; `quality_checks.comparison` tells departments.
 Records with an open finding of severity `block` are left out; a value with an open finding (other than info) on the
-column it comes from is doubted: it stands only when nobody else says anything, and it accuses nobody. Rules that are
-evaluated after the libraries (those that look into a library, thematic rules, the comparisons) mark nothing here: a
-library that depended on them would come out differently when the same pass is run again.
+column it comes from is doubted: it stands only when nobody else says anything, it accuses nobody and has no vote. Rules
+that are evaluated after the libraries (those that look into a library, thematic rules, the comparisons) mark nothing
+here: a library that depended on them would come out differently when the same pass is run again.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from duckdb import DuckDBPyConnection
 
 from catalog.authority import Term
 from catalog.load import Catalog
@@ -22,12 +24,20 @@ from catalog.models import Attribute, ColumnType, Library, Resource
 from quality_checks.macros import name, quote
 from quality_checks.rules import looks_around, thematic_rules
 
+# Temporary tables. `LINKS` is written by the stage that finds identities: keys and records whose entity is not what
+# their own key says. `TOUCHED` holds the entity keys of an increment.
 MARKS = "temp.library_marks"
+LINKS = "temp.library_links"
+TOUCHED = "temp.library_touched"
+LINK_COLUMNS = (
+    "kind VARCHAR, department VARCHAR, resource VARCHAR, record_key VARCHAR, alias_key VARCHAR, entity_key VARCHAR"
+)
 
-# A standing is doubt, rank, age of the as-of date, index of the source and place among the entity's records of that
-# source, most significant first, in 1 + 7 + 17 + 12 + 24 bits of one BIGINT: the smallest standing wins.
-DOUBT_BIT, RANK_BIT, AGE_BIT, INDEX_BIT = 60, 53, 36, 24
-MAX_RANK, MAX_DAY, MAX_INDEX, MAX_PLACE = (1 << 7) - 1, (1 << 17) - 1, (1 << 12) - 1, (1 << 24) - 1
+# A standing is muteness, doubt, rank, age of the as-of date where it counts, index of the source and age again, most
+# significant first, in 1 + 1 + 7 + 17 + 12 + 17 bits of one BIGINT: the smallest standing wins. The last age tells the
+# as-of date, and decides only between records of one source.
+MUTE_BIT, DOUBT_BIT, RANK_BIT, AGE_BIT, INDEX_BIT = 54, 53, 46, 29, 17
+MAX_RANK, MAX_DAY, MAX_INDEX = (1 << 7) - 1, (1 << 17) - 1, (1 << 12) - 1
 
 
 def agreement_rule_id(library: Library, attribute: str) -> str:
@@ -35,13 +45,26 @@ def agreement_rule_id(library: Library, attribute: str) -> str:
     return f"{library.name}.{attribute}.agrees"
 
 
+def doubt_rule_id(library: Library, attribute: str) -> str:
+    """Id of the rule that independent sources of `library` do not contradict the authority on `attribute`."""
+    return f"{library.name}.{attribute}.doubted"
+
+
 @dataclass(frozen=True)
 class Source:
-    """One resource as a witness of one library's entities; `index` is its place among them by name."""
+    """One resource as a witness of one library's entities; `index` is its place among them by name.
+
+    Whether any of its records is marked, linked or touched is known once `prepared` has looked; joins that would find
+    nothing are left out.
+    """
 
     library: Library
     resource: Resource
     index: int
+    marked: bool = True
+    linked_keys: bool = False
+    linked_records: bool = False
+    touched: bool = False
 
     @property
     def key(self) -> str:
@@ -105,49 +128,68 @@ class Source:
             cases.append(f"WHEN {' AND '.join(within)} THEN {place}")
         return f"(CASE {' '.join(cases)} ELSE {below} END)" if cases else below
 
+    def fixed_rank(self, attribute: str) -> int | None:
+        """The rank of all its records, if they have one."""
+        rank = self.rank(attribute)
+        return int(rank) if rank.isdigit() else None
+
+    def may_be_authority(self, attribute: str) -> bool:
+        """Whether it has the say on the attribute, of some kind of entity, at some time."""
+        authority = self.library.attributes[attribute].authority
+        return authority is not None and any(self.speaks_as(term.department) for term in authority.everyone())
+
     def standing(self, attribute: str) -> str:
         """Standing of the record's value as SQL over `relation()`; NULL when there is no value.
 
-        A value in doubt stands behind all others: it is kept when nobody says better, and outranks nobody.
+        A value in doubt stands behind all others: it is kept when nobody says better, and outranks nobody. One that may
+        never stand (`otherwise: none`) is mute.
         """
-        day = f"greatest(0, least({MAX_DAY}, date_diff('day', DATE '1970-01-01', _as_of)))"
-        number = (
-            f"(({self.rank(attribute)})::BIGINT << {RANK_BIT}) + (({MAX_DAY} - {day}) << {AGE_BIT})"
-            f" + {self.index << INDEX_BIT} + CASE WHEN {self.doubted(attribute)} THEN {1 << DOUBT_BIT} ELSE 0 END"
-        )
-        return f"CASE WHEN {name('v_' + attribute)} IS NOT NULL THEN {number} END"
-
-    def outranked(self, attribute: str, standing: str, witnesses: Sequence[Source]) -> str:
-        """Whether `standing` belongs to a better rank of another department, as SQL over `_as_of`.
-
-        Unlisted departments share the last rank, so whoever outranks a record is a listed authority.
-        """
-        rank = self.rank(attribute)
-        better = f"{standing} < (({rank})::BIGINT << {RANK_BIT})"
-        if rank.isdigit():  # the department has one rank: a better one is another's
-            return better
-        own = ", ".join(str(w.index) for w in witnesses if w.resource.department == self.resource.department)
-        return f"({better} AND (({standing} >> {INDEX_BIT}) & {MAX_INDEX}) NOT IN ({own}))"
+        stated = self.library.attributes[attribute]
+        unlisted = listed_ranks(stated)
+        rank = self.fixed_rank(attribute)
+        day = f"({MAX_DAY} - greatest(0, least({MAX_DAY}, date_diff('day', DATE '1970-01-01', _as_of))))"
+        parts = [f"(({self.rank(attribute)})::BIGINT << {RANK_BIT})", f"{self.index << INDEX_BIT}", day]
+        last = {"newest": f"({day} << {AGE_BIT})", "none": str(1 << MUTE_BIT)}.get(stated.otherwise)
+        if last and rank is None:
+            parts.append(f"CASE WHEN {self.rank(attribute)} = {unlisted} THEN {last} ELSE 0 END")
+        elif last and rank == unlisted:
+            parts.append(last)
+        if self.marked:
+            parts.append(f"CASE WHEN {self.doubted(attribute)} THEN {1 << DOUBT_BIT} ELSE 0 END")
+        return f"CASE WHEN {name('v_' + attribute)} IS NOT NULL THEN {' + '.join(parts)} END"
 
     def relation(self) -> str:
         """One row per record that may speak: `key, _record_key, _delivery_id, _as_of, _doubted` and `v_<attribute>`.
 
-        `key` is NULL where the record names nobody: the joins leave those out, a filter would compute each key twice.
+        `key` is NULL where the record names nobody: a filter here would compute each key twice.
         """
-        resource = self.resource
-        values = "".join(f", {self.value(a)} AS {name('v_' + a)}" for a in sorted(resource.supplies))
+        pool = f"{name(self.resource.department)}.{name(self.resource.name)}"
+        values = "".join(f", {self.value(a)} AS {name('v_' + a)}" for a in sorted(self.resource.supplies))
+        said = f"SELECT {self.key} AS key, _record_key, _delivery_id, _as_of{values} FROM {pool}"
+        linked = "SELECT s.* REPLACE (coalesce(l.entity_key, s.key) AS key) FROM ({0}) s LEFT JOIN ({1}) l ON {2}"
+        if self.linked_keys:
+            aliases = f"SELECT alias_key, entity_key FROM {LINKS} WHERE kind = 'key'"
+            said = linked.format(said, aliases, "l.alias_key = s.key")
+        if self.linked_records:
+            records = f"SELECT record_key, entity_key FROM {LINKS} WHERE kind = 'record' AND {self._own()}"
+            said = linked.format(said, records, "l.record_key = s._record_key")
+        if self.touched:
+            said = f"SELECT s.* FROM ({said}) s SEMI JOIN {TOUCHED} t USING (key)"
+        if not self.marked:
+            return said
         return (
-            f"SELECT s.*, m._doubted FROM (SELECT {self.key} AS key, _record_key, _delivery_id, _as_of{values}"
-            f" FROM {name(resource.department)}.{name(resource.name)}) s"
-            f" LEFT JOIN (SELECT _record_key, _blocked, _doubted FROM {MARKS}"
-            f" WHERE department = {quote(resource.department)} AND resource = {quote(resource.name)}) m"
+            f"SELECT s.*, m._doubted FROM ({said}) s LEFT JOIN"
+            f" (SELECT _record_key, _blocked, _doubted FROM {MARKS} WHERE {self._own()}) m"
             " USING (_record_key) WHERE m._blocked IS NOT TRUE"
         )
+
+    def _own(self) -> str:
+        return f"department = {quote(self.resource.department)} AND resource = {quote(self.resource.name)}"
 
     def doubted(self, attribute: str) -> str:
         """Whether the value has an open finding, as SQL over `relation()`."""
         columns = ", ".join(map(quote, self.supplying(attribute)))
-        return f"list_has_any(_doubted, [{columns}])"
+        return f"CASE WHEN _doubted IS NOT NULL THEN list_has_any(_doubted, [{columns}]) ELSE false END"
 
 
 def authority_ranks(attribute: Attribute) -> int:
@@ -168,15 +210,87 @@ def sources(catalog: Catalog, library: Library) -> list[Source]:
     return [Source(library, resource, index) for index, resource in enumerate(described)]
 
 
+def suppliers(witnesses: Sequence[Source], attribute: str) -> list[Source]:
+    """Those that supply the attribute, in the order of the characters of `<attribute>_said`."""
+    return [source for source in witnesses if attribute in source.resource.supplies]
+
+
+def prepared(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, touched: bool = False) -> list[Source]:
+    """The witnesses as they are to be read now; the library's macros and marks are made.
+
+    `LINKS` may have been written before; with `touched`, `TOUCHED` must have been.
+    """
+    con.execute(macros(library))
+    con.execute(marks_sql(catalog, library))
+    con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {LINKS.removeprefix('temp.')} ({LINK_COLUMNS})")
+    marked = set(con.execute(f"SELECT DISTINCT department || '.' || resource FROM {MARKS}").fetchall())
+    linked = set(con.execute(f"SELECT DISTINCT kind, department || '.' || resource FROM {LINKS}").fetchall())
+    keys = any(kind == "key" for kind, _ in linked)
+    return [
+        replace(
+            source,
+            marked=(source.resource.id,) in marked,
+            linked_keys=keys,
+            linked_records=("record", source.resource.id) in linked,
+            touched=touched,
+        )
+        for source in sources(catalog, library)
+    ]
+
+
+def voices(witnesses: Sequence[Source], attribute: str) -> dict[int, str]:
+    """Index of each supplier of the attribute -> the voice it speaks with: several in one voice have one vote.
+
+    A department is one voice whatever the number of its resources. One that received the values from another
+    (`received_from`) speaks with the voice of that one.
+    """
+    stating = suppliers(witnesses, attribute)
+    given = {source.index: _giver(source, attribute) for source in stating}
+
+    def voice(department: str, passed: frozenset[str]) -> str:
+        origins = {given[source.index] for source in stating if source.resource.department == department}
+        origin = next(iter(origins)) if len(origins) == 1 else None
+        if origin in passed:  # they say they have it from each other
+            return min(passed)
+        return voice(origin, passed | {origin}) if origin else department
+
+    return {
+        source.index: voice(given[source.index] or source.resource.department, frozenset({source.resource.department}))
+        for source in stating
+    }
+
+
+def _giver(source: Source, attribute: str) -> str | None:
+    """Who gave the department the values, if one did all those the attribute is made from."""
+    resource = source.resource
+    columns = [resource.columns[column] for column in source.supplying(attribute) if column in resource.columns]
+    givers = {column.received_from or resource.received_from for column in columns} or {resource.received_from}
+    return next(iter(givers)) if len(givers) == 1 else None
+
+
 def standing_as_of(standing: str) -> str:
     """The as-of date in a standing, as SQL."""
-    return f"(DATE '1970-01-01' + CAST({MAX_DAY} - (({standing} >> {AGE_BIT}) & {MAX_DAY}) AS INTEGER))"
+    return f"(DATE '1970-01-01' + CAST({MAX_DAY} - ({standing} & {MAX_DAY}) AS INTEGER))"
+
+
+def standing_rank(standing: str) -> str:
+    """The rank in a standing, as SQL."""
+    return f"(({standing} >> {RANK_BIT}) & {MAX_RANK})"
+
+
+def standing_index(standing: str) -> str:
+    """The index of the source in a standing, as SQL."""
+    return f"(({standing} >> {INDEX_BIT}) & {MAX_INDEX})"
+
+
+def by_index(texts: Sequence[str]) -> str:
+    """Texts by the sources' index, as an SQL list."""
+    return f"[{', '.join(map(quote, texts))}]::VARCHAR[]"
 
 
 def standing_text(standing: str, texts: Sequence[str]) -> str:
     """The text that belongs to the source in a standing, as SQL; `texts` by the sources' index."""
-    listed = ", ".join(map(quote, texts))
-    return f"([{listed}]::VARCHAR[])[(({standing} >> {INDEX_BIT}) & {MAX_INDEX}) + 1]"
+    return f"({by_index(texts)})[{standing_index(standing)} + 1]"
 
 
 def key_macro(library: Library) -> str:
@@ -220,9 +334,12 @@ def marks_sql(catalog: Catalog, library: Library) -> str:
 
 def _later_rules(catalog: Catalog) -> set[str]:
     """Ids of rules evaluated after the libraries are built."""
-    agreements = {
-        agreement_rule_id(lib, attribute) for lib in catalog.libraries.values() for attribute in lib.attributes
+    comparisons = {
+        rule_id(library, attribute)
+        for library in catalog.libraries.values()
+        for attribute in library.attributes
+        for rule_id in (agreement_rule_id, doubt_rule_id)
     }
     thematic = {rule.id for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)}
     looking = {rule.id for resource in catalog.resources.values() for rule in resource.rules if looks_around(rule)}
-    return agreements | thematic | looking
+    return comparisons | thematic | looking
