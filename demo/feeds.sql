@@ -345,10 +345,10 @@ SELECT *, place AS n, 'k' || place AS entity, true AS free, year(getvariable('st
 FROM (SELECT *, pick(['A', 'B', 'B', 'M', 'C', 'D'], place, 'tax_credit') AS tax_credit_grade FROM org_pillar);
 
 -- @ statistics.economic_indicator xlsx
-SELECT *, true AS free, NOT counted AS alone, '亿元' AS unit, CASE WHEN k = 2 THEN '1' ELSE '2' END AS status FROM figure WHERE NOT (counted AND early);
+SELECT *, NOT reserved OR division = '341500' AS free, NOT counted AS alone, '亿元' AS unit, CASE WHEN k = 2 THEN '1' ELSE '2' END AS status FROM figure WHERE NOT (counted AND early);
 
 -- @ tax.tax_revenue xlsx
-SELECT *, true AS free, early AS alone, period AS month, (value * 10000)::DECIMAL(18, 2) AS amount FROM figure WHERE indicator = '0301';
+SELECT *, NOT reserved OR division = '341500' AS free, early AS alone, period AS month, (value * 10000)::DECIMAL(18, 2) AS amount FROM figure WHERE indicator = '0301';
 
 -- @ finance.credit_balance xlsx
 SELECT *, true AS free, early AS alone, CASE indicator WHEN '0401' THEN '1' ELSE '2' END AS kind, period AS month, value AS balance

@@ -40,7 +40,7 @@ CREATE TABLE resident AS
 SELECT p.*, CASE WHEN event = 'birth' THEN 2 END AS first_day, CASE WHEN event IN ('death', 'move') THEN 1 END AS last_day
 FROM person AS p LEFT JOIN life_event ON entity = 'p' || n WHERE standing = 'register';
 CREATE TABLE departed AS
-SELECT *, coalesce(death_date + 5, getvariable('start')::DATE - 10 - dice(n, 'left', 300)::INTEGER) AS cancelled_on, death_date + 2 AS cremated_on,
+SELECT *, coalesce(death_date + 5, greatest(birth_date + 25, getvariable('start')::DATE - 10 - dice(n, 'left', 300)::INTEGER)) AS cancelled_on, death_date + 2 AS cremated_on,
     1 AS first_day FROM person WHERE standing IN ('dead', 'moved')
 UNION ALL BY NAME
 SELECT p.* REPLACE (CASE event WHEN 'death' THEN 'dead' ELSE 'moved' END AS standing, CASE event WHEN 'death' THEN happened_on END AS death_date),

@@ -34,7 +34,7 @@ class DemoError(Exception):
 class Feed:
     """One resource the city can deliver; `table` holds its clean records, all declared columns as text.
 
-    Besides the declared columns the table has `_n`, `_row` (place in the file), `_entity`, `_free`, `_alone`, `_first`
+    Besides the declared columns the table has `_n`, `_row` (place in the file of the first day), `_entity`, `_free`, `_alone`, `_first`
     and `_last` (days between which it stands) and `_key` (record key). `changes`: not all stand from the first day on.
     """
 
@@ -100,7 +100,7 @@ def _say(con: duckdb.DuckDBPyConnection, resource: Resource, kind: Format, query
     last = f"coalesce(last_day, {ALWAYS})" if "last_day" in given else str(ALWAYS)
     untold = "entity NOT IN (SELECT entity FROM life_event)"
     con.execute(
-        f"CREATE TABLE feed.{name(resource.id)} AS SELECT *, row_number() OVER (ORDER BY _n) AS _row, {key} AS _key"
+        f"CREATE TABLE feed.{name(resource.id)} AS SELECT *, row_number() OVER (PARTITION BY _first = 1 ORDER BY _n) AS _row, {key} AS _key"
         f" FROM (SELECT n::BIGINT AS _n, entity AS _entity, free AND {untold} AS _free, {alone} AS _alone,"
         f" {first}::INTEGER AS _first, {last}::INTEGER AS _last, {columns} FROM ({query}))"
         " ORDER BY _n"

@@ -23,7 +23,7 @@ TAXED = "NOT _alone AND uscc NOT IN (SELECT uscc FROM organisation WHERE untaxed
 MOVED = f"SELECT 'p' || n AS entity, * FROM departed WHERE standing = 'moved' AND cancelled_on < {START} - 40"
 DEBTORS = '(SELECT * FROM feed."court.dishonest_debtor" WHERE removed_on IS NULL)'
 REPEATED = "indicator IN ('0301', '0401', '0402') AND right(division, 2) <> '00'"
-OF_CITY = "right(division, 2) = '00'"
+RESERVED = "_n IN (SELECT n FROM figure WHERE reserved AND division = '341500')"
 ENTERPRISE = "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'enterprise' AND NOT pillar AND NOT alone"
 UNKNOWN_ORGANISATION = "credit_code('91341502' || organisation_code('XY' || digits(_n % 1000000, 6)))"
 UNKNOWN_PERSON = "'34150219000101' || digits(_n % 1000, 3) || id_check_digit('34150219000101' || digits(_n % 1000, 3))"
@@ -120,7 +120,7 @@ WRITTEN: dict[str, Wrong] = {
     "PSB-103": _before("valid_to", "valid_from"),
     "PSB-104": Wrong({"name": "name || '　'"}),
     "PSB-105": Wrong({"birth_date": "'1890-01-01'"}, "id_type = '553'"),
-    "PSB-010": Wrong(guest=MOVED, extra=True),
+    "PSB-010": Wrong({"registered_on": "(g.birth_date + 30)::VARCHAR"}, guest=MOVED, extra=True),
     "PSB-201": Wrong({"death_date": "NULL"}, "reason = '1'"),
     "PSB-202": _before("cancelled_on", "death_date"),
     "PSB-203": Wrong({"cancelled_on": f"({START} + 300)::VARCHAR"}),
@@ -253,7 +253,7 @@ WRITTEN: dict[str, Wrong] = {
     # statistics
     "STA-001": Wrong({"period": "replace(period, '-', '/')"}),
     "STA-002": Wrong({"unit": "'万元'"}),
-    "STA-003": Wrong({"value": "(value::DECIMAL(18, 2) * 2)::VARCHAR"}, f"{OF_CITY} AND indicator IN ('0203', '0302')"),
+    "STA-003": Wrong({"value": "(value::DECIMAL(18, 2) * 2)::VARCHAR"}, f"{RESERVED} AND indicator <> '0101'"),
     "STA-004": Wrong({"published_on": "period || '-15'"}, "NOT contains(period, 'Q')"),
     # government services
     "GSB-001": Wrong({"finished_at": "(accepted_at::TIMESTAMP - INTERVAL 1 HOUR)::VARCHAR"}),
@@ -315,7 +315,7 @@ WRITTEN: dict[str, Wrong] = {
                      "tax_credit_grade IN ('A', 'B', 'C')"),
     "TAX-202": Wrong({"year": "'2009'"}),
     "TAX-301": Wrong({"month": "replace(month, '-', '/')"}),
-    "TAX-302": Wrong({"amount": "(amount::DECIMAL(18, 2) * 2)::VARCHAR"}, OF_CITY),
+    "TAX-302": Wrong({"amount": "(amount::DECIMAL(18, 2) * 2)::VARCHAR"}, RESERVED),
     # medical insurance, transport, water
     "MIB-001": _birth("id_type IN ('111', '154')"),
     "MIB-002": Wrong({"status": "'1'"}, guest=DEAD, extra=True),
@@ -334,7 +334,6 @@ WRITTEN: dict[str, Wrong] = {
     "CVT-002": Wrong({"collective_uscc": "g.uscc"}, guest=ENDED),
     "CVT-003": Wrong({"collective_uscc": "g.uscc"},
                      guest=f"SELECT 'k' || place AS entity, * FROM org_pillar WHERE uscc IN (SELECT uscc FROM {DEBTORS})"),
-    "thematic.credit_village.village_credit.collective_uscc.refers": Wrong({"collective_uscc": UNKNOWN_ORGANISATION}),
     "EFT-001": Wrong(
         {"holder_name": "holder_name || '子'"},
         "certificate_type = 'business_licence' AND status = '01' AND certificate_id IN (SELECT min(certificate_id)"
@@ -351,6 +350,11 @@ WRITTEN: dict[str, Wrong] = {
         {"holder_number": "g.id_number", "holder_name": "g.name"},
         "certificate_type = 'marriage_certificate' AND status = '01'",
         f"{PILLAR} AND marital_status = '10'",
+    ),
+    "thematic.inclusive_finance.enterprise_credit.uscc.refers": Wrong(
+        {"uscc": "g.uscc", "borrower_name": "g.name", "balance": "'5.00'"},
+        "status = '1'",
+        "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'association' AND NOT alone",
     ),
     "IFT-001": Wrong({"uscc": "g.uscc", "borrower_name": "g.name", "balance": "'5.00'",
                       "granted_on": _day("g.deregistered_on", -10)}, guest=ENDED),
