@@ -42,7 +42,8 @@ class Theme:
 
 _REFERENCES = """
     select rule_id, sum(applicable)::BIGINT, sum(failed)::BIGINT
-    from (select rule_id, department, resource, arg_max(applicable, as_of) as applicable, arg_max(failed, as_of) as failed
+    from (select rule_id, department, resource,
+                 arg_max(applicable, as_of) as applicable, arg_max(failed, as_of) as failed
           from quality.results where as_of <= $as_of and state = 'ok' and rule_id in (select unnest($rules))
           group by all)
     group by rule_id"""

@@ -1,8 +1,9 @@
 """The report site: static pages below `home.reports`, whole at every moment and the same bytes for the same data.
 
 `index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html`,
-`rules.html` and `themes.html`; everything they need lies beside them, every link is relative, so the folder can be copied anywhere. Add a
-page here. Figures are read by `assets.report_figures` and `assets.report_ledger`, chosen by `assets.report_pages`.
+`rules.html` and `themes.html`; everything they need lies beside them, every link is relative, so the folder can be
+copied anywhere. Add a page here. Figures are read by `assets.report_figures` and `assets.report_ledger`, chosen by
+`assets.report_pages`.
 """
 
 from __future__ import annotations

@@ -720,8 +720,8 @@ class ThematicTable(Frozen):
     """A thematic table 主题库表: a contract beside one SQL file of the same name.
 
     `grain` says what one row is, `key` tells rows apart, `reads` names every table the SQL reads, `references` what its
-    columns refer to (written short, `column: base.<library>`), `freshness` how old what it is made from may be: one that
-    is older is a finding, and holds back products that show the table.
+    columns refer to (written short, `column: base.<library>`), `freshness` how old what it is made from may be: what is
+    older is a finding, and holds back products that show the table.
     """
 
     topic: Name

@@ -46,9 +46,7 @@ def tables_read(sql: str) -> Read:
     return Read(
         tables=frozenset(f"{one['schema_name']}.{one['table_name']}".lower() for one in named if one["schema_name"]),
         bare=frozenset(
-            one["table_name"]
-            for one in named
-            if not one["schema_name"] and one["table_name"].lower() not in ctes
+            one["table_name"] for one in named if not one["schema_name"] and one["table_name"].lower() not in ctes
         ),
         functions=frozenset(
             part["function"]["function_name"]

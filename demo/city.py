@@ -129,7 +129,8 @@ def _list_life(con: duckdb.DuckDBPyConnection, path: Path, calendar: Sequence[da
     part = path.with_name(path.name + ".part")
     con.execute(
         f"COPY (SELECT {told}, library, key, event, happened_on, followed_by FROM life_event"
-        f" WHERE {len(calendar)} > 1 AND event <> 'successor' ORDER BY event, key) TO {quote(str(part))} (FORMAT csv, HEADER)"
+        f" WHERE {len(calendar)} > 1 AND event <> 'successor' ORDER BY event, key)"
+        f" TO {quote(str(part))} (FORMAT csv, HEADER)"
     )
     part.rename(path)
 

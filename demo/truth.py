@@ -4,8 +4,8 @@
 there, as one section; a section gives at least the declared columns, and more by these names:
 `n` (unique, the order of the file), `entity` (whom the record is about), `free` (may take a defect) and, where some
 are, `alone` (no other register speaks of the entity), `first_day` and `last_day` (between which days of business the
-record stands so; a change is two records of one key). What happens to whom is `life.sql`; an entity it tells of takes no
-defect. Mistakes are `plants`, time is `stories`.
+record stands so; a change is two records of one key). What happens to whom is `life.sql`; an entity it tells of takes
+no defect. Mistakes are `plants`, time is `stories`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class DemoError(Exception):
 class Feed:
     """One resource the city can deliver; `table` holds its clean records, all declared columns as text.
 
-    Besides the declared columns the table has `_n`, `_row` (place in the file of the first day), `_entity`, `_free`, `_alone`, `_first`
-    and `_last` (days between which it stands) and `_key` (record key). `changes`: not all stand from the first day on.
+    Besides the declared columns the table has `_n`, `_row` (place in the file of the first day), `_entity`, `_free`,
+    `_alone`, `_first` and `_last` (days between which it stands) and `_key` (record key). `changes`: not all stand from
+    the first day on.
     """
 
     resource: Resource
@@ -100,7 +101,8 @@ def _say(con: duckdb.DuckDBPyConnection, resource: Resource, kind: Format, query
     last = f"coalesce(last_day, {ALWAYS})" if "last_day" in given else str(ALWAYS)
     untold = "entity NOT IN (SELECT entity FROM life_event)"
     con.execute(
-        f"CREATE TABLE feed.{name(resource.id)} AS SELECT *, row_number() OVER (PARTITION BY _first = 1 ORDER BY _n) AS _row, {key} AS _key"
+        f"CREATE TABLE feed.{name(resource.id)} AS SELECT *,"
+        f" row_number() OVER (PARTITION BY _first = 1 ORDER BY _n) AS _row, {key} AS _key"
         f" FROM (SELECT n::BIGINT AS _n, entity AS _entity, free AND {untold} AS _free, {alone} AS _alone,"
         f" {first}::INTEGER AS _first, {last}::INTEGER AS _last, {columns} FROM ({query}))"
         " ORDER BY _n"

@@ -36,9 +36,11 @@ NEWER = (
     " AND o.issuer_uscc = c.issuer_uscc"
 )
 OTHER_PAPER = "certificate_type IN ('residence_certificate', 'disability_certificate')"
-THIRD_VERSION = "regexp_replace(certificate_id, '[0-9]{3}[.].$', '003.') || mod37_check(mod37_after(18, " + " || ".join(
-    [*(f"split_part(certificate_id, '.', {part})" for part in (6, 7, 8)), "'003'"]
-) + "))"
+THIRD_VERSION = (
+    "regexp_replace(certificate_id, '[0-9]{3}[.].$', '003.') || mod37_check(mod37_after(18, "
+    + " || ".join([*(f"split_part(certificate_id, '.', {part})" for part in (6, 7, 8)), "'003'"])
+    + "))"
+)
 EXPIRED = f"status = '05' AND {LATEST}"
 NOT_OF_MARRIAGE = "holder_type = '1' AND certificate_type <> 'marriage_certificate'"
 PILLAR = "SELECT 'g' || n AS entity, * FROM person WHERE pillar AND standing = 'register'"
@@ -280,7 +282,8 @@ WRITTEN: dict[str, Wrong] = {
     ),
     "GSB-110": Wrong({"status": "'03'"}, f"{OTHER_PAPER} AND status = '01'"),
     "GSB-111": Wrong({"status": "'03'", "revoked_on": f"({START} + 300)::VARCHAR"}, f"{OTHER_PAPER} AND status = '01'"),
-    "GSB-112": Wrong({"previous_certificate_id": THIRD_VERSION}, "status = '01' AND previous_certificate_id IS NOT NULL"),
+    "GSB-112": Wrong({"previous_certificate_id": THIRD_VERSION},
+                     "status = '01' AND previous_certificate_id IS NOT NULL"),
     # housing
     "HCB-001": SWAPPED,
     "HCB-002": UNKNOWN_ADDRESS,
@@ -332,8 +335,10 @@ WRITTEN: dict[str, Wrong] = {
     "CVT-001": Wrong({"credit_line": "'0.00'", "loan_balance": "'0.00'"},
                      "village_code IN (SELECT village_code FROM rated_household)"),
     "CVT-002": Wrong({"collective_uscc": "g.uscc"}, guest=ENDED),
-    "CVT-003": Wrong({"collective_uscc": "g.uscc"},
-                     guest=f"SELECT 'k' || place AS entity, * FROM org_pillar WHERE uscc IN (SELECT uscc FROM {DEBTORS})"),
+    "CVT-003": Wrong(
+        {"collective_uscc": "g.uscc"},
+        guest=f"SELECT 'k' || place AS entity, * FROM org_pillar WHERE uscc IN (SELECT uscc FROM {DEBTORS})",
+    ),
     "EFT-001": Wrong(
         {"holder_name": "holder_name || '子'"},
         "certificate_type = 'business_licence' AND status = '01' AND certificate_id IN (SELECT min(certificate_id)"

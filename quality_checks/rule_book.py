@@ -37,7 +37,8 @@ def on_day(rules: Iterable[Rule], as_of: date) -> tuple[Rule, ...]:
 def suites(catalog: Catalog) -> list[Suite]:
     """Every suite of the catalogue's pools and thematic tables."""
     found = [s for r in catalog.resources.values() for s in pool_suites(catalog, r, all_rules(r, catalog))]
-    return found + [s for table in catalog.thematic.values() for s in thematic_suites(catalog, table, thematic_rules(catalog, table))]
+    themes = [(table, thematic_rules(catalog, table)) for table in catalog.thematic.values()]
+    return found + [s for table, rules in themes for s in thematic_suites(catalog, table, rules)]
 
 
 def suites_by_rule(catalog: Catalog) -> list[Suite]:
@@ -45,7 +46,8 @@ def suites_by_rule(catalog: Catalog) -> list[Suite]:
     found = [
         s for r in catalog.resources.values() for one in all_rules(r, catalog) for s in pool_suites(catalog, r, [one])
     ]
-    return found + [s for t in catalog.thematic.values() for one in thematic_rules(catalog, t) for s in thematic_suites(catalog, t, [one])]
+    themes = [(table, rule) for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)]
+    return found + [s for table, rule in themes for s in thematic_suites(catalog, table, [rule])]
 
 
 Language = Literal["zh", "en"]

@@ -187,7 +187,11 @@ def _join(catalog: Catalog, alias: str, lookup: Lookup, said: str) -> str:
     kind, table = lookup.to.split(".", 1)
     source = f"{name(kind)}.{name(table)}"
     partner = f"SELECT {name(key)} AS on_key, {{{fields}}} AS partner FROM {source}"
-    if kind not in ("base", "codes", "thematic"):  # there the key is unique; elsewhere several rows may answer: the newest stands
+    if kind not in (
+        "base",
+        "codes",
+        "thematic",
+    ):  # there the key is unique; elsewhere the newest of several rows stands
         newest = f"arg_max({{{fields}}}, (_as_of, _record_key))"
         partner = f"SELECT {name(key)} AS on_key, {newest} AS partner FROM {source} GROUP BY ALL"
     of = name(f"_of_{alias}")
@@ -273,13 +277,7 @@ def _create(con: DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> 
 
 def _statements(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
     """File, field, text and a query that binds the text, for everything but rules."""
-    for resource in catalog.resources.values():
-        file = f"departments/{resource.department}/{resource.name}.yaml"
-        stated = {f"supplies.{attribute}": sql for attribute, sql in resource.supplies.items()}
-        if resource.describes:
-            stated["describes.by"] = resource.describes.by
-        for where, sql in stated.items():
-            yield file, where, sql, f"SELECT {sql} FROM {name(resource.department)}.{name(resource.name)}"
+    yield from _resource_statements(catalog)
     for library in catalog.libraries.values():
         file = f"libraries/{library.name}.yaml"
         yield (
@@ -307,6 +305,16 @@ def _statements(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
             "",
             f"SELECT {columns} FROM ({table.sql.rstrip().removesuffix(';')}\n)",
         )
+
+
+def _resource_statements(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
+    for resource in catalog.resources.values():
+        file = f"departments/{resource.department}/{resource.name}.yaml"
+        stated = {f"supplies.{attribute}": sql for attribute, sql in resource.supplies.items()}
+        if resource.describes:
+            stated["describes.by"] = resource.describes.by
+        for where, sql in stated.items():
+            yield file, where, sql, f"SELECT {sql} FROM {name(resource.department)}.{name(resource.name)}"
 
 
 def _rule_problems(con: DuckDBPyConnection, catalog: Catalog) -> Iterator[CatalogProblem]:

@@ -1,8 +1,8 @@
 """Who came after an entity: a table macro per library that states successions, for whoever may ask the lake one SELECT.
 
-`successors.<library>(key)` gives the entities that followed the one with this key, nearest first: the company into which
-it was merged and the one into which that was, the versions that replaced a certificate. The macros stand in a database
-in memory, so that the lake may be attached read-only.
+`successors.<library>(key)` gives the entities that followed the one with this key, nearest first: the company into
+which it was merged and the one into which that was, the versions that replaced a certificate. The macros stand in a
+database in memory, so that the lake may be attached read-only.
 """
 
 from __future__ import annotations

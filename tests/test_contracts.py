@@ -1,4 +1,4 @@
-"""A thematic contract: references are rules with counts, freshness is judged, shown and holds products; reads is true."""
+"""A thematic contract: references are rules with counts, freshness is judged and holds products; reads is true."""
 
 from __future__ import annotations
 
@@ -153,7 +153,12 @@ def test_freshness_counts_working_days() -> None:
             "{id_number: {to: base.population, severty: warn}}",
             "references.id_number.severty: no such field; allowed: accuse, severity, to",
         ),
-        (YAML, "civil_affairs.marriage_registration", "civil_affairs.deaths", "freshness.sources = 'civil_affairs.deat"),
+        (
+            YAML,
+            "civil_affairs.marriage_registration",
+            "civil_affairs.deaths",
+            "freshness.sources = 'civil_affairs.deat",
+        ),
         (YAML, "{days: 10,", "{", "freshness: state days and working_days, more than 0"),
         (SQL, "base.population p", "population p", "(file) = 'population': must be named with its schema"),
         (SQL, "base.population p", "read_csv('x.csv') p", "(file) = 'read_csv': must not stand in FROM"),
