@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -134,6 +135,30 @@ def test_a_key_of_no_column_and_one_that_does_not_bind_are_refused(tmp_path: Pat
 def test_a_succession_of_no_attribute_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match=r"succession\.followed_by = 'heir': must be one of: closed_on, level"):
         load_catalog(catalogue(tmp_path / "one", library=LIBRARY + "succession: {followed_by: heir}\n"))
+
+
+def test_the_library_and_the_thematic_table_contributing_shows_are_sound(tmp_path: Path) -> None:
+    root = tmp_path / "catalog"
+    shutil.copytree(ROOT / "catalog", root)
+    shown = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    files = re.findall(r"```(?:yaml|sql)\n(?:#|--) in (\S+)\n(.*?)```", shown, re.DOTALL)
+    assert len(files) == 5
+    for place, text in files:
+        (root / place).parent.mkdir(exist_ok=True)
+        (root / place).write_text(text, "utf-8")
+    catalog = load_catalog(root)
+    assert catalog.libraries["water_quality"].succession is not None
+    shown_alone = replace(
+        catalog,
+        resources={one.id: one for one in catalog.sources_of("water_quality")},
+        libraries={"water_quality": catalog.libraries["water_quality"]},
+        thematic={"rivers.section_grade": catalog.thematic["rivers.section_grade"]},
+        products={},
+    )
+    assert [str(problem) for problem in check_sql(shown_alone)] == []
+    assert {one.id for one in catalog.behind("rivers.section_grade")} == {
+        "natural_resources.water_section", "water_supply.water_sample",
+    }  # fmt: skip
 
 
 def test_no_line_of_python_names_a_library() -> None:
