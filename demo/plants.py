@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from catalog.load import Catalog
 from catalog.models import Column, ColumnType, Identifier, Library, Resource, Rule
@@ -228,17 +229,30 @@ def _disagreements(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
             continue
         among = " UNION ALL ".join(_speakers(one, attribute) for one in better)
         value = quoted(said)
+        told = f"{value} IS NOT NULL AND ({resource.describes.by}) IN ({among})"
         yield Plant(
             rule_id=rule.id,
             resource=resource,
             column=said,
             cells={said: _another(library.name, attribute, resource.columns[said], value)},
-            where=f"{value} IS NOT NULL AND ({resource.describes.by}) IN ({among})",
+            where=f"{told} AND NOT {_own_say(library, resource, attribute)}",
             suggest="clean",
             own=False,
             ordered=rule.severity != "info",
             kind="agrees",
         )
+
+
+def _own_say(library: Library, resource: Resource, attribute: str) -> str:
+    """Whether the resource's department has the say on the entity of the record, as SQL over the record."""
+    authority = library.attributes[attribute].authority
+    if authority is None or not authority.by or resource.describes is None:
+        return "false"
+    own = [
+        quote(kind) for kind, terms in authority.of.items() if any(t.department == resource.department for t in terms)
+    ]
+    said = f"(SELECT {authority.by} FROM (SELECT {resource.describes.by} AS key))"
+    return f"coalesce({said} IN ({', '.join(own)}), false)" if own else "false"
 
 
 def _speakers(better: Resource, attribute: str) -> str:
@@ -259,10 +273,10 @@ def _better(catalog: Catalog, library: Library, resource: Resource, attribute: s
     if attribute not in resource.supplies:
         return []
     stated = library.attributes[attribute]
-    registrars = {term.department for term in stated.authority.everyone()} if stated.authority else set()
-    if resource.department in registrars:
+    present = stated.authorities(date.max)
+    if resource.department in present and not (stated.authority and stated.authority.by):
         return []
     order = list(stated.substitutes)
     own = order.index(resource.department) if resource.department in order else len(order)
-    better = registrars.union(order[:own])
+    better = present.union(order[:own]) - {resource.department}
     return [r for r in catalog.sources_of(library.name) if attribute in r.supplies and r.department in better]

@@ -22,7 +22,6 @@ UNTAXED = "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE untaxed)"
 TAXED = "NOT _alone AND uscc NOT IN (SELECT uscc FROM organisation WHERE untaxed)"
 MOVED = f"SELECT 'p' || n AS entity, * FROM departed WHERE standing = 'moved' AND cancelled_on < {START} - 40"
 DEBTORS = '(SELECT * FROM feed."court.dishonest_debtor" WHERE removed_on IS NULL)'
-REPEATED = "indicator IN ('0301', '0401', '0402') AND right(division, 2) <> '00'"
 RESERVED = "_n IN (SELECT n FROM figure WHERE reserved AND division = '341500')"
 ENTERPRISE = "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'enterprise' AND NOT pillar AND NOT alone"
 UNKNOWN_ORGANISATION = "credit_code('91341502' || organisation_code('XY' || digits(_n % 1000000, 6)))"
@@ -394,13 +393,6 @@ WRITTEN: dict[str, Wrong] = {
         {"deregistered_on": "(g.deregistered_on + 1)::VARCHAR", "registered_capital": "g.capital::VARCHAR"},
         guest=f"{ENTERPRISE} AND status = '3'",
         extra=True,
-    ),
-    # an office that has the say on some figures and repeats others
-    "macro_economy.value.agrees@statistics.economic_indicator": Wrong(
-        {"value": "(value::DECIMAL(18, 4) + 1)::VARCHAR"}, REPEATED
-    ),
-    "macro_economy.growth.agrees@statistics.economic_indicator": Wrong(
-        {"growth": "(growth::DECIMAL(18, 1) + 1)::VARCHAR"}, REPEATED
     ),
     "spatial.kind.agrees@civil_affairs.place_names": Wrong(
         {"place_code": "g.code"}, guest="SELECT 'a' || n AS entity, * FROM shared_address", extra=True
