@@ -112,7 +112,8 @@ def test_what_happened_to_people_companies_and_certificates_is_what_the_librarie
     life = f"read_csv('{home}/lifecycle.csv', all_varchar = true)"
     people = f"""
         SELECT event, count(*), count(began_on),
-            count(*) FILTER (ended_on = happened_on::DATE AND death_date = ended_on), count(*) FILTER (ended_on IS NULL),
+            count(*) FILTER (ended_on = happened_on::DATE AND death_date = ended_on),
+            count(*) FILTER (ended_on IS NULL),
             count(*) FILTER (left_on = happened_on::DATE AND ended_on IS NULL)
         FROM {life} JOIN base.population ON id_number = key GROUP BY event ORDER BY event"""
     assert rows(city, people) == [("birth", 3, 3, 0, 3, 0), ("death", 3, 3, 3, 0, 0), ("move", 3, 3, 0, 3, 3)]
