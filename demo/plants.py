@@ -94,6 +94,7 @@ def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
     wrong: Wrong = WRITTEN[rule.id]
     words = [*(f"{alias}." for alias in rule.lookup), "(select "]
     looked = any(word in (rule.suggest or "") for word in words) or wide
+    offered = "clean" if looked or rule.depends else _offered(rule)
     return Plant(
         rule_id=rule.id,
         resource=resource,
@@ -102,7 +103,7 @@ def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
         where=wrong.where,
         guest=wrong.guest,
         extra=wrong.extra,
-        suggest=("clean" if looked else _offered(rule)) if rule.suggest and wrong.suggests else None,
+        suggest=offered if rule.offered and wrong.suggests else None,
         own=not rule.lookup and not wide,
         ordered=rule.severity != "info",
     )

@@ -20,7 +20,10 @@ ENDED = (
 )
 UNTAXED = "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE untaxed)"
 TAXED = "NOT _alone AND uscc NOT IN (SELECT uscc FROM organisation WHERE untaxed)"
-MOVED = f"SELECT 'p' || n AS entity, * FROM departed WHERE standing = 'moved' AND cancelled_on < {START} - 40"
+MOVED = (
+    "SELECT 'p' || n AS entity, * FROM person WHERE standing = 'moved'"
+    f" AND n IN (SELECT n FROM departed WHERE cancelled_on < {START} - 40)"
+)
 DEBTORS = '(SELECT * FROM feed."court.dishonest_debtor" WHERE removed_on IS NULL)'
 RESERVED = "_n IN (SELECT n FROM figure WHERE reserved AND division = '341500')"
 ENTERPRISE = "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'enterprise' AND NOT pillar AND NOT alone"
