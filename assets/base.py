@@ -28,11 +28,13 @@ from quality_checks.macros import name, quote
 from quality_checks.matrix import bit, grounds_sql, masks, winner
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
+    EVALUATED,
     LINK_COLUMNS,
     LINKS,
     MAX_INDEX,
     MAX_RANK,
     Source,
+    evaluated_sql,
     listed_ranks,
     prepared,
     sources,
@@ -72,7 +74,7 @@ def _build(city: City, library: Library, as_of: date, con: DuckDBPyConnection) -
     city.lake.replace(con, table, table_sql(city.catalog, library, settled), ["entity_id"])
     results = comparison.results(con, city.catalog, library, table)
     findings.merge(con, comparison.VIOLATIONS, results, as_of)
-    counted = con.execute(f"SELECT count(*) FROM {ENTITIES}").fetchone()
+    counted = con.execute(f"SELECT count(*) FROM {table}").fetchone()
     return BaseResult(counted[0] if counted else 0, len(sources(city.catalog, library)), results)
 
 
@@ -85,7 +87,8 @@ def take_links(con: DuckDBPyConnection, library: Library) -> None:
 def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, touched: bool = False) -> list[str]:
     """Write `ENTITIES`, the temporary tables `table_sql` reads beside it, and `comparison.VIOLATIONS`.
 
-    With `touched` only the entities whose keys stand in `sources.TOUCHED` are looked at.
+    With `touched` only the entities whose keys stand in `sources.TOUCHED` are looked at, and the records whose findings
+    that decides are written to `sources.EVALUATED`, for `findings.merge`.
 
     Returns:
         the attributes on which some sources differ.
@@ -95,20 +98,13 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     """
     witnesses = prepared(con, catalog, library, touched=touched)
     _check_limits(library, witnesses)
-    comparison.start(con)
+    if touched:
+        disputes.create(con, EVALUATED, evaluated_sql(witnesses))
     disputes.create(con, ENTITIES, entities_sql(library, witnesses))
-    con.execute(f"DELETE FROM {ENTITIES} WHERE key IS NULL")
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
-    disputed = disputes.disputed_in(con, library, ENTITIES)
-    if disputed:
-        disputes.gather(con, witnesses, disputed, ENTITIES)
-    titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
-    for attribute in disputed:
-        disputes.settle(con, witnesses, attribute, titles)
-        comparison.tell(con, witnesses, attribute, titles)
-    return disputed
+    return comparison.compare(con, catalog, library, witnesses, ENTITIES)
 
 
 def _grounds(attribute: str) -> str:
@@ -175,7 +171,7 @@ def table_sql(catalog: Catalog, library: Library, disputed: Sequence[str]) -> st
         if dispute:
             joins.append(f"LEFT JOIN {disputes.settled(attribute)} {dispute} ON {dispute}.id = e.rowid")
         columns += _believed(attribute, ground, dispute)
-    known = f"SELECT {', '.join(columns)}, e._sources FROM {ENTITIES} e {' '.join(joins)}"
+    known = f"SELECT {', '.join(columns)}, e._sources FROM {ENTITIES} e {' '.join(joins)} WHERE e.key IS NOT NULL"
     begins, ends = (f"CAST(({day or 'NULL'}) AS DATE)" for day in (library.begins, library.ends))
     return f"SELECT *, {begins} AS began_on, {ends} AS ended_on FROM ({known})"
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from assets.report_words import FEEDS, Word
 from catalog.load import Catalog
 from catalog.models import Resource, Rule, Title
-from quality_checks.comparison import agreement_rules
+from quality_checks import comparison
 from quality_checks.rules import all_rules, baseline_rules, thematic_rules
 
 
@@ -40,7 +40,7 @@ class RuleBook:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         shared = [rule for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)]
-        self._agreements = [rule for library in catalog.libraries.values() for rule in agreement_rules(library)]
+        self._agreements = [rule for library in catalog.libraries.values() for rule in comparison.rules(library)]
         self._shared = {rule.id: rule for rule in [*shared, *self._agreements]}
         # Pages come department by department: the last few resources are asked for again and again.
         self._own = lru_cache(maxsize=256)(self._read_own)

@@ -69,7 +69,7 @@ class Authority(Frozen):
     """Who has the say on an attribute 数源部门: one department at a time, or one for each kind of entity.
 
     In the catalogue a department's name, one `{department, from, to}` or a list of those, or `{by, of}`: `by` is SQL
-    over the entity's `key`, `of` says for each of its values who has the say. An entity of no such value has no authority.
+    over the entity's `key`, `of` says for each of its values who has the say. Another kind has no authority.
     """
 
     terms: Terms = ()

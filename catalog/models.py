@@ -607,8 +607,8 @@ class Attribute(Frozen):
     whose value is used while the authority has stated none; `otherwise` is the rule among all others: the `newest`
     statement, the value of the `majority` of independent sources, or `none`. So many as `doubted_by` independent
     sources that agree with each other on another value put the authority's in doubt. Two values agree when their normal
-    forms are equal, or not further apart than `tolerance`: of numbers the difference, of dates the days. With `varies: false`
-    the value is the same at all times of the entity's life, as a date of birth is.
+    forms are equal, or not further apart than `tolerance`: of numbers the difference, of dates the days. With
+    `varies: false` the value is the same at all times of the entity's life, as a date of birth is.
     """
 
     title: Text

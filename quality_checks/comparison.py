@@ -20,7 +20,8 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import Library, Method, Rule, Severity
-from quality_checks.disputes import CELLS, DOUBTS, WINNERS, create
+from quality_checks import disputes
+from quality_checks.disputes import CELLS, DOUBTS, WINNERS
 from quality_checks.findings import FIELDS
 from quality_checks.macros import name, quote
 from quality_checks.matrix import departments
@@ -28,12 +29,14 @@ from quality_checks.results import RuleResult
 from quality_checks.sources import (
     Source,
     agreement_rule_id,
+    authority_ranks,
     by_index,
     doubt_rule_id,
     normal_macro,
     sources,
     standing_as_of,
     standing_index,
+    standing_rank,
     standing_text,
     suppliers,
 )
@@ -55,6 +58,13 @@ def doubt_rules(library: Library) -> tuple[Rule, ...]:
 def rules(library: Library) -> tuple[Rule, ...]:
     """All that the library's sources are told by."""
     return (*agreement_rules(library), *doubt_rules(library))
+
+
+def rules_for(source: Source) -> list[Rule]:
+    """Those of its library that a source is told by."""
+    agreements = [rule for rule in agreement_rules(source.library) if rule.column in source.resource.supplies]
+    doubts = [rule for rule in doubt_rules(source.library) if rule.column in source.resource.supplies]
+    return agreements + [rule for rule in doubts if source.may_be_authority(rule.column)]
 
 
 def _agreement_rule(library: Library, attribute: str) -> Rule:
@@ -91,12 +101,26 @@ def _compared(library: Library) -> list[str]:
     return [attribute for attribute, stated in library.attributes.items() if stated.compare is not None]
 
 
-def start(con: DuckDBPyConnection) -> None:
-    """An empty table of violations."""
-    create(con, VIOLATIONS, f"SELECT {', '.join(f'NULL::VARCHAR AS {column}' for column in COLUMNS)} WHERE false")
+def compare(
+    con: DuckDBPyConnection, catalog: Catalog, library: Library, witnesses: Sequence[Source], entities: str
+) -> list[str]:
+    """Settle what sources say differently of the `entities` and write to `VIOLATIONS` whom that accuses.
+
+    Returns:
+        the attributes in dispute, each with a table `disputes.settled`.
+    """
+    disputes.create(con, VIOLATIONS, f"SELECT {', '.join(f'NULL::VARCHAR AS {c}' for c in COLUMNS)} WHERE false")
+    disputed = disputes.disputed_in(con, library, entities)
+    if disputed:
+        disputes.gather(con, witnesses, disputed, entities)
+    titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
+    for attribute in disputed:
+        disputes.settle(con, witnesses, attribute, titles)
+        _tell(con, witnesses, attribute, titles)
+    return disputed
 
 
-def tell(con: DuckDBPyConnection, witnesses: Sequence[Source], attribute: str, titles: Sequence[str]) -> None:
+def _tell(con: DuckDBPyConnection, witnesses: Sequence[Source], attribute: str, titles: Sequence[str]) -> None:
     """Add to the violations who differs on the attribute that `disputes.settle` has just settled.
 
     `titles` are those of the sources' departments, by index.
@@ -112,11 +136,12 @@ def tell(con: DuckDBPyConnection, witnesses: Sequence[Source], attribute: str, t
 def _disagreements_sql(witnesses: Sequence[Source], attribute: str, titles: Sequence[str]) -> str:
     """One row per record that differs from the value it is compared with."""
     rule = _agreement_rule(witnesses[0].library, attribute)
-    title = witnesses[0].library.attributes[attribute].title
+    stated = witnesses[0].library.attributes[attribute]
+    who = f"CASE WHEN {standing_rank('wk')} < {authority_ranks(stated)} THEN '数源部门' ELSE '候补来源部门' END"
     reason = (
-        f"{quote(title + '与数源部门')} || {standing_text('wk', titles)} || '（' ||"
+        f"{quote(stated.title + '与')} || {who} || {standing_text('wk', titles)} || '（' ||"
         f" strftime({standing_as_of('wk')}, '%Y-%m-%d') || '）的记载不一致：本记录为' || told(v)"
-        " || '，数源部门为' || told(wv)"
+        f" || '，' || {who} || '为' || told(wv)"
     )
     told = _told(
         witnesses, rule, "src", observed="v", suggested="wv", method=Method.authority, share="NULL", reason=reason

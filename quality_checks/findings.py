@@ -125,13 +125,18 @@ def _fixed(number: int, rule: Rule, suite: Suite) -> str:
     return f"({number}, {quote(rule.id)}, {standard}, {', '.join(texts)}, {found})"
 
 
-def merge(con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult], as_of: date) -> None:
+def merge(
+    con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult], as_of: date, *, records: str | None = None
+) -> None:
     """Bring `quality.findings` and this day's `quality.results` to what was evaluated now; DML only.
 
     `violations` is a temporary table with the columns `FIELDS`. For each (department, resource, rule) with a result of
     state `ok`: a violation not seen before opens a finding, one seen before renews it or opens it again with its first
     date kept, and a finding without a violation is resolved. Running it twice for one day changes nothing more.
+    Where only some records were evaluated, `records` is a table of them (`department, resource, record_key`): findings
+    of all others stay as they are.
     """
+    evaluated = f"SEMI JOIN {records} r USING (department, resource, record_key)" if records else ""
     _put_results(con, results, as_of)
     values = ", ".join(f"v.{field} AS {field}" for field in _CURRENT)
     seen = ", ".join(f"v.{field}" for field in _CURRENT)
@@ -150,7 +155,7 @@ def merge(con: DuckDBPyConnection, violations: str, results: Sequence[RuleResult
         CREATE OR REPLACE TEMP TABLE _changed AS
         WITH f AS (
             SELECT f.* FROM quality.findings f
-            SEMI JOIN _evaluated e USING (department, resource, rule_id) WHERE {_within(results)}
+            SEMI JOIN _evaluated e USING (department, resource, rule_id) {evaluated} WHERE {_within(results)}
         )
         SELECT v.finding_id, v.rule_id, v.department, v.resource, v.record_key, v."column", {values},
             coalesce(f.first_seen, {day}) AS first_seen, {day} AS last_seen, 'open' AS status, NULL::DATE AS closed_on

@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import Column, Rule
-from quality_checks.comparison import agreement_rules
+from quality_checks import comparison
 from quality_checks.loading import load
 from quality_checks.rules import all_rules, thematic_rules
 from quality_checks.telling import words
@@ -59,7 +59,7 @@ def _rules(catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
     tables = [(all_rules(resource, catalog), resource.columns) for resource in catalog.resources.values()]
     tables += [(thematic_rules(catalog, table), table.columns) for table in catalog.thematic.values()]
     for library in catalog.libraries.values():
-        tables.append((agreement_rules(library), {a: said.as_column() for a, said in library.attributes.items()}))
+        tables.append((comparison.rules(library), {a: said.as_column() for a, said in library.attributes.items()}))
     for rules, columns in tables:
         for rule in rules:
             yield rule.id, columns[rule.column].mask, reason_open(rule, columns)

@@ -21,7 +21,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import INVERTED, Resource, Rule, Severity
-from quality_checks.comparison import agreement_rules
+from quality_checks.comparison import rules_for
 from quality_checks.indicators import COUNTED_FINER, indicators_of
 from quality_checks.loading import load
 from quality_checks.macros import name, quote
@@ -159,9 +159,8 @@ def _comparisons(catalog: Catalog, resource: Resource, as_of: date, inherited: f
         return
     library = catalog.libraries[resource.describes.library]
     source = Source(library, resource, 0)
-    for rule in agreement_rules(library):
-        if rule.column in resource.supplies:
-            yield from _counts(rule, resource, as_of, inherited=source.column(rule.column) in inherited)
+    for rule in rules_for(source):
+        yield from _counts(rule, resource, as_of, inherited=source.column(rule.column) in inherited)
 
 
 def _counts(

@@ -12,7 +12,7 @@ from typing import Literal
 
 from catalog.load import Catalog
 from catalog.models import INDICATORS, METHODS, Rule, Severity, Title
-from quality_checks.comparison import agreement_rules
+from quality_checks import comparison
 from quality_checks.rules import all_rules, thematic_rules
 from quality_checks.suites import Suite, pool_suites, thematic_suites
 
@@ -20,7 +20,7 @@ from quality_checks.suites import Suite, pool_suites, thematic_suites
 def rule_book(catalog: Catalog) -> dict[str, Rule]:
     """Every rule of the catalogue by id, whenever it is in force."""
     rules = [rule for resource in catalog.resources.values() for rule in all_rules(resource, catalog)]
-    rules += [rule for library in catalog.libraries.values() for rule in agreement_rules(library)]
+    rules += [rule for library in catalog.libraries.values() for rule in comparison.rules(library)]
     rules += [rule for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)]
     return {rule.id: rule for rule in rules}
 
@@ -85,7 +85,7 @@ def told(catalog: Catalog, language: Language) -> str:
     parts = [f"# {_say('book', language)}"]
     chapters = [(resource.title, resource.id, all_rules(resource, catalog)) for resource in catalog.resources.values()]
     chapters += [(table.title, table.id, thematic_rules(catalog, table)) for table in catalog.thematic.values()]
-    compared = tuple(rule for library in catalog.libraries.values() for rule in agreement_rules(library))
+    compared = tuple(rule for library in catalog.libraries.values() for rule in comparison.rules(library))
     chapters.append((_WORDS["compared"], "", compared))
     for title, table, rules in chapters:
         if rules:

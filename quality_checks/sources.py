@@ -2,8 +2,8 @@
 
 A source is a resource that describes the library (`catalog.sources_of`). Here stand its entity key, the values it
 A source is a resource that describes the library (`catalog.sources_of`). Here stand its entity key, the values it
-supplies, which of them are in doubt, their rank by the library's YAML, and with whom it speaks in one voice. Who wins is
-`assets.base` and, where values differ, `quality_checks.disputes`; `quality_checks.comparison` tells departments.
+supplies, which of them are in doubt, their rank by the library's YAML, and with whom it speaks in one voice. Who wins
+is `assets.base` and, where values differ, `quality_checks.disputes`; `quality_checks.comparison` tells departments.
 Records with an open finding of severity `block` are left out; a value with an open finding (other than info) on the
 column it comes from is doubted: it stands only when nobody else says anything, it accuses nobody and has no vote. Rules
 that are evaluated after the libraries (those that look into a library, thematic rules, the comparisons) mark nothing
@@ -25,10 +25,13 @@ from quality_checks.macros import name, quote
 from quality_checks.rules import looks_around, thematic_rules
 
 # Temporary tables. `LINKS` is written by the stage that finds identities: keys and records whose entity is not what
-# their own key says. `TOUCHED` holds the entity keys of an increment.
+# their own key says. Of an increment `TOUCHED` holds the entity keys, `CHANGED` the records that changed, gone ones
+# too; both are written by whoever decides what it is. `EVALUATED` are the records whose findings it decides.
 MARKS = "temp.library_marks"
 LINKS = "temp.library_links"
-TOUCHED = "temp.library_touched"
+TOUCHED = "temp.library_touched"  # key VARCHAR
+CHANGED = "temp.library_changed"  # department VARCHAR, resource VARCHAR, record_key VARCHAR
+EVALUATED = "temp.library_evaluated"  # as `CHANGED`
 LINK_COLUMNS = (
     "kind VARCHAR, department VARCHAR, resource VARCHAR, record_key VARCHAR, alias_key VARCHAR, entity_key VARCHAR"
 )
@@ -210,6 +213,16 @@ def sources(catalog: Catalog, library: Library) -> list[Source]:
     return [Source(library, resource, index) for index, resource in enumerate(described)]
 
 
+def evaluated_sql(witnesses: Sequence[Source]) -> str:
+    """The records of an increment: those that changed, and all of its entities, also those that may not speak."""
+    speaking = [
+        f"SELECT {quote(source.resource.department)}, {quote(source.resource.name)}, _record_key"
+        f" FROM ({replace(source, marked=False).relation()})"
+        for source in witnesses
+    ]
+    return " UNION ".join([f"SELECT department, resource, record_key FROM {CHANGED}", *speaking])
+
+
 def suppliers(witnesses: Sequence[Source], attribute: str) -> list[Source]:
     """Those that supply the attribute, in the order of the characters of `<attribute>_said`."""
     return [source for source in witnesses if attribute in source.resource.supplies]
@@ -251,7 +264,7 @@ def voices(witnesses: Sequence[Source], attribute: str) -> dict[int, str]:
         origins = {given[source.index] for source in stating if source.resource.department == department}
         origin = next(iter(origins)) if len(origins) == 1 else None
         if origin in passed:  # they say they have it from each other
-            return min(passed)
+            return min(passed | {department})
         return voice(origin, passed | {origin}) if origin else department
 
     return {

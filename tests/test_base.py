@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
+from hashlib import md5
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from resources.city import City
 
 DAY = date(2026, 11, 2)
 DAYS = (date(2026, 10, 30), date(2026, 11, 1), DAY)
-LONG = ("341502198001011234", "341502199002022343")
+LONG = ("341502198001011234", "341502199002022343", "341502198001010002", "341502198001010010")
 SHORT = ("341502800101123", "341502900202234")
 RESOURCES = ("a.one", "a.two", "b.one", "c.one", "d.one")
 ATTRIBUTES = ("name", "birth_date")
@@ -164,6 +165,9 @@ def arbitrated(case: Case, *, backwards: bool = False, touched: Sequence[str] | 
     con = load(case.records)
     if touched is not None:
         con.execute("CREATE OR REPLACE TEMP TABLE library_touched AS SELECT unnest($1::VARCHAR[]) AS key", [touched])
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE library_changed (department VARCHAR, resource VARCHAR, record_key VARCHAR)"
+        )
     disputed = base.arbitrate(con, catalog, library, touched=touched is not None)
     con.execute(f"CREATE OR REPLACE TEMP TABLE people AS {base.table_sql(catalog, library, disputed)}")
     parts = ("", "_source", "_as_of", "_outcome", "_said")
@@ -212,14 +216,17 @@ class Reading:
         self.person = to_18(own[0].person) or ""
         self.said = sorted((r for r in own if self.value(r) is not None), key=self.standing)
         self.elected = False
-        self.doubters: list[str] = []
         self.best: Record | None = self.said[0] if self.said else None
         self.mute = self.best is not None and self.standing(self.best)[0]
-        if self.best and self.stated.otherwise == "majority" and self.unlisted(self.best) and not self.doubted(self.best):
+        if (
+            self.best
+            and self.stated.otherwise == "majority"
+            and self.unlisted(self.best)
+            and not self.doubted(self.best)
+        ):
             self._elect()
-        if self.best and not self.mute and self.stated.compare is not None and self.authoritative(self.best):
-            if not self.doubted(self.best) and self._votes_against() >= self.stated.doubted_by:
-                self.doubters = ["yes"]
+        asked = self.best and not self.mute and self.stated.compare is not None and self.authoritative(self.best)
+        self.in_doubt = bool(asked) and not self.doubted(self.best) and self._votes_against() >= self.stated.doubted_by
 
     def value(self, record: Record) -> object:
         return getattr(record, self.attribute)
@@ -227,7 +234,11 @@ class Reading:
     def terms(self) -> Sequence[Any]:
         if self.stated.authority is None:
             return ()
-        return self.stated.authority.of.get(self.person[6:10], ()) if self.stated.authority.by else self.stated.authority.terms
+        return (
+            self.stated.authority.of.get(self.person[6:10], ())
+            if self.stated.authority.by
+            else self.stated.authority.terms
+        )
 
     @property
     def first(self) -> int:
@@ -297,7 +308,9 @@ class Reading:
             self.best, self.elected = top, True
 
     def _votes_against(self) -> int:
-        others = [r for r in self.ballots(self.said) if self.voice(r) != self.voice(self.best) and self.differ(r, self.best)]
+        others = [
+            r for r in self.ballots(self.said) if self.voice(r) != self.voice(self.best) and self.differ(r, self.best)
+        ]
         return max((sum(self.agree(r, other) for other in others) for r in others), default=0)
 
     def compared(self, record: Record) -> bool:
@@ -305,7 +318,7 @@ class Reading:
         return (
             self.stated.compare is not None
             and not self.mute
-            and not self.doubters
+            and not self.in_doubt
             and not self.doubted(best)
             and self.rank(best) < min(self.rank(record), self.listed)
             and not self.authoritative(record)
@@ -321,7 +334,7 @@ class Reading:
         if not any(self.differ(r, self.best) for r in others):
             return "agreed" if others else "single"
         if self.authoritative(self.best):
-            return "authority_doubted" if self.doubters else "authority_prevails"
+            return "authority_doubted" if self.in_doubt else "authority_prevails"
         return "agreed" if self.elected else "undecided"
 
     def letter(self, resource: str) -> str:
@@ -343,7 +356,7 @@ class Reading:
             for r in self.said
             if self.compared(r) and self.differ(r, self.best)
         }
-        if self.doubters and self.best:
+        if self.in_doubt and self.best:
             told.add((self.best.resource, self.best.record_key, self.attribute, "doubted"))
         return told
 
@@ -406,23 +419,26 @@ def cases(draw: st.DrawFn) -> Case:
                 Record,
                 resource=st.sampled_from(RESOURCES),
                 record_key=st.just(""),
-                person=st.sampled_from([LONG[0], LONG[0], LONG[1], *SHORT, None]),
+                person=st.sampled_from([*LONG, *LONG, SHORT[0], None]),
                 as_of=st.sampled_from(DAYS),
-                name=st.sampled_from(["张三", " 张三", "李四", "Ａ\u3000b", "A b", UNKNOWN, None]),
+                name=st.sampled_from(["张三", " 张三", "李四", "李四", "Ａ\u3000b", UNKNOWN, None]),
                 birth_date=st.sampled_from([date(1980, 1, day) for day in (1, 1, 2, 4, 9)] + [None]),
                 marks=st.lists(
                     st.sampled_from(
                         [("full_name", "error"), ("born", "error"), ("birth_date", "error"), ("person", "block")]
                     ),
                     max_size=1,
-                ).map(tuple),
+                ).map(tuple)
+                | st.just(()),
             ),
-            max_size=14,
+            max_size=32,
         )
     )
     keys = draw(st.permutations([f"k{place:02}" for place in range(len(drawn))]))
     records = tuple(r._replace(record_key=key) for r, key in zip(drawn, keys, strict=True))
-    received = draw(st.sampled_from([{}, {}, {"b.one": "a"}, {"c.one": "b", "b.one": "d"}, {"c.one": "state", "d.one": "state"}]))
+    received = draw(
+        st.sampled_from([{}, {}, {"b.one": "a"}, {"c.one": "b", "b.one": "d"}, {"c.one": "state", "d.one": "state"}])
+    )
     return Case(records, {attribute: draw(statements(attribute)) for attribute in ATTRIBUTES}, received)
 
 
@@ -430,7 +446,7 @@ def agreements(counts: Mapping[tuple[str, str, str], tuple[int, int]]) -> dict[t
     return {key: value for key, value in counts.items() if key[2] == "agrees" and value != (0, 0)}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_arbitration_and_accusations_are_those_of_the_plain_reading(case: Case) -> None:
     expected, got = reference(case), arbitrated(case)
@@ -445,7 +461,7 @@ def test_arbitration_and_accusations_are_those_of_the_plain_reading(case: Case) 
     assert +failed == doubted
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.randoms())
 def test_the_order_of_departments_and_records_changes_no_result(case: Case, shuffler: random.Random) -> None:
     shuffled = list(case.records)
@@ -453,7 +469,7 @@ def test_the_order_of_departments_and_records_changes_no_result(case: Case, shuf
     assert arbitrated(replace(case, records=tuple(shuffled)), backwards=True) == arbitrated(case)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.lists(st.sampled_from([*LONG, "nobody"]), unique=True))
 def test_the_touched_entities_come_out_as_in_a_full_build(case: Case, touched: list[str]) -> None:
     full, part = arbitrated(case), arbitrated(case, touched=touched)
@@ -462,7 +478,234 @@ def test_the_touched_entities_come_out_as_in_a_full_build(case: Case, touched: l
     assert part.accused == {one for one in full.accused if one[1] in theirs}
 
 
-#MID
+def world(*records: Record, received: Mapping[str, str] | None = None, **name: Any) -> Case:
+    """A case whose names have the authority a and the substitute b unless said otherwise."""
+    said = {"authority": "a", "substitutes": ("b",), **name}
+    return Case(records, {"name": said, "birth_date": {"authority": "a"}}, received or {})
+
+
+def said(resource: str, name: str | None, *marks: tuple[str, str], key: str = "k", person: str = LONG[0]) -> Record:
+    return Record(resource, key, person, DAY, name, None, marks)
+
+
+def test_a_legacy_number_and_its_long_form_are_one_person() -> None:
+    case = world(said("a.one", "张三", person=SHORT[0]), said("b.one", "张三", person=LONG[0]))
+    assert arbitrated(case).entities == {
+        to_18(SHORT[0]): ("张三", "a", DAY, "agreed", "a-A--", None, None, None, None, None, 2)
+    }
+    assert to_18(SHORT[0]) == LONG[0]
+
+
+OUTCOMES = {
+    "one department speaks": (world(said("a.one", "张三"), said("a.two", "张三")), "张三", "single", "aa---"),
+    "nobody differs": (world(said("a.one", "张三"), said("c.one", " 张三 ")), "张三", "agreed", "a--A-"),
+    "the authority stands against one": (
+        world(said("a.one", "张三"), said("c.one", "李四"), said("b.one", "张三")),
+        "张三",
+        "authority_prevails",
+        "a-AD-",
+    ),
+    "the substitute stands in": (world(said("b.one", "张三"), said("c.one", "李四")), "张三", "substitute", "--aD-"),
+    "two agree against the authority": (
+        world(said("a.one", "张三"), said("b.one", "李四"), said("c.one", " 李四")),
+        "张三",
+        "authority_doubted",
+        "a-dd-",
+    ),
+    "three are asked for": (
+        world(said("a.one", "张三"), said("b.one", "李四"), said("c.one", "李四"), doubted_by=3),
+        "张三",
+        "authority_prevails",
+        "a-DD-",
+    ),
+    "two of one voice are one": (
+        world(said("a.one", "张三"), said("b.one", "李四"), said("c.one", "李四"), received={"c.one": "b"}),
+        "张三",
+        "authority_prevails",
+        "a-DD-",
+    ),
+    "two who have it from the same are one": (
+        world(said("a.one", "张三"), said("c.one", "李四"), said("d.one", "李四"),
+              received={"c.one": "state", "d.one": "state"}),
+        "张三",
+        "authority_prevails",
+        "a--DD",
+    ),
+    "two that do not agree with each other": (
+        world(said("a.one", "张三"), said("b.one", "李四"), said("c.one", "王五")),
+        "张三",
+        "authority_prevails",
+        "a-DD-",
+    ),
+    "the newest of those not listed": (
+        world(said("c.one", "张三")._replace(as_of=DAYS[0]), said("d.one", "李四")),
+        "李四",
+        "undecided",
+        "---da",
+    ),
+    "no majority": (
+        world(said("c.one", "张三")._replace(as_of=DAYS[0]), said("d.one", "李四"), otherwise="majority"),
+        "张三",
+        "undecided",
+        "---ad",
+    ),
+    "a majority": (
+        world(
+            said("b.one", "王五"), said("c.one", "李四"), said("d.one", "李四"), substitutes=(), otherwise="majority"
+        ),
+        "李四",
+        "agreed",
+        "--daa",
+    ),
+    "nobody else may": (world(said("c.one", "张三"), otherwise="none"), None, None, "---d-"),
+    "differences that are not compared": (
+        world(said("a.one", "张三"), said("b.one", "李四"), said("c.one", "李四"), compare=None),
+        "张三",
+        "authority_prevails",
+        "a-dd-",
+    ),
+    "one resource has the say": (
+        world(said("a.one", "张三"), said("a.two", "李四"), authority="a.two"),
+        "李四",
+        "single",
+        "da---",
+    ),
+    "another kind of entity": (
+        world(said("a.one", "张三"), said("b.one", "李四"),
+              authority={"by": "substr(key, 7, 4)", "of": {"1990": "a", "1980": "b"}}, substitutes=()),
+        "李四",
+        "authority_prevails",
+        "D-a--",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", OUTCOMES)
+def test_an_outcome_says_on_what_grounds_a_value_stands(what: str) -> None:
+    case, value, outcome, letters = OUTCOMES[what]
+    entities = arbitrated(case).entities
+    assert entities == reference(case).entities
+    row = entities[LONG[0]]
+    assert (row[0], row[3], row[4]) == (value, outcome, letters)
+
+
+def test_the_authority_of_a_statements_day_has_the_say() -> None:
+    terms = [{"department": "a", "to": DAYS[0]}, {"department": "b", "from": DAYS[1]}]
+    old, new = said("a.one", "张三")._replace(as_of=DAYS[0]), said("b.one", "李四")
+    for records, expected in {
+        (old, new): ("李四", "b", "authority_prevails", "d-a--"),  # it was the authority when it said so
+        (old._replace(as_of=DAYS[1]), new): ("李四", "b", "authority_prevails", "D-a--"),
+        (old, new._replace(as_of=DAYS[0])): ("张三", "a", "authority_prevails", "a-D--"),
+    }.items():
+        row = arbitrated(world(*records, authority=terms, substitutes=())).entities[LONG[0]]
+        assert (row[0], row[1], row[3], row[4]) == expected
+
+
+def test_dates_within_the_tolerance_agree() -> None:
+    born = [date(1980, 1, 1), date(1980, 1, 3), date(1980, 1, 4)]
+    records = [said(r, None)._replace(birth_date=d) for r, d in zip(("a.one", "b.one", "c.one"), born, strict=True)]
+    case = Case(tuple(records), {"name": {"authority": None}, "birth_date": {"authority": "a", "tolerance": 2}})
+    got = arbitrated(case)
+    assert got.entities[LONG[0]][5:10] == (born[0], "a", DAY, "authority_prevails", "a-AD-")
+    assert got.accused == {("c.one", "k", "birth_date", "agrees")}
+
+
+def test_a_received_value_speaks_with_the_voice_of_who_gave_it() -> None:
+    def heard(received: Mapping[str, str]) -> list[str]:
+        case = world(received=received)
+        return list(voices(sources(case.catalog(), case.library()), "name").values())
+
+    assert heard({}) == ["a", "a", "b", "c", "d"]
+    assert heard({"b.one": "a", "c.one": "b", "d.one": "province"}) == ["a", "a", "a", "a", "province"]
+    assert heard({"b.one": "c", "c.one": "b", "a.two": "d"}) == ["a", "d", "b", "b", "d"]
+
+
+def test_unlisted_sources_never_accuse_one_another() -> None:
+    got = arbitrated(world(said("b.one", "张三"), said("c.one", "李四"), substitutes=()))
+    assert got.accused == set()
+    assert all(applicable == 0 for applicable, _ in got.counts.values())
+
+
+def test_a_value_in_doubt_neither_wins_nor_accuses_nor_is_its_authority_accused() -> None:
+    got = arbitrated(world(said("a.one", "坏", ("full_name", "error")), said("b.one", "李四")))
+    assert got.entities[LONG[0]][:2] == ("李四", "b")
+    assert got.accused == set()
+
+
+def test_a_value_in_doubt_stands_when_nobody_says_better_and_accuses_nobody() -> None:
+    assert arbitrated(world(said("a.one", "坏", ("full_name", "error")))).entities[LONG[0]][:2] == ("坏", "a")
+
+
+def test_a_value_in_doubt_has_no_vote() -> None:
+    got = arbitrated(world(said("a.one", "张三"), said("b.one", "李四"), said("c.one", "李四", ("full_name", "error"))))
+    assert got.accused == {("b.one", "k", "name", "agrees"), ("c.one", "k", "name", "agrees")}
+
+
+def test_records_and_keys_are_led_to_their_entity() -> None:
+    """The second record has no usable number; the person of the third nobody has a number for."""
+    case = world(said("a.one", "张三", key="1"), said("b.one", "李四", key="2", person="?"),
+                 said("c.one", "王五", key="3", person="!"))  # fmt: skip
+    catalog, con = case.catalog(), load(case.records)
+    library = catalog.libraries["people"]
+    con.execute(
+        "INSERT INTO library_links VALUES ('key', NULL, NULL, NULL, '?', $1),"
+        " ('record', 'c', 'one', '3', NULL, '#c.one|3')",
+        [LONG[0]],
+    )
+    disputed = base.arbitrate(con, catalog, library)
+    rows = con.execute(f"SELECT * FROM ({base.table_sql(catalog, library, disputed)}) ORDER BY id_number").fetchall()
+    told = [(str(row[0]), row[1], row[2], row[6]) for row in rows]
+    [keyed, keyless] = [md5(f"people|{key}".encode()).hexdigest() for key in (LONG[0], "#c.one|3")]
+    assert [(entity.replace("-", ""), *rest) for entity, *rest in told] == [
+        (keyed, LONG[0], "张三", "a-D--"),
+        (keyless, None, "王五", "---a-"),
+    ]
+
+
+def violations(case: Case) -> list[tuple[object, ...]]:
+    catalog, con = case.catalog(), load(case.records)
+    base.arbitrate(con, catalog, catalog.libraries["people"])
+    return con.execute(f"FROM {comparison.VIOLATIONS}").fetchall()
+
+
+def test_an_accusation_names_record_column_values_and_authority() -> None:
+    case = world(said("a.one", "张三"), said("b.one", "李四", key="b-7"), said("c.one", " 张三 "))
+    assert violations(case) == [
+        (
+            "people.name.agrees", "P08", "consistency", "0401", "error", "b", "one", "b-7", "full_name", "李四", "张三",
+            "authority", None, "姓名与数源部门a局（2026-11-02）的记载不一致：本记录为「李四」，数源部门为「张三」",
+            "delivery of b.one",
+        )
+    ]  # fmt: skip
+    counts = {resource: count for (resource, attribute, kind), count in arbitrated(case).counts.items()
+              if (attribute, kind) == ("name", "agrees")}  # fmt: skip
+    assert counts == {"a.one": (0, 0), "a.two": (0, 0), "b.one": (1, 1), "c.one": (1, 0), "d.one": (0, 0)}
+
+
+def test_a_doubted_authority_is_asked_and_nobody_is_accused() -> None:
+    others = said("b.one", "李四"), said("c.one", "李四 "), said("d.one", "王五")
+    case = world(said("a.one", "张三", key="a-1"), *others)
+    assert violations(case) == [
+        (
+            "people.name.doubted", "P08", "consistency", "0401", "error", "a", "one", "a-1", "full_name", "张三",
+            "李四", "majority", "0.67",
+            "姓名：2个独立来源（b局、c局）一致记载为「李四」，与本部门的「张三」不一致，孰误未知，请核实",
+            "delivery of a.one",
+        )
+    ]  # fmt: skip
+    counts = {key: count for key, count in arbitrated(case).counts.items() if key[1:] == ("name", "doubted")}
+    assert counts == {("a.one", "name", "doubted"): (1, 1), ("a.two", "name", "doubted"): (0, 0)}
+
+
+def test_an_attribute_that_is_not_compared_accuses_nobody() -> None:
+    library = world(compare=None).library()
+    assert [rule.id for rule in comparison.rules(library)] == ["people.birth_date.agrees", "people.birth_date.doubted"]
+    assert [rule.id for rule in comparison.agreement_rules(world().library())] == [
+        "people.name.agrees",
+        "people.birth_date.agrees",
+    ]
+    assert violations(world(said("a.one", "张三"), said("b.one", "李四"), compare=None)) == []
+
 
 @pytest.fixture
 def city(small_city: City) -> City:
@@ -535,7 +778,7 @@ def test_an_accused_value_may_still_stand_in_once_its_authority_is_silent(city: 
 
 def test_findings_of_rules_that_look_into_libraries_do_not_move_a_library() -> None:
     """They are evaluated after it: a pass that is run again would give another library."""
-    case = Case((said("a.one", "张三", ("full_name", "error")), said("b.one", "李四")), authority("a", "b"))
+    case = world(said("a.one", "张三", ("full_name", "error")), said("b.one", "李四"))
     catalog = case.catalog()
     looking = Rule(
         id="RULE-1", that="p.name is not null", column="full_name", zh="x", en="x", indicator="0402", severity="error",
@@ -546,7 +789,9 @@ def test_findings_of_rules_that_look_into_libraries_do_not_move_a_library() -> N
     names = []
     for stated in (catalog, later):
         con = load(case.records)
-        base.arbitrate(con, stated, stated.libraries["people"])
-        names.append(con.execute(f"SELECT v_name FROM {base.ENTITIES}").fetchall())
+        library = stated.libraries["people"]
+        disputed = base.arbitrate(con, stated, library)
+        names.append(con.execute(f"SELECT name FROM ({base.table_sql(stated, library, disputed)})").fetchall())
     assert names == [[("李四",)], [("张三",)]]
-    assert agreement_rule_id(catalog.libraries["people"], "name") == "people.name.agrees"
+    ids = [of(catalog.libraries["people"], "name") for of in (agreement_rule_id, doubt_rule_id)]
+    assert ids == ["people.name.agrees", "people.name.doubted"]

@@ -14,6 +14,7 @@ RESIDENTS = "departments/public_security/resident_registration.yaml"
 MARRIAGES = "departments/civil_affairs/marriage_registration.yaml"
 LIBRARY = "libraries/population.yaml"
 MARITAL = "authority: civil_affairs, substitutes: [public_security]"
+BOTH = "[{'department': 'civil_affairs', 'from': '2018-01-01'}, {'department': 'public_security', 'to': '2018-01-01'}]"
 OVERVIEW = "thematic/credit_village/resident_overview"
 WRITTEN_RULES = "rules:" + (SMALL / f"{OVERVIEW}.yaml").read_text("utf-8").partition("rules:")[2]
 COLUMNS = "birth_date, household_size, id_number, marital_status, name, sex"
@@ -201,14 +202,12 @@ PLANTED = {
         (
             LIBRARY,
             MARITAL,
-            'authority: [{department: civil_affairs, from: "2018-01-01"}, '
-            '{department: public_security, to: "2018-01-01"}]',
+            f"authority: {BOTH}",
         ),
         (
             LIBRARY,
             "attributes.marital_status.authority",
-            "[{'department': 'civil_affairs', 'from': '2018-01-01'}, "
-            "{'department': 'public_security', 'to': '2018-01-01'}]",
+            BOTH,
             "one authority at a time: public_security (to 2018-01-01) and civil_affairs (from 2018-01-01) overlap;",
         ),
     ),
