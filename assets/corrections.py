@@ -18,7 +18,7 @@ from catalog.models import Resource, Rule
 from quality_checks import comparison
 from quality_checks.corrections import CORRECTED, SETTLED, ItemEvent, ItemState, decision_sql, transitions_sql
 from quality_checks.rule_book import on_day, rule_book
-from quality_checks.rules import all_rules, looks_around, stated
+from quality_checks.rules import all_rules, looks_around, stated, thematic_rules
 from quality_checks.working_days import add_workdays
 from resources import ledger
 from resources.city import City
@@ -227,7 +227,7 @@ def _read_rules(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
     """`corrections_rules`: the rules in force, and whether each looks at nothing but the record itself."""
     rules = {rule.id: rule for rule in on_day(rule_book(catalog).values(), as_of)}
     wide = {rule.id for library in catalog.libraries.values() for rule in comparison.rules(library)}
-    wide |= {rule.id for table in catalog.thematic.values() for rule in table.rules}
+    wide |= {rule.id for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)}
     wide |= {rule.id for rule in rules.values() if rule.of_several or looks_around(rule)}
     con.execute(
         "CREATE OR REPLACE TEMP TABLE corrections_rules AS SELECT unnest($ids) AS rule_id, unnest($own) AS own",

@@ -321,7 +321,7 @@ def _thematic(catalog: Catalog) -> dg.AssetsDefinition:
             *(
                 dg.AssetCheckSpec(dimension, asset=keys[table.id])
                 for table in tables
-                for dimension in _dimensions(table.rules)
+                for dimension in _dimensions(rules.thematic_rules(catalog, table))
             ),
         ],
         required_resource_keys={PASS},
@@ -346,7 +346,7 @@ def _thematic(catalog: Catalog) -> dg.AssetsDefinition:
                     ),
                     *(
                         _check(dimension, keys[table.id], _by_dimension(results).get(dimension, []))
-                        for dimension in _dimensions(table.rules)
+                        for dimension in _dimensions(rules.thematic_rules(catalog, table))
                     ),
                 ],
             )

@@ -19,6 +19,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
 from catalog.models import Column, ColumnType, Level, Product, Resource
+from quality_checks import contracts
 from quality_checks.macros import name, quote
 from resources.city import City
 from resources.clock import now
@@ -155,7 +156,17 @@ def _gate(city: City, product: Product, shown: Shown, candidate: Candidate, as_o
             f"行数由 {shown.rows} 降至 {rows}，降幅超过 {allowed}"
             f" / rows fell from {shown.rows} to {rows}, by more than {allowed}"
         )
+    if old := _gate_freshness(city, product, as_of):
+        return old
     return _gate_score(city, product, as_of) if gate.min_score > 0 else ""
+
+
+def _gate_freshness(city: City, product: Product, as_of: date) -> str:
+    """Why the thematic table it shows is older than its contract allows; empty for what promises nothing."""
+    table = city.catalog.thematic.get(product.reads.removeprefix("thematic."))
+    if table is None or table.freshness is None:
+        return ""
+    return contracts.staleness(city.catalog, table, contracts.newest_deliveries(city.con, as_of), as_of)
 
 
 def _gate_score(city: City, product: Product, as_of: date) -> str:
@@ -187,21 +198,7 @@ def departments_of(catalog: Catalog, product: Product) -> set[str]:
 
 def resources_of(catalog: Catalog, product: Product) -> list[Resource]:
     """Resources a product shows, through thematic tables and libraries, by id."""
-    kind, _, target = product.reads.partition(".")
-    behind = {resource.id: resource for resource in _behind(catalog, target if kind == "thematic" else product.reads)}
-    return [behind[found] for found in sorted(behind)]
-
-
-def _behind(catalog: Catalog, table: str) -> Iterator[Resource]:
-    """Resources behind `base.<library>`, `<topic>.<table>` or `<department>.<resource>`."""
-    if table in catalog.resources:
-        yield catalog.resources[table]
-    elif table in catalog.thematic:
-        for source in catalog.thematic[table].reads:
-            if source != table:
-                yield from _behind(catalog, source)
-    else:
-        yield from catalog.sources_of(table.removeprefix("base."))
+    return catalog.behind(product.reads.removeprefix("thematic."))
 
 
 def served(city: City, as_of: date) -> dict[str, tuple[int, int]]:

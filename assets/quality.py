@@ -17,12 +17,12 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Resource, Rule, ThematicTable
-from quality_checks import findings, punctuality, shifts, spatial
+from quality_checks import contracts, findings, punctuality, shifts, spatial
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.examination import Build, examine
 from quality_checks.results import RuleResult
 from quality_checks.rule_book import on_day, rule_book
-from quality_checks.rules import lookup_rules, pool_rules
+from quality_checks.rules import lookup_rules, pool_rules, thematic_rules
 from quality_checks.suites import pool_suites, thematic_suites
 from resources import clock
 from resources.city import City
@@ -74,13 +74,16 @@ def check_all_lookups(
 def check_thematic(city: City, table: ThematicTable, as_of: date, *, author: str) -> list[RuleResult]:
     """Evaluate a thematic table's rules; findings go to the resource each rule accuses."""
     build = partial(thematic_suites, city.catalog, table)
-    checked = _Table(f"thematic.{table.id}", build, on_day(table.rules, as_of))
+    checked = _Table(f"thematic.{table.id}", build, on_day(thematic_rules(city.catalog, table), as_of))
     [results] = _check(city, [checked], as_of, author=author)
     return results
 
 
 def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult]:
-    """Judge every resource's deliveries: in time, complete, of the usual volume and structure; merge the findings."""
+    """Judge every resource's deliveries: in time, complete, of the usual volume and structure; merge the findings.
+
+    Thematic tables are judged too: how old what they are made from is.
+    """
     deliveries = punctuality.read_deliveries(city.con, as_of)
     shifted = shifts.measure(city.con, city.catalog)
     judged = [
@@ -90,6 +93,7 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
             resource, deliveries.get(resource.id, []), as_of, clock.now(), shifted.get(resource.id)
         )
     ]
+    judged += contracts.judge(city.con, city.catalog, as_of)
     punctuality.write_violations(city.con, judged)
     results = [judgement.result for judgement in judged]
     _merge(city, results, as_of, author)

@@ -17,6 +17,7 @@ from duckdb import DuckDBPyConnection
 
 from assets.report_libraries import LibraryFigure, collect_libraries
 from assets.report_scores import Scores, collect_scores
+from assets.report_themes import Theme, collect_themes
 from catalog.load import Catalog
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.punctuality import read_deliveries
@@ -167,6 +168,7 @@ class Figures:
     quarantine: list[Quarantined]
     due: list[Due]
     libraries: dict[str, LibraryFigure]
+    themes: list[Theme]
 
 
 _PASSES = """
@@ -252,6 +254,7 @@ def collect(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> Figures:
         quarantine=_quarantine(con, sorted(catalog.departments), passes[0]),
         libraries=collect_libraries(con, catalog),
         due=due_calendar(catalog.resources.values(), read_deliveries(con, as_of), as_of, clock.now()),
+        themes=collect_themes(con, catalog, as_of),
     )
 
 

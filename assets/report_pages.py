@@ -291,6 +291,10 @@ class Site:
             "feed_words": list(FEEDS.values()),
         }
 
+    def themes(self) -> Page:
+        """Every thematic table's contract and how it is kept."""
+        return {"themes": self.figures.themes}
+
     def _delivering(self) -> int:
         as_of = self.figures.as_of
         known = self.catalog.departments

@@ -15,7 +15,7 @@ from assets.report_words import FEEDS, Word
 from catalog.load import Catalog
 from catalog.models import Resource, Rule, Title
 from quality_checks.rule_book import rules_of_library
-from quality_checks.rules import all_rules, baseline_rules
+from quality_checks.rules import all_rules, baseline_rules, thematic_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class RuleBook:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        shared = [rule for table in catalog.thematic.values() for rule in table.rules]
+        shared = [rule for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)]
         self._agreements = [rule for library in catalog.libraries.values() for rule in rules_of_library(library)]
         self._shared = {rule.id: rule for rule in [*shared, *self._agreements]}
         # Pages come department by department: the last few resources are asked for again and again.
@@ -70,7 +70,7 @@ class RuleBook:
             (department.title, [rule for resource in catalog.of_department(name) for rule in resource.rules])
             for name, department in catalog.departments.items()
         ]
-        chapters += [(table.title, list(table.rules)) for table in catalog.thematic.values()]
+        chapters += [(table.title, list(thematic_rules(catalog, table))) for table in catalog.thematic.values()]
         chapters.append((Title(zh="多源比对", en="Sources compared"), list(self._agreements)))
         return [(title, rules) for title, rules in chapters if rules]
 

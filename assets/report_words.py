@@ -100,6 +100,12 @@ FEEDS = {
         "某数据项的多数值不再是规定的类型",
         "most values of a column stopped being of its type",
     ),
+    "stale": Word(
+        "主题库表时效",
+        "stale table",
+        "主题库表所用的某项数据超过约定时限",
+        "something a thematic table is made from is older than its contract allows",
+    ),
 }
 CYCLES = {
     "real_time": Word("实时", "real time"),

@@ -1,9 +1,9 @@
 """The report site: static pages below `home.reports`, whole at every moment and the same bytes for the same data.
 
 `index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html`,
-`libraries.html`, `libraries/<library>.html` and `rules.html`; everything they need lies beside them, every link is
-relative, so the folder can be copied anywhere. Add a page here. Figures are read by `assets.report_figures` and
-`assets.report_ledger`, chosen by `assets.report_pages`.
+`libraries.html`, `libraries/<library>.html`, `rules.html` and `themes.html`; everything they need lies beside them,
+every link is relative, so the folder can be copied anywhere. Add a page here. Figures are read by
+`assets.report_figures` and `assets.report_ledger`, chosen by `assets.report_pages`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def write(catalog: Catalog, figures: Figures, ledger: Ledger, folder: Path) -> N
     page("libraries.html", "libraries", site.libraries())
     for name in catalog.libraries:
         page(f"libraries/{name}.html", "library", site.library(name))
+    page("themes.html", "themes", site.themes())
     for name, department in catalog.departments.items():
         page(f"departments/{name}.html", "department", site.department(department))
         for resource in catalog.of_department(name):

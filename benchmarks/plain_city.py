@@ -86,11 +86,11 @@ def build_base(con: duckdb.DuckDBPyConnection, catalog: Catalog, out: Path) -> N
         for rank, source in enumerate(catalog.sources_of(library.name)):
             if source.describes is None or source.describes.by is None:
                 continue  # whom those records mean takes more than a grouped scan
-            key = library.key_normal.replace("value", name(source.describes.by))
+            key = library.key_normal.replace("value", f"({source.describes.by})")
             values = ", ".join(f"CAST(({said}) AS VARCHAR) AS {name(a)}" for a, said in source.supplies.items())
             parts.append(
                 f"SELECT {key} AS key, {rank} AS rank, '{source.department}' AS department, {values}"
-                f" FROM {name(source.department)}.{name(source.name)} WHERE {name(source.describes.by)} IS NOT NULL"
+                f" FROM {name(source.department)}.{name(source.name)} WHERE ({source.describes.by}) IS NOT NULL"
             )
         chosen = ", ".join(
             f"arg_min({name(a)}, rank) FILTER ({name(a)} IS NOT NULL) AS {name(a)},"

@@ -34,10 +34,9 @@ from catalog.models import (
     ThematicTable,
 )
 from catalog.sources import SECRET_SHOWN, TableSource
+from catalog.tables_read import tables_read
 
 Model = TypeVar("Model", bound=BaseModel)
-_TABLE = re.compile(r"\b[a-z]\w*\.[a-z]\w*\b")
-_COMMENT = re.compile(r"--.*")
 RESERVED = {"base", "thematic", "quality", "ops", "city", "codes", "shuyuan", "main", "temp", "system", "feedback"}
 
 
@@ -83,6 +82,23 @@ class Catalog:
     def sources_of(self, library: str) -> list[Resource]:
         """Resources that describe this library's entities, in sorted order."""
         return [r for r in self.resources.values() if r.describes and r.describes.library == library]
+
+    def behind(self, table: str) -> list[Resource]:
+        """Resources that `base.<library>`, `<topic>.<table>` or `<department>.<resource>` is made from, by id."""
+        found: dict[str, Resource] = {}
+        waiting, seen = [table], set[str]()
+        while waiting:
+            one = waiting.pop()
+            if one in seen:
+                continue
+            seen.add(one)
+            if one in self.resources:
+                found[one] = self.resources[one]
+            elif one in self.thematic:
+                waiting += self.thematic[one].reads
+            else:
+                waiting += [resource.id for resource in self.sources_of(one.removeprefix("base."))]
+        return [found[name] for name in sorted(found)]
 
     def code_file(self, name: str) -> Path:
         return self.root / "codes" / f"{self.codes[name].name}.csv"
@@ -261,6 +277,7 @@ def load_catalog(root: Path) -> Catalog:
         _check_source(reader, resource)
     for library in libraries.values():
         _check_library(reader, catalog, library)
+        _check_coverage(reader, catalog, library)
         _check_identity(reader, catalog, library)
     for theme in thematic.values():
         _check_thematic(reader, catalog, theme)
@@ -410,9 +427,10 @@ def _check_describes(reader: _Reader, catalog: Catalog, file: str, resource: Res
             reader.report(file, where, sorted(stated[where]), "needs `describes`: the library and its key column")
         return
     reader.known(file, "describes.library", described.library, catalog.libraries)
-    for where, column in {"describes.by": described.by, "describes.id_type": described.id_type}.items():
-        if column:
-            reader.known(file, where, column, resource.columns)
+    if described.by and not described.columns(resource.columns):
+        reader.known(file, "describes.by", described.by, resource.columns)
+    if described.id_type:
+        reader.known(file, "describes.id_type", described.id_type, resource.columns)
     for column in resource.aliases:
         reader.known(file, "aliases", column, resource.columns)
     library = catalog.libraries.get(described.library)
@@ -485,6 +503,9 @@ def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:
     for resource in catalog.sources_of(library.name):
         for supplied in resource.supplies:
             suppliers.setdefault(supplied, set()).update({resource.department, resource.id})
+    if library.succession:
+        stated = "followed_by" if library.succession.followed_by else "follows"
+        reader.known(file, f"succession.{stated}", library.succession.attribute, library.attributes)
     for name, attribute in library.attributes.items():
         if name in (kept := {library.key, "entity_id", *LIFE}):
             reader.report(file, f"attributes.{name}", name, f"must be none of {', '.join(sorted(kept))}")
@@ -498,6 +519,10 @@ def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:
         always = {term.department for term in authority.terms if term.from_ is term.to is None} if authority else set()
         for origin in always.intersection(attribute.substitutes):
             reader.report(file, f"attributes.{name}.substitutes", origin, "is the authority at all times")
+
+
+def _check_coverage(reader: _Reader, catalog: Catalog, library: Library) -> None:
+    file = f"libraries/{library.name}.yaml"
     speaking = [resource.id for resource in catalog.sources_of(library.name) if resource.supplies]
     for name, pair in library.coverage.items():
         for where, source in (("of", pair.of), *(("in", one) for one in pair.in_)):
@@ -530,23 +555,64 @@ def _check_thematic(reader: _Reader, catalog: Catalog, table: ThematicTable) -> 
     reader.known(file, "lead", table.lead, catalog.departments)
     _check_columns(reader, catalog, file, table.columns)
     _check_rules(reader, catalog, file, table.rules, table.columns)
-    tables = [*catalog.resources, *(f"base.{name}" for name in catalog.libraries), *catalog.thematic]
-    for source in table.reads:
-        reader.known(file, "reads", source, tables)
-    used = set(_TABLE.findall(_COMMENT.sub("", table.sql)))
-    used |= {word.removeprefix("thematic.").replace("__", ".", 1) for word in used if word.startswith("thematic.")}
-    for source in sorted((used & set(tables)) - set(table.reads)):
-        reader.report(file, "reads", source, f"must be listed: {table.name}.sql reads it")
-    for source in sorted(set(table.reads) - used):
-        reader.report(file, "reads", source, f"must not be listed: {table.name}.sql does not read it")
+    _check_reads(reader, catalog, file, table)
     for column in table.key:
         reader.known(file, "key", column, table.columns)
+    _check_references(reader, catalog, file, table)
+    behind = [resource.id for resource in catalog.behind(table.id)]
+    for source in table.freshness.sources if table.freshness else ():
+        reader.known(file, "freshness.sources", source, behind)
     if not table.rules:
         reader.report(file, "rules", None, "at least one: a table without a rule is never checked")
     for rule in table.rules:
         if rule.accuse:
             reader.known(file, f"rules.{rule.id}.accuse.resource", rule.accuse.resource, catalog.resources)
             reader.known(file, f"rules.{rule.id}.accuse.by", rule.accuse.by, table.columns)
+
+
+def _check_reads(reader: _Reader, catalog: Catalog, file: str, table: ThematicTable) -> None:
+    """`reads` is the truth: what the SQL reads by DuckDB's parser, no more, no less, and nothing that is no table."""
+    tables = [*catalog.resources, *(f"base.{name}" for name in catalog.libraries), *catalog.thematic]
+    for source in table.reads:
+        reader.known(file, "reads", source, tables)
+    script = f"{file.removesuffix('.yaml')}.sql"
+    read = tables_read(table.sql)
+    if read.error:
+        reader.report(script, "(file)", None, f"must be one SELECT: {read.error}")
+        return
+    for bare in sorted(read.bare):
+        reader.report(script, "(file)", bare, "must be named with its schema: base, thematic, codes or a department")
+    for function in sorted(read.functions):
+        reader.report(script, "(file)", function, "must not stand in FROM: a thematic table reads libraries and pools")
+    used = {
+        one.removeprefix("thematic.").replace("__", ".", 1) if one.startswith("thematic.") else one
+        for one in read.tables
+        if not one.startswith("codes.")
+    }
+    for source in sorted(used - set(table.reads)):
+        if source in tables:
+            reader.report(file, "reads", source, f"must be listed: {table.name}.sql reads it")
+        else:
+            reader.known(script, "(file)", source, tables)
+    for listed in sorted(one.removeprefix("codes.") for one in read.tables if one.startswith("codes.")):
+        reader.known(script, "(file)", listed, catalog.codes)
+    for source in sorted((set(table.reads) & set(tables)) - used):
+        reader.report(file, "reads", source, f"must not be listed: {table.name}.sql does not read it")
+
+
+def _check_references(reader: _Reader, catalog: Catalog, file: str, table: ThematicTable) -> None:
+    """Each leads from a column to a table with one key column."""
+    targets = [*(f"base.{name}" for name in catalog.libraries), *catalog.thematic]
+    for column, reference in table.references.items():
+        where = f"references.{column}"
+        reader.known(file, where, column, table.columns)
+        reader.known(file, f"{where}.to", reference.to, targets)
+        known = catalog.thematic.get(reference.to)
+        if known and len(known.key) > 1:
+            reader.report(file, f"{where}.to", reference.to, f"must have one key column, has {', '.join(known.key)}")
+        if reference.accuse:
+            reader.known(file, f"{where}.accuse.resource", reference.accuse.resource, catalog.resources)
+            reader.known(file, f"{where}.accuse.by", reference.accuse.by, table.columns)
 
 
 def _check_order(reader: _Reader, catalog: Catalog) -> None:

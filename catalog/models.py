@@ -7,6 +7,7 @@ another is `catalog.load`; nothing here touches a disk, a database or Dagster.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -21,7 +22,7 @@ from catalog.frozen import Frozen, Sql, Text
 from catalog.identity import Identity
 from catalog.layout import Layout
 from catalog.sources import Source
-from catalog.timing import MaxAge, Volume
+from catalog.timing import Freshness, MaxAge, Volume
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=120)]
@@ -432,16 +433,24 @@ class Rule(Frozen):
 
 
 class Describes(Frozen):
-    """Which library's entity a record speaks of, and by which column (and column of identifier type) it names it.
+    """Which library's entity a record speaks of, and by what it names it.
+
+    `by` is a column, or an SQL expression over several where the key is made of parts:
+    `indicator || '|' || division || '|' || period`; a record without a part names nobody. `id_type` is the column that
+    says which document a number belongs to.
 
     Without `by`, and where a `by` that is not required is blank, the library's `identity` finds out whom it means; with
     `once` no two such records are of one entity, so that two that seem to be (twins) are left to a person.
     """
 
     library: Name
-    by: Name | None = None
+    by: Sql | None = None
     once: bool = False
     id_type: Name | None = None
+
+    def columns(self, known: Collection[str]) -> list[str]:
+        """The columns the entity is named by, of those `known`."""
+        return sorted(set(re.findall(r"\w+", self.by or "")) & set(known))
 
 
 class Sharing(Frozen):
@@ -664,11 +673,30 @@ class Attribute(Frozen):
         return frozenset(term.department.split(".")[0] for term in terms if term.first <= as_of <= term.last)
 
 
+class Succession(Frozen):
+    """How one entity of a library follows another: an attribute that names the key of who followed it, as a company
+    merged into another states, or of whom it follows, as a new version of a certificate does.
+    """
+
+    followed_by: Name | None = None
+    follows: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Succession:
+        if (self.followed_by is None) == (self.follows is None):
+            raise ValueError("state exactly one of followed_by, follows")
+        return self
+
+    @property
+    def attribute(self) -> str:
+        return self.followed_by or self.follows or ""
+
+
 class Library(Frozen):
     """A base library 基础库: one row per entity, each attribute from its authority.
 
-    `begins` and `ends` are SQL over the attributes: the days on which the entity came to be and ceased to be.
-    `coverage` says which sources must know whom.
+    `begins` and `ends` are SQL over the attributes: the days on which the entity came to be and ceased to be; who came
+    after it is told by `succession`. `coverage` says which sources must know whom.
     """
 
     name: Name
@@ -686,6 +714,7 @@ class Library(Frozen):
     coverage: dict[Name, Coverage] = Field(default_factory=dict)
     identity: Identity | None = None  # how an entity is recognised in a record without its number
     key_successors: Name | None = None  # code list: a retired code that became one other is that entity's number
+    succession: Succession | None = None
 
     @property
     def columns(self) -> dict[str, str]:
@@ -697,8 +726,25 @@ class Library(Frozen):
         return {**found, **LIFE}
 
 
+class Reference(Frozen):
+    """What a thematic column refers to: the key of `base.<library>` or of another thematic table, `<topic>.<table>`.
+
+    Checked as a rule: every value of the column is a key there; a blank refers to nothing. `accuse` says whose record
+    is wrong where one is not; unless stated it is the table's lead who is told.
+    """
+
+    to: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
+    severity: Severity = Severity.warn
+    accuse: Accusation | None = None
+
+
 class ThematicTable(Frozen):
-    """A thematic table 主题库表: a contract beside one SQL file of the same name."""
+    """A thematic table 主题库表: a contract beside one SQL file of the same name.
+
+    `grain` says what one row is, `key` tells rows apart, `reads` names every table the SQL reads, `references` what its
+    columns refer to (written short, `column: base.<library>`), `freshness` how old what it is made from may be: what is
+    older is a finding, and holds back products that show the table.
+    """
 
     topic: Name
     name: Name
@@ -709,8 +755,17 @@ class ThematicTable(Frozen):
     key: tuple[Name, ...] = Field(min_length=1)
     reads: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")], ...] = Field(min_length=1)
     columns: dict[Name, Column] = Field(min_length=1)
+    references: dict[Name, Reference] = Field(default_factory=dict)
+    freshness: Freshness | None = None
     rules: tuple[Rule, ...] = ()
     sql: Sql  # the text of the SQL file
+
+    @field_validator("references", mode="before")
+    @classmethod
+    def _plain_targets(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return {column: {"to": said} if isinstance(said, str) else said for column, said in value.items()}
+        return value
 
     @property
     def id(self) -> str:

@@ -1,6 +1,7 @@
 """How old a resource's delivery may be and how much it usually holds, where its cycle's own figures do not fit.
 
-Both are optional statements of a resource. Who judges deliveries by them is `quality_checks.punctuality`.
+Both are optional statements of a resource; how old what a thematic table is made from may be is one of the table. Who
+judges deliveries by them is `quality_checks.punctuality`, tables `quality_checks.contracts`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,29 @@ class MaxAge(Frozen):
         if bool(self.minutes) == bool(self.days or self.working_days):
             raise ValueError("state either minutes, or days and working_days, more than 0")
         return self
+
+
+class Freshness(Frozen):
+    """How old the deliveries behind a thematic table may be: `days` and then `working_days` after the as-of date of
+    the oldest. `sources` gives single resources an age of their own, such as a yearly register among daily ones.
+    """
+
+    days: int = Field(default=0, ge=0, le=800)
+    working_days: int = Field(default=0, ge=0, le=250)
+    sources: dict[str, MaxAge] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _in_days(self) -> Freshness:
+        if not (self.days or self.working_days):
+            raise ValueError("state days and working_days, more than 0")
+        for name, age in self.sources.items():
+            if age.minutes:
+                raise ValueError(f"sources.{name}: state days and working_days; a table is made once a pass")
+        return self
+
+    def of(self, resource: str) -> MaxAge:
+        """The age that the newest delivery of a resource, by its id, may have."""
+        return self.sources.get(resource) or MaxAge(days=self.days, working_days=self.working_days)
 
 
 class AcceptedVolume(Frozen):

@@ -27,6 +27,7 @@ FIRST_DAY = date(2026, 11, 2)
 MEMORY = "3GB"
 DEFECTS_FILE = "planted_defects.csv"
 IDENTITY_FILE = "identity_truth.csv"
+LIFE_FILE = "lifecycle.csv"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def write(
     defect_rate: float,
     start: date = FIRST_DAY,
 ) -> DemoSummary:
-    """Write `days` days of deliveries into `landing`, `planted_defects.csv` and `identity_truth.csv` beside it.
+    """Write `days` days of deliveries into `landing`, and beside it what is true of them: `planted_defects.csv`,
+    `identity_truth.csv` and `lifecycle.csv`.
 
     Day n is the n-th working day from `start`. `defect_rate` is the share of records that go wrong; 0 plants nothing,
     any more at least one defect per rule. The same arguments give the same bytes.
@@ -76,6 +78,7 @@ def write(
         if days > 1:
             _feedback(con, landing, calendar[1])
         _list_identities(con, feeds, landing.parent / IDENTITY_FILE)
+        _list_life(con, landing.parent / LIFE_FILE, calendar)
         defects = _list_defects(con, landing.parent / DEFECTS_FILE, parts, calendar)
     return DemoSummary(
         days, len(written), sum(one.rows for one in written), defects, sum(one.bytes for one in written), landing
@@ -140,6 +143,18 @@ def _list_identities(con: duckdb.DuckDBPyConnection, feeds: Sequence[Feed], path
     part = path.with_name(path.name + ".part")
     con.execute(
         f"COPY (FROM ({' UNION ALL '.join([nobody, *said])}) ORDER BY ALL) TO {quote(str(part))} (FORMAT csv, HEADER)"
+    )
+    part.rename(path)
+
+
+def _list_life(con: duckdb.DuckDBPyConnection, path: Path, calendar: Sequence[date]) -> None:
+    """`lifecycle.csv`: one row per birth, death, move, end, merger, reissue and revocation told on the second day."""
+    told = f"{quote(str(calendar[1]))} AS day" if len(calendar) > 1 else "NULL AS day"
+    part = path.with_name(path.name + ".part")
+    con.execute(
+        f"COPY (SELECT {told}, library, key, event, happened_on, followed_by FROM life_event"
+        f" WHERE {len(calendar)} > 1 AND event <> 'successor' ORDER BY event, key)"
+        f" TO {quote(str(part))} (FORMAT csv, HEADER)"
     )
     part.rename(path)
 

@@ -120,3 +120,26 @@ SELECT * EXCLUDE (state, type_code, first_issued, t), issued_on AS valid_from,
     CASE WHEN valid_to < getvariable('start')::DATE THEN '05' ELSE '01' END AS status,
     lag(certificate_id) OVER (PARTITION BY n ORDER BY version) AS previous_certificate_id
 FROM versioned ORDER BY n, version;
+
+-- The economy: one row per indicator, division and period. The city is the sum of its counties; a month is published
+-- in the middle of the next. What tax office and banks count is told by them from three months earlier on.
+CREATE TABLE figure AS
+WITH indicator(indicator, quarterly) AS (VALUES ('0101', true), ('0203', false), ('0301', false), ('0302', false), ('0401', false), ('0402', false)),
+period AS (
+    SELECT false AS quarterly, k, strftime(getvariable('start')::DATE - to_months(k::INTEGER), '%Y-%m') AS period,
+        (date_trunc('month', getvariable('start')::DATE) - to_months(k::INTEGER - 1) + INTERVAL 17 DAY)::DATE AS published_on FROM range(2, 14) AS r(k)
+    UNION ALL
+    SELECT true, k, year(q) || '-Q' || quarter(q), (q + INTERVAL 3 MONTH + INTERVAL 19 DAY)::DATE
+    FROM (SELECT k, (date_trunc('quarter', getvariable('start')::DATE) - to_months((3 * k)::INTEGER))::DATE AS q FROM range(1, 5) AS r(k))
+), of_county AS (
+    SELECT indicator, county.code AS division, period, k, published_on,
+        (20 + dice(c * 1000 + k, indicator, 4000) / 100)::DECIMAL(18, 2) AS value FROM indicator JOIN period USING (quarterly), county
+), told AS (
+    FROM of_county UNION ALL SELECT indicator, '341500', period, k, published_on, sum(value) FROM of_county GROUP BY ALL
+)
+SELECT row_number() OVER (ORDER BY indicator, division, period) AS n, * REPLACE (value::DECIMAL(18, 2) AS value),
+    'm' || indicator || division || period AS entity, indicator IN ('0301', '0401', '0402') AS counted, k > 10 AS early,
+    -- periods in which counties make no mistake, so that a wrong total can be told
+    k IN (3, 4) AND NOT counted OR k IN (12, 13) AND counted AS reserved,
+    ((dice(hash(indicator, division, period) % 1000000, 'growth', 200) - 60) / 10)::DECIMAL(5, 1) AS growth
+FROM told ORDER BY 1;

@@ -8,7 +8,7 @@ SELECT *, 'p' || n AS entity, NOT pillar AS free,
     CASE WHEN dice(n, 'former', 40) = 0 THEN pick(getvariable('surnames'), n, 'former2') || pick(getvariable('given'), n, 'former3') END AS former_name,
     'H' || digits(household, 9) AS household_number, CASE WHEN n = household THEN '01' ELSE '10' END AS relationship,
     birth_date + 30 + dice(n, 'settled', 9)::INTEGER AS registered_on
-FROM person WHERE standing = 'register';
+FROM resident;
 
 -- @ public_security.residence_permit csv
 SELECT *, 'p' || n AS entity, NOT pillar AS free,
@@ -22,9 +22,8 @@ SELECT *, 'p' || n AS entity, NOT pillar AS free,
 FROM person WHERE standing = 'permit';
 
 -- @ public_security.household_cancellation csv
-SELECT *, 'p' || n AS entity, true AS free, CASE standing WHEN 'dead' THEN '1' ELSE '2' END AS reason,
-    coalesce(death_date + 5, getvariable('start')::DATE - 10 - dice(n, 'left', 300)::INTEGER) AS cancelled_on
-FROM person WHERE standing IN ('dead', 'moved');
+SELECT *, 'p' || n AS entity, true AS free, CASE standing WHEN 'dead' THEN '1' ELSE '2' END AS reason
+FROM departed;
 
 -- @ public_security.standard_address jsonl
 SELECT *, 'a' || n AS entity, alone OR dice(n, 'free', 2) = 0 AS free, code AS address_code, name AS full_address,
@@ -44,8 +43,8 @@ FROM party JOIN person AS p ON p.n = party.n JOIN person AS o ON o.n = party.oth
 WHERE p.standing IN ('register', 'permit') AND o.standing IN ('register', 'permit') AND NOT p.alone AND NOT o.alone;
 
 -- @ civil_affairs.death_registration csv
-SELECT *, 'p' || n AS entity, true AS free, death_date + 2 AS cremated_on, county_name || '殡仪馆' AS funeral_home
-FROM person WHERE standing = 'dead';
+SELECT *, 'p' || n AS entity, true AS free, county_name || '殡仪馆' AS funeral_home
+FROM departed WHERE standing = 'dead';
 
 -- @ civil_affairs.minimum_living_allowance xlsx
 SELECT *, 'p' || n AS entity, NOT pillar AS free, 'D' || digits(household, 9) AS household_number,
@@ -131,10 +130,12 @@ WHERE NOT p.alone AND NOT m.alone AND NOT f.alone AND m.standing IN ('register',
 SELECT p.*, 'p' || p.n AS entity, true AS free, 'R' || digits(p.n, 9) AS certificate_number, 2500 + dice(p.n, 'weight', 1800) AS weight_grams,
     m.name AS mother_name, m.id_type AS mother_id_type, m.id_number AS mother_id_number,
     f.name AS father_name, f.id_type AS father_id_type, f.id_number AS father_id_number,
-    h.uscc AS hospital_uscc, p.birth_date + 3 + dice(p.n, 'issued', 20)::INTEGER AS issued_on
+    h.uscc AS hospital_uscc, p.birth_date + 3 + dice(p.n, 'issued', 20)::INTEGER AS issued_on,
+    CASE WHEN life.entity IS NOT NULL THEN 2 END AS first_day
 FROM child JOIN person AS p ON p.n = child.n JOIN person AS m ON m.n = child.mother JOIN person AS f ON f.n = child.father
 JOIN hospital AS h ON h.pillar AND h.place = p.n * 7919 % getvariable('hospitals')
-WHERE NOT p.alone AND NOT m.alone AND NOT f.alone AND m.standing IN ('register', 'permit') AND f.standing IN ('register', 'permit');
+LEFT JOIN life_event AS life ON life.entity = 'p' || p.n
+WHERE (NOT p.alone OR life.entity IS NOT NULL) AND NOT m.alone AND NOT f.alone AND m.standing IN ('register', 'permit') AND f.standing IN ('register', 'permit');
 
 -- @ health.health_record parquet
 SELECT * EXCLUDE (id_number), CASE WHEN dice(n, 'legacy', 25) = 0 THEN coalesce(id_15, id_number) ELSE id_number END AS id_number,
@@ -150,10 +151,10 @@ SELECT * EXCLUDE (status), 'o' || n AS entity, NOT pillar AS free, 'PDY' || digi
 FROM hospital WHERE NOT alone;
 
 -- @ market_regulation.enterprise_registration csv
-SELECT *, 'o' || n AS entity, NOT pillar AS free, registration_number(substr(uscc, 3, 6) || digits(n, 8)) AS registration_number, capital AS registered_capital,
+SELECT * EXCLUDE (n), n + 1000000000 * (first_day - 1) AS n, 'o' || n AS entity, NOT pillar AS free, registration_number(substr(uscc, 3, 6) || digits(n, 8)) AS registration_number, capital AS registered_capital,
     founded_on AS term_from, CASE WHEN dice(n, 'term', 2) = 0 THEN founded_on + 20000 END AS term_to,
     '一般项目：商品销售；技术服务；信息咨询' AS business_scope
-FROM organisation WHERE kind IN ('enterprise', 'cooperative');
+FROM registered;
 
 -- @ market_regulation.sole_trader_registration csv
 SELECT *, 'o' || n AS entity, NOT pillar AS free, legal_representative_name AS operator_name, legal_representative_id_type AS operator_id_type,
@@ -161,9 +162,9 @@ SELECT *, 'o' || n AS entity, NOT pillar AS free, legal_representative_name AS o
 FROM organisation WHERE kind = 'sole_trader';
 
 -- @ market_regulation.deregistration csv
-SELECT *, 'o' || n AS entity, true AS free, CASE status WHEN '3' THEN '1' ELSE '2' END AS decision, deregistered_on AS decided_on,
+SELECT *, 'o' || n AS entity, true AS free, CASE WHEN successor_uscc IS NOT NULL THEN '4' WHEN status = '3' THEN '1' ELSE '2' END AS decision, deregistered_on AS decided_on,
     '六市监' || CASE status WHEN '3' THEN '销' ELSE '吊' END || '字〔' || year(deregistered_on) || '〕' || n || '号' AS document_number
-FROM (SELECT * EXCLUDE (alone, untaxed), untaxed AS alone FROM organisation WHERE deregistered_on IS NOT NULL AND NOT alone);
+FROM ended;
 
 -- @ market_regulation.food_licence json
 SELECT * EXCLUDE (n), n * 10 + version AS n, 'c' || n AS entity, true AS free, 'JY' || pick(['1', '2', '3'], n, 'food') || digits(n, 13) AS licence_number, holder_number AS uscc,
@@ -221,8 +222,8 @@ FROM range(greatest(600, (getvariable('people') * 0.02)::BIGINT)) AS r(n)
 JOIN org_pillar AS o ON o.place = r.n * 104729 % getvariable('org_pillars');
 
 -- @ government_services.certificate_index csv
-SELECT * EXCLUDE (n, alone), n * 10 + version AS n, 'c' || n AS entity, true AS free, NOT licence AS alone, certificate_type || '-' || digits(n, 10) AS certificate_number
-FROM (SELECT *, certificate_type IN ('food_licence', 'road_transport_licence', 'construction_licence') AS licence FROM certificate)
+SELECT * EXCLUDE (n, alone), n * 10 + version + 5 * (first_day - 1) AS n, 'c' || n AS entity, true AS free, NOT licence AS alone, certificate_type || '-' || digits(n, 10) AS certificate_number
+FROM (SELECT *, certificate_type IN ('food_licence', 'road_transport_licence', 'construction_licence') AS licence FROM indexed)
 WHERE NOT (licence AND alone);
 
 -- @ government_services.service_case jsonl
@@ -333,3 +334,54 @@ SELECT t.n, 'w' || t.n AS entity, true AS free, 'S' || digits(t.n, 11) AS accoun
     getvariable('start')::DATE - 25 AS last_reading_on, CASE WHEN dice(t.n, 'arrears', 20) = 0 THEN (10 + dice(t.n, 'arrears2', 200))::DECIMAL(18, 2) ELSE 0::DECIMAL(18, 2) END AS arrears
 FROM shared_address AS t JOIN pillar AS p ON p.place = t.n * 104729 % getvariable('pillars')
 WHERE dice(t.n, 'water', 10) < 7;
+
+-- @ development_and_reform.credit_subject csv
+SELECT *, place AS n, 'k' || place AS entity, true AS free, pick(['A', 'B', 'B', 'M', 'C', 'D'], place, 'tax_credit') AS tax_credit_grade,
+    CASE WHEN place % 3 = 2 THEN pick(['1', '2'], place, 'credit') ELSE pick(['2', '3', '4'], place, 'credit') END AS credit_grade,
+    getvariable('start')::DATE - 20 - dice(place, 'evaluated', 20)::INTEGER AS evaluated_on
+FROM org_pillar;
+
+-- @ development_and_reform.administrative_permit csv
+SELECT r.n, 'pm' || r.n AS entity, true AS free, '六发改许〔2026〕' || r.n || '号' AS permit_number, o.uscc, o.name,
+    pick(['1', '3', '4', '5'], r.n, 'permit_kind') AS permit_kind, '企业投资项目核准' AS content, decided_on, decided_on AS valid_from,
+    decided_on + 1000 AS valid_to, decided_on + 1 + dice(r.n, 'published', 7)::INTEGER AS published_on
+FROM (SELECT n, getvariable('start')::DATE - 30 - dice(n, 'permitted', 300)::INTEGER AS decided_on
+    FROM range(greatest(300, (getvariable('people') * 0.001)::BIGINT)) AS s(n)) AS r
+JOIN org_pillar AS o ON o.place = (r.n * 104729 + 7) % getvariable('org_pillars');
+
+-- @ market_regulation.administrative_penalty csv
+SELECT r.n, 'pn' || r.n AS entity, true AS free, '六市监罚〔2026〕' || r.n || '号' AS decision_number, o.uscc, o.name,
+    pick(['1', '2', '2', '4'], r.n, 'penalty') AS penalty_kind, '未按规定公示年度报告' AS facts,
+    CASE WHEN pick(['1', '2', '2', '4'], r.n, 'penalty') = '2' THEN (500 + dice(r.n, 'fine', 50000))::DECIMAL(18, 2) END AS amount,
+    decided_on, decided_on + 1 + dice(r.n, 'published', 15)::INTEGER AS published_on, decided_on + 400 AS public_until
+FROM (SELECT n, getvariable('start')::DATE - 30 - dice(n, 'punished', 300)::INTEGER AS decided_on
+    FROM range(greatest(300, (getvariable('people') * 0.001)::BIGINT)) AS s(n)) AS r
+JOIN org_pillar AS o ON o.place = (r.n * 104729 + 11) % getvariable('org_pillars');
+
+-- @ market_regulation.serious_violation xlsx
+SELECT *, place AS n, 'k' || place AS entity, true AS free, '六市监列严〔2025〕' || place || '号' AS decision_number, '提交虚假材料取得登记' AS reason,
+    CASE WHEN dice(place, 'repaired', 2) = 0 THEN listed_on + 30 + dice(place, 'removed', 60)::INTEGER END AS removed_on
+FROM (SELECT *, getvariable('start')::DATE - 100 - dice(place, 'listed', 700)::INTEGER AS listed_on FROM org_pillar WHERE place % 3 = 1);
+
+-- @ court.dishonest_debtor xlsx
+SELECT *, place AS n, 'k' || place AS entity, true AS free, '（2026）皖15执' || (100 + place) || '号' AS case_number,
+    CASE WHEN performed THEN '3' ELSE pick(['1', '2'], place, 'performance') END AS performance,
+    CASE WHEN performed THEN published_on + 10 + dice(place, 'removed', 20)::INTEGER END AS removed_on
+FROM (SELECT *, dice(place, 'performed', 2) = 0 AS performed, getvariable('start')::DATE - 60 - dice(place, 'debtor', 600)::INTEGER AS published_on
+    FROM org_pillar WHERE place % 3 = 0);
+
+-- @ tax.tax_credit xlsx
+SELECT *, place AS n, 'k' || place AS entity, true AS free, year(getvariable('start')::DATE) - 1 AS year,
+    CASE tax_credit_grade WHEN 'A' THEN 90 + dice(place, 'score', 10) WHEN 'B' THEN 70 + dice(place, 'score', 20)
+        WHEN 'C' THEN 40 + dice(place, 'score', 30) WHEN 'D' THEN dice(place, 'score', 40) END::DECIMAL(18, 1) AS score
+FROM (SELECT *, pick(['A', 'B', 'B', 'M', 'C', 'D'], place, 'tax_credit') AS tax_credit_grade FROM org_pillar);
+
+-- @ statistics.economic_indicator xlsx
+SELECT *, NOT reserved OR division = '341500' AS free, NOT counted AS alone, '亿元' AS unit, CASE WHEN k = 2 THEN '1' ELSE '2' END AS status FROM figure WHERE NOT (counted AND early);
+
+-- @ tax.tax_revenue xlsx
+SELECT *, NOT reserved OR division = '341500' AS free, early AS alone, period AS month, (value * 10000)::DECIMAL(18, 2) AS amount FROM figure WHERE indicator = '0301';
+
+-- @ finance.credit_balance xlsx
+SELECT *, true AS free, early AS alone, CASE indicator WHEN '0401' THEN '1' ELSE '2' END AS kind, period AS month, value AS balance
+FROM figure WHERE indicator IN ('0401', '0402');

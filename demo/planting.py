@@ -85,7 +85,8 @@ def _picked(one: Plant, table: str, count: int) -> str:
 
 def _unused(entity: str) -> str:
     return (
-        f"{entity} NOT IN (SELECT entity FROM defect WHERE entity IS NOT NULL)"
+        f"{entity} NOT IN (SELECT entity FROM life_event) AND"
+        f" {entity} NOT IN (SELECT entity FROM defect WHERE entity IS NOT NULL)"
         f" AND {entity} NOT IN (SELECT guest FROM defect WHERE guest IS NOT NULL)"
     )
 

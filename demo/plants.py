@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from catalog.load import Catalog
 from catalog.models import Column, ColumnType, Identifier, Library, Resource, Rule
@@ -16,7 +17,7 @@ from demo.written import WRITTEN, Wrong
 from quality_checks.comparison import agreement_rules
 from quality_checks.macros import name as quoted
 from quality_checks.macros import quote
-from quality_checks.rules import SMALL_LIST, baseline_rules, read_codes
+from quality_checks.rules import SMALL_LIST, baseline_rules, read_codes, thematic_rules
 from quality_checks.suites import verdict
 from quality_checks.telling import offer
 
@@ -63,7 +64,7 @@ def plants_for(resource: Resource, catalog: Catalog) -> list[Plant]:
     found = [plant for rule in baseline_rules(resource, catalog) for plant in _generated(resource, rule, catalog)]
     found += [_written(resource, rule) for rule in resource.rules if rule.id in WRITTEN]
     for table in catalog.thematic.values():
-        for rule in table.rules:
+        for rule in thematic_rules(catalog, table):
             if rule.id in WRITTEN and rule.accuse and rule.accuse.resource == resource.id:
                 found.append(_written(resource, rule, wide=True))
     found += _disagreements(resource, catalog)
@@ -78,7 +79,7 @@ def unplanted(catalog: Catalog) -> list[str]:
         for resource in catalog.resources.values()
         for rule in (*baseline_rules(resource, catalog), *resource.rules)
     }
-    wanted |= {rule.id for table in catalog.thematic.values() for rule in table.rules}
+    wanted |= {rule.id for table in catalog.thematic.values() for rule in thematic_rules(catalog, table) if rule.accuse}
     for library in catalog.libraries.values():
         wanted |= {rule.id for rule in agreement_rules(library) if len(_tellers(catalog, library, rule.column)) > 1}
     return sorted(wanted - there)
@@ -93,6 +94,7 @@ def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
     wrong: Wrong = WRITTEN[rule.id]
     words = [*(f"{alias}." for alias in rule.lookup), "(select "]
     looked = any(word in (rule.suggest or "") for word in words) or wide
+    offered = "clean" if looked or rule.depends else _offered(rule)
     return Plant(
         rule_id=rule.id,
         resource=resource,
@@ -101,7 +103,7 @@ def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
         where=wrong.where,
         guest=wrong.guest,
         extra=wrong.extra,
-        suggest=("clean" if looked else _offered(rule)) if rule.suggest and wrong.suggests else None,
+        suggest=offered if rule.offered and wrong.suggests else None,
         own=not rule.lookup and not wide,
         ordered=rule.severity != "info",
     )
@@ -182,6 +184,7 @@ OTHERWISE: dict[str, str] = {
     "certificate.holder_number": "(SELECT uscc FROM org_pillar WHERE place = 3)",
     "certificate.issuer": "(SELECT min(uscc) FROM organisation WHERE pillar AND prefix = '12')",
     "certificate.status": "'02'",
+    "social_credit.tax_credit_grade": "CASE {0} WHEN 'A' THEN 'B' ELSE 'A' END",
 }
 SEEN_OTHERWISE = ("id_birth_date", "id_sex", "left(uscc, 2)")
 
@@ -227,12 +230,13 @@ def _disagreements(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
             continue
         among = " UNION ALL ".join(_speakers(one, attribute) for one in better)
         value = quoted(said)
+        told = f"{value} IS NOT NULL AND ({resource.describes.by}) IN ({among})"
         yield Plant(
             rule_id=rule.id,
             resource=resource,
             column=said,
             cells={said: _another(library.name, attribute, resource.columns[said], value)},
-            where=f"{value} IS NOT NULL AND {quoted(resource.describes.by)} IN ({among})",
+            where=f"{told} AND NOT {_own_say(library, resource, attribute)}",
             suggest="clean",
             own=False,
             ordered=rule.severity != "info",
@@ -240,13 +244,24 @@ def _disagreements(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
         )
 
 
+def _own_say(library: Library, resource: Resource, attribute: str) -> str:
+    """Whether the resource's department has the say on the entity of the record, as SQL over the record."""
+    authority = library.attributes[attribute].authority
+    if authority is None or not authority.by or resource.describes is None:
+        return "false"
+    own = [
+        quote(kind) for kind, terms in authority.of.items() if any(t.department == resource.department for t in terms)
+    ]
+    said = f"(SELECT {authority.by} FROM (SELECT {resource.describes.by} AS key))"
+    return f"coalesce({said} IN ({', '.join(own)}), false)" if own else "false"
+
+
 def _speakers(better: Resource, attribute: str) -> str:
     """Query: the entities of whom a resource states the attribute."""
     said = better.supplies[attribute]
     stated = f" WHERE {quoted(said)} IS NOT NULL" if said in better.columns else ""
-    return (
-        f"SELECT {quoted(better.describes.by or '' if better.describes else '')} FROM feed.{quoted(better.id)}{stated}"
-    )
+    named = better.describes.by or "" if better.describes else ""
+    return f"SELECT {named} FROM feed.{quoted(better.id)}{stated}"
 
 
 def _noticed(resource: Resource, column: str) -> bool:
@@ -260,11 +275,11 @@ def _better(catalog: Catalog, library: Library, resource: Resource, attribute: s
     if attribute not in resource.supplies:
         return []
     stated = library.attributes[attribute]
-    registrars = {term.department for term in stated.authority.everyone()} if stated.authority else set()
-    if resource.department in registrars:
+    present = stated.authorities(date.max)
+    if resource.department in present and not (stated.authority and stated.authority.by):
         return []
     order = list(stated.substitutes)
     own = order.index(resource.department) if resource.department in order else len(order)
-    better = registrars.union(order[:own])
+    better = present.union(order[:own]) - {resource.department}
     named = [r for r in catalog.sources_of(library.name) if r.describes and r.describes.by]
     return [r for r in named if attribute in r.supplies and r.department in better]

@@ -44,7 +44,7 @@ class Cast:
 
 def cast(feeds: Sequence[Feed], *, days: int, rate: float) -> Cast:
     """Who plays which part; small daily feeds do."""
-    daily = [feed.resource.id for feed in feeds if feed.resource.cycle is Cycle.daily]
+    daily = [feed.resource.id for feed in feeds if feed.resource.cycle is Cycle.daily and not feed.changes]
     if rate <= 0 or days < 2 or not daily:
         return Cast()
     part = [daily[place % len(daily)] for place in range(4)]
@@ -167,7 +167,11 @@ def sends(con: duckdb.DuckDBPyConnection, feed: Feed, parts: Cast, day: int) -> 
     if feed.resource.cycle is Cycle.daily:
         return True
     news = "true" if day == 2 else f"{phase(day)} <> {phase(day - 1)}"
-    row = con.execute(f"SELECT count(*) FROM played WHERE resource = ? AND {news}", [resource]).fetchone()
+    row = con.execute(
+        f"SELECT (SELECT count(*) FROM played WHERE resource = ? AND {news})"
+        f" + (SELECT count(*) FROM {feed.table} WHERE _first = {day} OR _last = {day - 1})",
+        [resource],
+    ).fetchone()
     return bool(row and row[0])
 
 
@@ -183,7 +187,7 @@ def records(feed: Feed, parts: Cast, day: int) -> str:
     extra = f"(SELECT n, cells FROM {played} WHERE extra AND now = 'wrong')"
     shifted = OFFSET if resource.id == parts.shifted and day == 1 else {}
     columns = ", ".join(_cell(column, shifted.get(column)) for column in resource.columns)
-    wanted = ["now IS DISTINCT FROM 'gone'"]
+    wanted = ["now IS DISTINCT FROM 'gone'", f"{day} BETWEEN f._first AND f._last"]
     if resource.id == parts.shrunk and day > 1:
         wanted.append("NOT f._free")
     if resource.mode == "incremental" and day > 1:
@@ -206,7 +210,7 @@ def _stated_again(resource: Resource, day: int) -> str:
     copies = f"SELECT n FROM played WHERE {_of(resource)} AND extra"
     touched = f"hash(f._n, {day}) % {TOUCHED} = 0 OR f._row <= 3"
     return f"""f._n NOT IN ({keyless}) AND (now = 'wrong' OR now <> before OR f._n IN ({copies})
-        OR (now IS NULL AND ({touched})))"""
+        OR f._first = {day} OR (now IS NULL AND ({touched})))"""
 
 
 def _cell(column: str, offset: str | None = None) -> str:

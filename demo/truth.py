@@ -3,7 +3,9 @@
 `people.sql` and `entities.sql` invent the city, `feeds.sql` says each resource as a query over it. Add a resource
 there, as one section; a section gives at least the declared columns, and more by these names:
 `n` (unique, the order of the file), `entity` (whom the record is about), `free` (may take a defect) and, where some
-are, `alone` (no other register speaks of the entity). Mistakes are `plants`, time is `stories`.
+are, `alone` (no other register speaks of the entity), `first_day` and `last_day` (between which days of business the
+record stands so; a change is two records of one key). What happens to whom is `life.sql`; an entity it tells of takes
+no defect. Mistakes are `plants`, time is `stories`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from catalog.models import Resource
 from demo.writers import FORMATS, Format
 from quality_checks.macros import name, quote
 
+ALWAYS = 1_000_000  # the last day of a record that stands for ever
 _SECTION = re.compile(r"^-- @ (\S+) (\S+)$", re.MULTILINE)
 
 
@@ -31,13 +34,15 @@ class DemoError(Exception):
 class Feed:
     """One resource the city can deliver; `table` holds its clean records, all declared columns as text.
 
-    Besides the declared columns the table has `_n`, `_row` (place in the file), `_entity`, `_free`, `_alone` and
-    `_key` (record key).
+    Besides the declared columns the table has `_n`, `_row` (place in the file of the first day), `_entity`, `_free`,
+    `_alone`, `_first` and `_last` (days between which it stands) and `_key` (record key). `changes`: not all stand from
+    the first day on.
     """
 
     resource: Resource
     kind: Format
     rows: int
+    changes: bool = False
 
     @property
     def table(self) -> str:
@@ -58,7 +63,7 @@ def build(con: duckdb.DuckDBPyConnection, catalog: Catalog, *, people: int, seed
     con.executemany(
         "INSERT INTO department VALUES (?, ?, ?)", [[d.name, d.title.zh, d.code] for d in catalog.departments.values()]
     )
-    for part in ("vocabulary", "places", "people", "entities"):
+    for part in ("vocabulary", "places", "people", "entities", "life"):
         con.execute(_text(part))
     con.execute("CREATE SCHEMA feed")
     feeds = [
@@ -92,13 +97,21 @@ def _say(con: duckdb.DuckDBPyConnection, resource: Resource, kind: Format, query
     columns = ", ".join(f"{name(column)}::VARCHAR AS {name(column)}" for column in resource.columns)
     key = " || '|' || ".join(map(name, resource.key))
     alone = "alone" if "alone" in given else "false"
+    first = "coalesce(first_day, 1)" if "first_day" in given else "1"
+    last = f"coalesce(last_day, {ALWAYS})" if "last_day" in given else str(ALWAYS)
+    untold = "entity NOT IN (SELECT entity FROM life_event)"
     con.execute(
-        f"CREATE TABLE feed.{name(resource.id)} AS SELECT *, row_number() OVER (ORDER BY _n) AS _row, {key} AS _key"
-        f" FROM (SELECT n::BIGINT AS _n, entity AS _entity, free AS _free, {alone} AS _alone, {columns} FROM ({query}))"
+        f"CREATE TABLE feed.{name(resource.id)} AS SELECT *,"
+        f" row_number() OVER (PARTITION BY _first = 1 ORDER BY _n) AS _row, {key} AS _key"
+        f" FROM (SELECT n::BIGINT AS _n, entity AS _entity, free AND {untold} AS _free, {alone} AS _alone,"
+        f" {first}::INTEGER AS _first, {last}::INTEGER AS _last, {columns} FROM ({query}))"
         " ORDER BY _n"
     )
-    row = con.execute(f"SELECT count(*) FROM feed.{name(resource.id)}").fetchone()
-    return Feed(resource, kind, int(row[0]) if row else 0)
+    row = con.execute(
+        f"SELECT count(*), coalesce(bool_or(_first > 1 OR _last < {ALWAYS}), false) FROM feed.{name(resource.id)}"
+    ).fetchone()
+    rows, changes = row or (0, False)
+    return Feed(resource, kind, int(rows), bool(changes))
 
 
 def _code_lists(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:

@@ -22,6 +22,12 @@ UNTAXED = "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE untaxed)"
 TAXED = (  # a cooperative is in the market regulator's register and not in the tax office's
     "NOT _alone AND uscc IN (SELECT uscc FROM organisation WHERE kind IN ('enterprise', 'sole_trader') AND NOT untaxed)"
 )
+MOVED = (
+    "SELECT 'p' || n AS entity, * FROM person WHERE standing = 'moved'"
+    f" AND n IN (SELECT n FROM departed WHERE cancelled_on < {START} - 40)"
+)
+DEBTORS = '(SELECT * FROM feed."court.dishonest_debtor" WHERE removed_on IS NULL)'
+RESERVED = "_n IN (SELECT n FROM figure WHERE reserved AND division = '341500')"
 ENTERPRISE = "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'enterprise' AND NOT pillar AND NOT alone"
 UNKNOWN_ORGANISATION = "credit_code('91341502' || organisation_code('XY' || digits(_n % 1000000, 6)))"
 UNKNOWN_PERSON = "'34150219000101' || digits(_n % 1000, 3) || id_check_digit('34150219000101' || digits(_n % 1000, 3))"
@@ -32,6 +38,12 @@ LATEST = (
 NEWER = (
     f"FROM {INDEX} o WHERE o.version = '2' AND o.status = '01' AND o.certificate_type = c.certificate_type"
     " AND o.issuer_uscc = c.issuer_uscc"
+)
+OTHER_PAPER = "certificate_type IN ('residence_certificate', 'disability_certificate')"
+THIRD_VERSION = (
+    "regexp_replace(certificate_id, '[0-9]{3}[.].$', '003.') || mod37_check(mod37_after(18, "
+    + " || ".join([*(f"split_part(certificate_id, '.', {part})" for part in (6, 7, 8)), "'003'"])
+    + "))"
 )
 EXPIRED = f"status = '05' AND {LATEST}"
 NOT_OF_MARRIAGE = "holder_type = '1' AND certificate_type <> 'marriage_certificate'"
@@ -114,8 +126,10 @@ WRITTEN: dict[str, Wrong] = {
     "PSB-103": _before("valid_to", "valid_from"),
     "PSB-104": Wrong({"name": "name || '　'"}),
     "PSB-105": Wrong({"birth_date": "'1890-01-01'"}, "id_type = '553'"),
+    "PSB-010": Wrong({"registered_on": "(g.birth_date + 30)::VARCHAR"}, guest=MOVED, extra=True),
     "PSB-201": Wrong({"death_date": "NULL"}, "reason = '1'"),
     "PSB-202": _before("cancelled_on", "death_date"),
+    "PSB-203": Wrong({"cancelled_on": f"({START} + 300)::VARCHAR"}),
     "PSB-301": SWAPPED,
     "PSB-302": Wrong({"crs": "'4326'"}),
     "PSB-303": CORNER,
@@ -185,10 +199,31 @@ WRITTEN: dict[str, Wrong] = {
     "MRB-103": Wrong({"status": "'1'"}, UNTAXED),
     "MRB-201": Wrong({"decided_on": f"({START} + 60)::VARCHAR"}),
     "MRB-202": Wrong({"uscc": UNKNOWN_ORGANISATION}),
+    "MRB-203": Wrong({"decision": "'4'"}, "decision = '1'"),
+    "MRB-204": Wrong({"decision": "'4'", "successor_uscc": "uscc"}, "decision = '1'"),
+    "MRB-205": Wrong({"decision": "'4'", "successor_uscc": UNKNOWN_ORGANISATION}, "decision = '1'"),
+    "MRB-206": Wrong({"decision": "'4'", "successor_uscc": "g.uscc", "decided_on": f"({START} - 5)::VARCHAR"},
+                     "decision = '1'", ENDED),
     "MRB-301": Wrong({"licence_number": "'JX' || substr(licence_number, 3)"}),
     "MRB-302": Wrong({"business_kind": "CASE business_kind WHEN '1' THEN '2' ELSE '1' END"}),
     "MRB-303": VALID_AGAIN,
     "MRB-304": ENDED_HOLDER,
+    "MRB-401": Wrong({"decided_on": _day("published_on", -90)}),
+    "MRB-402": Wrong({"amount": "'0.00'"}, "penalty_kind = '2'"),
+    "MRB-403": Wrong({"public_until": _years("published_on", 4)}),
+    "MRB-501": _before("removed_on", "listed_on"),
+    "MRB-502": Wrong({"listed_on": f"({START} + 30)::VARCHAR", "removed_on": "NULL"}),
+    # development and reform, court
+    "DRC-001": Wrong({"evaluated_on": f"({START} + 30)::VARCHAR"}),
+    "DRC-002": Wrong({"credit_grade": "'1'"}, f"uscc IN (SELECT uscc FROM {DEBTORS})"),
+    "DRC-003": Wrong({"uscc": UNKNOWN_ORGANISATION}),
+    "DRC-101": Wrong({"decided_on": _day("published_on", -60)}),
+    "DRC-102": _before("valid_to", "valid_from"),
+    "DRC-103": Wrong({"uscc": "g.uscc", "name": "g.name", "decided_on": f"({START} - 5)::VARCHAR",
+                      "published_on": f"({START} - 4)::VARCHAR"}, guest=ENDED),
+    "CRT-001": Wrong({"case_number": "replace(case_number, '执', '民')"}),
+    "CRT-002": Wrong({"performance": "'3'"}, f"removed_on IS NULL AND published_on::DATE < {START} - 40"),
+    "CRT-003": _before("removed_on", "published_on"),
     # establishment, agriculture
     "EST-001": Wrong({"entity_type": "CASE entity_type WHEN '11' THEN '12' ELSE '11' END"}),
     "EST-002": _before("approved_on", "founded_on"),
@@ -221,6 +256,13 @@ WRITTEN: dict[str, Wrong] = {
     "FIN-003": Wrong({"annual_rate": "'36.5'"}),
     "FIN-004": Wrong({"granted_on": f"({START} - 5)::VARCHAR", "uscc": "g.uscc", "borrower_name": "g.name",
                       "balance": "'0.00'"}, guest=ENDED),
+    "FIN-101": Wrong({"month": "replace(month, '-', '/')"}),
+    "FIN-102": Wrong({"balance": "'-' || balance"}),
+    # statistics
+    "STA-001": Wrong({"period": "replace(period, '-', '/')"}),
+    "STA-002": Wrong({"unit": "'万元'"}),
+    "STA-003": Wrong({"value": "(value::DECIMAL(18, 2) * 2)::VARCHAR"}, f"{RESERVED} AND indicator <> '0101'"),
+    "STA-004": Wrong({"published_on": "period || '-15'"}, "NOT contains(period, 'Q')"),
     # government services
     "GSB-001": Wrong({"finished_at": "(accepted_at::TIMESTAMP - INTERVAL 1 HOUR)::VARCHAR"}),
     "GSB-002": Wrong({"finished_at": "NULL"}, "status = '3'"),
@@ -244,6 +286,10 @@ WRITTEN: dict[str, Wrong] = {
         f"version = '1' AND status = '01' AND {LATEST} AND (certificate_type, issuer_uscc) IN"
         f" (SELECT (certificate_type, issuer_uscc) FROM {INDEX} WHERE version = '2' AND status = '01')",
     ),
+    "GSB-110": Wrong({"status": "'03'"}, f"{OTHER_PAPER} AND status = '01'"),
+    "GSB-111": Wrong({"status": "'03'", "revoked_on": f"({START} + 300)::VARCHAR"}, f"{OTHER_PAPER} AND status = '01'"),
+    "GSB-112": Wrong({"previous_certificate_id": THIRD_VERSION},
+                     "status = '01' AND previous_certificate_id IS NOT NULL"),
     # housing
     "HCB-001": SWAPPED,
     "HCB-002": UNKNOWN_ADDRESS,
@@ -274,6 +320,11 @@ WRITTEN: dict[str, Wrong] = {
     "TAX-101": Wrong({"amount": "'0.00'"}),
     "TAX-102": _before("period_to", "period_from"),
     "TAX-103": Wrong({"uscc": UNKNOWN_ORGANISATION}),
+    "TAX-201": Wrong({"score": "CASE WHEN score::DECIMAL(5, 1) >= 90 THEN '75.0' ELSE '95.0' END"},
+                     "tax_credit_grade IN ('A', 'B', 'C')"),
+    "TAX-202": Wrong({"year": "'2009'"}),
+    "TAX-301": Wrong({"month": "replace(month, '-', '/')"}),
+    "TAX-302": Wrong({"amount": "(amount::DECIMAL(18, 2) * 2)::VARCHAR"}, RESERVED),
     # medical insurance, transport, water
     "MIB-001": _birth("id_type IN ('111', '154')"),
     "MIB-002": Wrong({"status": "'1'"}, guest=DEAD, extra=True),
@@ -290,6 +341,10 @@ WRITTEN: dict[str, Wrong] = {
     "CVT-001": Wrong({"credit_line": "'0.00'", "loan_balance": "'0.00'"},
                      "village_code IN (SELECT village_code FROM rated_household)"),
     "CVT-002": Wrong({"collective_uscc": "g.uscc"}, guest=ENDED),
+    "CVT-003": Wrong(
+        {"collective_uscc": "g.uscc"},
+        guest=f"SELECT 'k' || place AS entity, * FROM org_pillar WHERE uscc IN (SELECT uscc FROM {DEBTORS})",
+    ),
     "EFT-001": Wrong(
         {"holder_name": "holder_name || '子'"},
         "certificate_type = 'business_licence' AND status = '01' AND certificate_id IN (SELECT min(certificate_id)"
@@ -306,6 +361,11 @@ WRITTEN: dict[str, Wrong] = {
         {"holder_number": "g.id_number", "holder_name": "g.name"},
         "certificate_type = 'marriage_certificate' AND status = '01'",
         f"{PILLAR} AND marital_status = '10'",
+    ),
+    "thematic.inclusive_finance.enterprise_credit.uscc.refers": Wrong(
+        {"uscc": "g.uscc", "borrower_name": "g.name", "balance": "'5.00'"},
+        "status = '1'",
+        "SELECT 'o' || n AS entity, * FROM organisation WHERE kind = 'association' AND NOT alone",
     ),
     "IFT-001": Wrong({"uscc": "g.uscc", "borrower_name": "g.name", "balance": "'5.00'",
                       "granted_on": _day("g.deregistered_on", -10)}, guest=ENDED),

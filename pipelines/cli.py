@@ -230,19 +230,21 @@ def sql(
     Tables: base.*, history.*, thematic.*, quality.*, <department>.<resource>, shuyuan.ops.*, shuyuan.ledger.*, codes.*.
     A library's past: as_believed.<library>('2026-11-02') as believed at the end of that day; as_of.<library>(day) as
     it was on a day, by today's belief or by that of another day: as_of.<library>(day, believed).
-    missing.<library>('<coverage>') names the entities that a declared coverage misses.
+    missing.<library>('<coverage>') names the entities that a declared coverage misses; who came after an entity that
+    ended or was replaced: successors.<library>('key').
     """
     from pipelines.console import emit_table
     from pipelines.installation import open_city
     from pipelines.settings import Settings
     from quality_checks.library_counts import define_missing
-    from resources import believed
+    from resources import believed, succession
     from resources import query as asking
 
     settings = Settings()
     with open_city(settings, load_catalog(settings.catalog), read_only=True) as city:
         believed.define(city.con, city.catalog)
         define_missing(city.con, city.catalog)
+        succession.define(city.con, city.catalog)
         asking.lock_down(city.con, str(city.home.lake))
         answer = asking.select(city.con, query)
         names = [column[0] for column in answer.description]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from catalog.models import Resource, Rule
 
-# Rules about deliveries that give one verdict where a measure counts the same in columns, records or values.
-COUNTED_FINER = frozenset({"rows", "quarantine", "structure", "drift"})
+# Rules about deliveries that give one verdict where a measure counts the same in columns, records or values; `stale` is
+# about a thematic table, whose sources answer for their own lateness.
+COUNTED_FINER = frozenset({"rows", "quarantine", "structure", "drift", "stale"})
 
 # They count all columns, deliveries, resources or products there are: few of them are no small sample.
 CENSUS = frozenset({"0103", "0106", "0501", "0502", "0601"})

@@ -17,7 +17,7 @@ from catalog.load import Catalog
 from catalog.models import Column, Rule
 from quality_checks import comparison
 from quality_checks.loading import load
-from quality_checks.rules import all_rules
+from quality_checks.rules import all_rules, thematic_rules
 from quality_checks.telling import words
 
 _KEYS, _RULES = "masking_keys", "masking_rules"  # temporary tables
@@ -57,7 +57,7 @@ def _open(names: Iterable[str], columns: Mapping[str, Column]) -> bool:
 
 def _rules(catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
     tables = [(all_rules(resource, catalog), resource.columns) for resource in catalog.resources.values()]
-    tables += [(table.rules, table.columns) for table in catalog.thematic.values()]
+    tables += [(thematic_rules(catalog, table), table.columns) for table in catalog.thematic.values()]
     for library in catalog.libraries.values():
         tables.append((comparison.rules(library), {a: said.as_column() for a, said in library.attributes.items()}))
     for rules, columns in tables:

@@ -26,7 +26,7 @@ from quality_checks.indicators import COUNTED_FINER, indicators_of
 from quality_checks.loading import load
 from quality_checks.macros import name, quote
 from quality_checks.punctuality import NO_STRUCTURE, TAKEN_BACK
-from quality_checks.rules import all_rules
+from quality_checks.rules import all_rules, thematic_rules
 from quality_checks.sources import Source
 
 OWN, INHERITED = "own", "inherited"
@@ -146,7 +146,7 @@ def counted_rules(catalog: Catalog, as_of: date) -> Iterator[Counted]:
             yield from _counts(rule, resource, as_of, inherited=rule.column in inherited)
         yield from _comparisons(catalog, resource, as_of, inherited)
     for table in catalog.thematic.values():
-        for rule in table.rules:
+        for rule in thematic_rules(catalog, table):
             if rule.accuse:
                 yield from _counts(rule, catalog.resources[rule.accuse.resource], as_of, own_table=False)
             elif rule.in_force(as_of) and rule.severity is not Severity.info:
@@ -184,7 +184,7 @@ def received_columns(catalog: Catalog, resource: Resource, as_of: date) -> froze
     named = set(resource.key)
     if resource.describes:
         library = catalog.libraries[resource.describes.library]
-        named |= {resource.describes.by} if resource.describes.by else set()
+        named.update(resource.describes.columns(resource.columns))
         source = Source(library, resource, 0)
         for attribute in resource.supplies:
             authorities = library.attributes[attribute].authorities(as_of)

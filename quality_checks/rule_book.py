@@ -14,7 +14,7 @@ from catalog.load import Catalog
 from catalog.models import INDICATORS, METHODS, Library, Rule, Severity, Title
 from quality_checks import comparison
 from quality_checks.identity_findings import identified_rule
-from quality_checks.rules import all_rules
+from quality_checks.rules import all_rules, thematic_rules
 from quality_checks.suites import Suite, pool_suites, thematic_suites
 
 
@@ -22,7 +22,7 @@ def rule_book(catalog: Catalog) -> dict[str, Rule]:
     """Every rule of the catalogue by id, whenever it is in force."""
     rules = [rule for resource in catalog.resources.values() for rule in all_rules(resource, catalog)]
     rules += [rule for library in catalog.libraries.values() for rule in rules_of_library(library)]
-    rules += [rule for table in catalog.thematic.values() for rule in table.rules]
+    rules += [rule for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)]
     return {rule.id: rule for rule in rules}
 
 
@@ -44,7 +44,8 @@ def on_day(rules: Iterable[Rule], as_of: date) -> tuple[Rule, ...]:
 def suites(catalog: Catalog) -> list[Suite]:
     """Every suite of the catalogue's pools and thematic tables."""
     found = [s for r in catalog.resources.values() for s in pool_suites(catalog, r, all_rules(r, catalog))]
-    return found + [s for table in catalog.thematic.values() for s in thematic_suites(catalog, table, table.rules)]
+    themes = [(table, thematic_rules(catalog, table)) for table in catalog.thematic.values()]
+    return found + [s for table, rules in themes for s in thematic_suites(catalog, table, rules)]
 
 
 def suites_by_rule(catalog: Catalog) -> list[Suite]:
@@ -52,7 +53,8 @@ def suites_by_rule(catalog: Catalog) -> list[Suite]:
     found = [
         s for r in catalog.resources.values() for one in all_rules(r, catalog) for s in pool_suites(catalog, r, [one])
     ]
-    return found + [s for t in catalog.thematic.values() for one in t.rules for s in thematic_suites(catalog, t, [one])]
+    themes = [(table, rule) for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)]
+    return found + [s for table, rule in themes for s in thematic_suites(catalog, table, [rule])]
 
 
 Language = Literal["zh", "en"]
@@ -89,7 +91,7 @@ def told(catalog: Catalog, language: Language) -> str:
     """The rule book as Markdown: every rule with its sentence, reason and exact condition, by table."""
     parts = [f"# {_say('book', language)}"]
     chapters = [(resource.title, resource.id, all_rules(resource, catalog)) for resource in catalog.resources.values()]
-    chapters += [(table.title, table.id, table.rules) for table in catalog.thematic.values()]
+    chapters += [(table.title, table.id, thematic_rules(catalog, table)) for table in catalog.thematic.values()]
     compared = tuple(rule for library in catalog.libraries.values() for rule in rules_of_library(library))
     chapters.append((_WORDS["compared"], "", compared))
     for title, table, rules in chapters:

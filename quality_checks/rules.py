@@ -1,4 +1,5 @@
-"""Rules as values: those generated from each column's declaration, and those stewards wrote in the YAML.
+"""Rules as values: those generated from each column's declaration, from what a thematic column refers to, and those
+stewards wrote in the YAML.
 
 A new kind of statement about a column in `catalog.models.Column` gets its rule here. Who evaluates rules is
 `quality_checks.runner`; sources compared with each other are `quality_checks.comparison`.
@@ -17,7 +18,17 @@ from types import MappingProxyType
 
 from catalog.expect import Lengths, Listed, Stated
 from catalog.load import Catalog
-from catalog.models import PERSON_NUMBER_TYPES, Column, ColumnType, Identifier, Method, Resource, Rule, Severity
+from catalog.models import (
+    PERSON_NUMBER_TYPES,
+    Column,
+    ColumnType,
+    Identifier,
+    Method,
+    Resource,
+    Rule,
+    Severity,
+    ThematicTable,
+)
 from quality_checks.macros import is_missing, name, quote
 
 SMALL_LIST = 64  # code lists up to this length stand in the rule's text
@@ -73,6 +84,41 @@ def lookup_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:
     return tuple(rule for rule in all_rules(resource, catalog) if looks_around(rule))
 
 
+def reference_rule_id(table: ThematicTable, column: str) -> str:
+    """Id of the rule that values of the column are keys where it refers to."""
+    return f"thematic.{table.id}.{column}.refers"
+
+
+def thematic_rules(catalog: Catalog, table: ThematicTable) -> tuple[Rule, ...]:
+    """The rules its references imply, in the order of the YAML, then its written ones."""
+    return (*(_reference_rule(catalog, table, column) for column in table.references), *table.rules)
+
+
+def _reference_rule(catalog: Catalog, table: ThematicTable, column: str) -> Rule:
+    reference = table.references[column]
+    if reference.to in catalog.thematic:
+        target = catalog.thematic[reference.to]
+        title, to, key = target.title, f"thematic.{target.topic}__{target.name}", target.key[0]
+    else:
+        library = catalog.libraries[reference.to.removeprefix("base.")]
+        title, to, key = library.title, reference.to, library.key
+    return Rule.model_validate(
+        {
+            "id": reference_rule_id(table, column),
+            "lookup": {"referred": {"to": to, "by": name(column)}},
+            "that": f"referred.{name(key)} IS NOT NULL",
+            "when": f"{name(column)} IS NOT NULL",
+            "column": column,
+            "zh": f"{table.columns[column].title}应在{title.zh}中存在",
+            "en": f"{column.replace('_', ' ')} is a key of {title.en}",
+            "indicator": "0402",
+            "severity": reference.severity,
+            "source": "GB/T 36344-2018, 0402",
+            "accuse": reference.accuse,
+        }
+    )
+
+
 def looks_around(rule: Rule) -> bool:
     """Whether the rule speaks of another table than a code list, or may: a query of failing records can read any."""
     return rule.failing is not None or any(not lookup.to.startswith("codes.") for lookup in rule.lookup.values())
@@ -99,7 +145,9 @@ def baseline_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:
 
 def _names_entity(resource: Resource, column: str) -> bool:
     """Whether the record cannot be told apart, or brought to its entity, without this column."""
-    return column in resource.key or (resource.describes is not None and resource.describes.by == column)
+    return column in resource.key or (
+        resource.describes is not None and column in resource.describes.columns(resource.columns)
+    )
 
 
 def _words(column: str) -> str:

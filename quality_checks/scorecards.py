@@ -30,6 +30,7 @@ from catalog.models import DIMENSIONS, INDICATORS, INVERTED
 from quality_checks.indicators import CENSUS
 from quality_checks.loading import load
 from quality_checks.macros import quote
+from quality_checks.rules import thematic_rules
 
 BILLION = 1_000_000_000
 
@@ -56,7 +57,7 @@ def _scopes(con: DuckDBPyConnection, catalog: Catalog) -> None:
     tables += [
         (table.lead, f"{table.topic}__{table.name}", None)
         for table in catalog.thematic.values()
-        if not all(rule.accuse for rule in table.rules)
+        if not all(rule.accuse for rule in thematic_rules(catalog, table))
     ]
     load(con, "_tables", dict.fromkeys(("department", "resource", "library"), "VARCHAR"), tables)
     con.execute(

@@ -22,7 +22,7 @@ from catalog.authority import Term
 from catalog.load import Catalog
 from catalog.models import Attribute, ColumnType, Library, Resource
 from quality_checks.macros import name, quote
-from quality_checks.rules import looks_around
+from quality_checks.rules import looks_around, thematic_rules
 
 # Temporary tables. `LINKS` is written by the stage that finds identities: keys and records whose entity is not what
 # their own key says; `GROUPS` names for each source the first of its group, where some were found to share errors. Of
@@ -118,9 +118,11 @@ class Source:
         """The entity key as SQL over the resource's columns; NULL when the record names nobody."""
         if self.resource.describes is None:
             raise ValueError(f"{self.resource.id} describes no library")
-        if self.resource.describes.by is None:
+        by = self.resource.describes.by
+        if by is None:
             return "NULL::VARCHAR"  # only its identity link says whom it means
-        value = f"{key_macro(self.library)}({name(self.resource.describes.by)})"
+        named = name(by) if by in self.resource.columns else f"({by})"
+        value = f"{key_macro(self.library)}({named})"
         return f"nullif(CAST({value} AS VARCHAR), '')"
 
     def value(self, attribute: str) -> str:
@@ -415,6 +417,6 @@ def _later_rules(catalog: Catalog) -> set[str]:
         for attribute in library.attributes
         for rule_id in (agreement_rule_id, doubt_rule_id)
     }
-    thematic = {rule.id for table in catalog.thematic.values() for rule in table.rules}
+    thematic = {rule.id for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)}
     looking = {rule.id for resource in catalog.resources.values() for rule in resource.rules if looks_around(rule)}
     return comparisons | thematic | looking

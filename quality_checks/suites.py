@@ -34,7 +34,7 @@ from catalog.models import (
 )
 from quality_checks import macros, spatial, telling
 from quality_checks.macros import name, quote
-from quality_checks.rules import all_rules
+from quality_checks.rules import all_rules, thematic_rules
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,11 @@ def _join(catalog: Catalog, alias: str, lookup: Lookup, said: str) -> str:
     kind, table = lookup.to.split(".", 1)
     source = f"{name(kind)}.{name(table)}"
     partner = f"SELECT {name(key)} AS on_key, {{{fields}}} AS partner FROM {source}"
-    if kind not in ("base", "codes"):  # there the key is unique; elsewhere several rows may answer: the newest stands
+    if kind not in (
+        "base",
+        "codes",
+        "thematic",
+    ):  # there the key is unique; elsewhere the newest of several rows stands
         newest = f"arg_max({{{fields}}}, (_as_of, _record_key))"
         partner = f"SELECT {name(key)} AS on_key, {newest} AS partner FROM {source} GROUP BY ALL"
     of = name(f"_of_{alias}")
@@ -204,6 +208,9 @@ def _target(catalog: Catalog, lookup: Lookup) -> tuple[str, list[str]]:
     if kind == "base":
         library = catalog.libraries[table]
         return lookup.on or library.key, list(library.columns)
+    if kind == "thematic":
+        theme = next(one for one in catalog.thematic.values() if f"{one.topic}__{one.name}" == table)
+        return theme.key[0], list(theme.columns)
     resource = catalog.resources[lookup.to]
     return lookup.on or resource.key[0], [*resource.columns, *PROVENANCE]
 
@@ -274,15 +281,7 @@ def _create(con: DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> 
 
 def _statements(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
     """File, field, text and a query that binds the text, for everything but rules."""
-    for resource in catalog.resources.values():
-        file = f"departments/{resource.department}/{resource.name}.yaml"
-        for attribute, sql in resource.supplies.items():
-            yield (
-                file,
-                f"supplies.{attribute}",
-                sql,
-                f"SELECT {sql} FROM {name(resource.department)}.{name(resource.name)}",
-            )
+    yield from _resource_statements(catalog)
     for library in catalog.libraries.values():
         file = f"libraries/{library.name}.yaml"
         yield (
@@ -318,12 +317,22 @@ def _coverage_statements(library: Library, file: str) -> Iterator[tuple[str, str
         yield file, f"coverage.{pair}.when", said.when, f"SELECT 1 FROM base.{name(library.name)} WHERE {said.when}"
 
 
+def _resource_statements(catalog: Catalog) -> Iterator[tuple[str, str, str, str]]:
+    for resource in catalog.resources.values():
+        file = f"departments/{resource.department}/{resource.name}.yaml"
+        stated = {f"supplies.{attribute}": sql for attribute, sql in resource.supplies.items()}
+        if resource.describes and resource.describes.by:
+            stated["describes.by"] = resource.describes.by
+        for where, sql in stated.items():
+            yield file, where, sql, f"SELECT {sql} FROM {name(resource.department)}.{name(resource.name)}"
+
+
 def _rule_problems(con: DuckDBPyConnection, catalog: Catalog) -> Iterator[CatalogProblem]:
     for resource in catalog.resources.values():
         _, broken = bind(con, partial(pool_suites, catalog, resource), all_rules(resource, catalog))
         file = f"departments/{resource.department}/{resource.name}.yaml"
         yield from (CatalogProblem(file, f"rules.{rule}", "", message) for rule, message in broken.items())
     for table in catalog.thematic.values():
-        _, broken = bind(con, partial(thematic_suites, catalog, table), table.rules)
+        _, broken = bind(con, partial(thematic_suites, catalog, table), thematic_rules(catalog, table))
         file = f"thematic/{table.topic}/{table.name}.yaml"
         yield from (CatalogProblem(file, f"rules.{rule}", "", message) for rule, message in broken.items())

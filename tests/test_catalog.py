@@ -45,7 +45,15 @@ def written_rules(catalog: Catalog) -> list[Rule]:
 def test_the_city_has_departments_resources_libraries_and_themes_of_every_kind(catalog: Catalog) -> None:
     assert len(catalog.departments) >= 14
     assert len(catalog.resources) >= 34
-    assert {"population", "legal_entity", "spatial", "certificate", "division"} == set(catalog.libraries)
+    assert set(catalog.libraries) == {
+        "population",
+        "legal_entity",
+        "spatial",
+        "certificate",
+        "division",
+        "social_credit",
+        "macro_economy",
+    }
     assert len(catalog.thematic) == 5
     assert len(catalog.products) >= 6
     assert {department.kind for department in catalog.departments.values()} >= {"municipal", "social", "public_service"}

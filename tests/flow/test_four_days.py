@@ -17,6 +17,7 @@ import pytest
 
 from assets import exports, identity, orders
 from flow.helpers import contents, identities, opened, rows, run_json, shuyuan, with_planted
+from resources import succession
 
 pytestmark = pytest.mark.flow
 
@@ -126,6 +127,33 @@ def test_nothing_is_verified_while_the_source_is_still_wrong(city):
         """,
     )
     assert false_closures == []
+
+
+def test_what_happened_to_people_companies_and_certificates_is_what_the_libraries_say(city, home):
+    life = f"read_csv('{home}/lifecycle.csv', all_varchar = true)"
+    people = f"""
+        SELECT event, count(*), count(began_on),
+            count(*) FILTER (ended_on = happened_on::DATE AND death_date = ended_on),
+            count(*) FILTER (ended_on IS NULL),
+            count(*) FILTER (left_on = happened_on::DATE AND ended_on IS NULL)
+        FROM {life} JOIN base.population ON id_number = key GROUP BY event ORDER BY event"""
+    assert rows(city, people) == [("birth", 3, 3, 0, 3, 0), ("death", 3, 3, 3, 0, 0), ("move", 3, 3, 0, 3, 3)]
+    companies = f"""
+        SELECT event, count(*), count(*) FILTER (status = '3' AND ended_on = happened_on::DATE),
+            count(*) FILTER (succeeded_by = followed_by)
+        FROM {life} JOIN base.legal_entity ON uscc = key GROUP BY event ORDER BY event"""
+    assert rows(city, companies) == [("deregistration", 3, 3, 0), ("merger", 3, 3, 3)]
+    certificates = f"""
+        SELECT event, count(*), count(*) FILTER (old.ended_on = happened_on::DATE), count(old.revoked_on),
+            count(*) FILTER (new.supersedes = old.certificate_id AND new.version = 2 AND new.ended_on IS NULL)
+        FROM {life} JOIN base.certificate old ON old.certificate_id = key
+        LEFT JOIN base.certificate new ON new.certificate_id = followed_by GROUP BY event ORDER BY event"""
+    assert rows(city, certificates) == [("reissue", 3, 3, 0, 3), ("revocation", 3, 3, 3, 0)]
+    succession.define(city.con, city.catalog)
+    for library, event in (("legal_entity", "merger"), ("certificate", "reissue")):
+        for key, latter in rows(city, f"SELECT key, followed_by FROM {life} WHERE event = '{event}'"):
+            [(step, found, *_)] = rows(city, f"FROM successors.{library}('{key}')")
+            assert (step, found) == (1, latter)
 
 
 def test_rows_delivered_are_rows_pooled_and_quarantined_for_every_delivery(city):
