@@ -76,7 +76,7 @@ def _build(city: City, library: Library, as_of: date, con: DuckDBPyConnection) -
     results = comparison.results(con, city.catalog, library, table)
     findings.merge(con, comparison.VIOLATIONS, results, as_of)
     library_counts.count(con, city.catalog, library, as_of)
-    counted = con.execute(f"SELECT count(*) FROM {ENTITIES}").fetchone()
+    counted = con.execute(f"SELECT count(*) FROM {table}").fetchone()
     return BaseResult(counted[0] if counted else 0, len(sources(city.catalog, library)), results)
 
 
@@ -103,7 +103,6 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     if touched:
         disputes.create(con, EVALUATED, evaluated_sql(witnesses))
     disputes.create(con, ENTITIES, entities_sql(library, witnesses))
-    con.execute(f"DELETE FROM {ENTITIES} WHERE key IS NULL")
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
@@ -174,7 +173,7 @@ def table_sql(catalog: Catalog, library: Library, disputed: Sequence[str]) -> st
         if dispute:
             joins.append(f"LEFT JOIN {disputes.settled(attribute)} {dispute} ON {dispute}.id = e.rowid")
         columns += _believed(attribute, ground, dispute)
-    known = f"SELECT {', '.join(columns)}, e._sources FROM {ENTITIES} e {' '.join(joins)}"
+    known = f"SELECT {', '.join(columns)}, e._sources FROM {ENTITIES} e {' '.join(joins)} WHERE e.key IS NOT NULL"
     begins, ends = (f"CAST(({day or 'NULL'}) AS DATE)" for day in (library.begins, library.ends))
     return f"SELECT *, {begins} AS began_on, {ends} AS ended_on FROM ({known})"
 

@@ -222,19 +222,21 @@ def _violations_sql(attribute: str) -> str:
         f" '{attribute}' as \"column\", {{observed}}::varchar as observed_value,"
         " {suggested}::varchar as suggested_value"
     )
+    who = f"case when wrank < {_first(attribute)} then '数源部门' else '候补来源部门' end"
     day = f"strftime(date '{pools.DAY}' - (wst // 2 % 10000)::integer, '%Y-%m-%d')"
     told = (
         f"select 'population.{attribute}.agrees' as rule_id,"
         f" {fixed.format(src='src', observed='v', suggested='wv')}, 'authority' as suggestion_method,"
         " null::varchar as suggestion_confidence,"
-        f" '{attribute}与数源部门' || ([{names}])[{_number_of('wst')} + 1] || '（' || {day} ||"
-        " '）的记载不一致：本记录为' || told(v) || '，数源部门为' || told(wv) as reason, _delivery_id as delivery_id"
+        f" '{attribute}与' || {who} || ([{names}])[{_number_of('wst')} + 1] || '（' || {day} ||"
+        f" '）的记载不一致：本记录为' || told(v) || '，' || {who} || '为' || told(wv) as reason,"
+        " _delivery_id as delivery_id"
         f" from cells_{attribute} where ranked and differs"
     )
     if not _first(attribute):
         return told
     normal = "text_normal({})" if "normal" in pools.ATTRIBUTES[attribute][0] else "{}"
-    who = (
+    others = (
         f"(select string_agg(([{names}])[src + 1], '、' order by src) from ballots_{attribute} b"
         f" where b.key = d.key and {normal.format('b.v')} = {normal.format('d.v')})"
     )
@@ -242,7 +244,7 @@ def _violations_sql(attribute: str) -> str:
         f"{told} union all select 'population.{attribute}.doubted',"
         f" {fixed.format(src=_number_of('wst'), observed='c.wv', suggested='d.v')}, 'majority',"
         " round(d.votes / (d.votes + 1), 2)::varchar,"
-        f" '{attribute}：' || d.votes || '个独立来源（' || {who} || '）一致记载为' || told(d.v)"
+        f" '{attribute}：' || d.votes || '个独立来源（' || {others} || '）一致记载为' || told(d.v)"
         " || '，与本部门的' || told(c.wv) || '不一致，孰误未知，请核实', _delivery_id"
         f" from doubts_{attribute} d join cells_{attribute} c on c.key = d.key and c.st = c.wst"
     )

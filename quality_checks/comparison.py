@@ -29,12 +29,14 @@ from quality_checks.results import RuleResult
 from quality_checks.sources import (
     Source,
     agreement_rule_id,
+    authority_ranks,
     by_index,
     doubt_rule_id,
     normal_macro,
     sources,
     standing_as_of,
     standing_index,
+    standing_rank,
     standing_text,
     suppliers,
 )
@@ -134,11 +136,12 @@ def _tell(con: DuckDBPyConnection, witnesses: Sequence[Source], attribute: str, 
 def _disagreements_sql(witnesses: Sequence[Source], attribute: str, titles: Sequence[str]) -> str:
     """One row per record that differs from the value it is compared with."""
     rule = _agreement_rule(witnesses[0].library, attribute)
-    title = witnesses[0].library.attributes[attribute].title
+    stated = witnesses[0].library.attributes[attribute]
+    who = f"CASE WHEN {standing_rank('wk')} < {authority_ranks(stated)} THEN '数源部门' ELSE '候补来源部门' END"
     reason = (
-        f"{quote(title + '与数源部门')} || {standing_text('wk', titles)} || '（' ||"
+        f"{quote(stated.title + '与')} || {who} || {standing_text('wk', titles)} || '（' ||"
         f" strftime({standing_as_of('wk')}, '%Y-%m-%d') || '）的记载不一致：本记录为' || told(v)"
-        " || '，数源部门为' || told(wv)"
+        f" || '，' || {who} || '为' || told(wv)"
     )
     told = _told(
         witnesses, rule, "src", observed="v", suggested="wv", method=Method.authority, share="NULL", reason=reason

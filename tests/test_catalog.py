@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from catalog.load import Catalog, load_catalog
-from catalog.models import DIMENSIONS, Level, Resource, Rule, Severity, ThematicTable
+from catalog.models import DIMENSIONS, Attribute, Level, Resource, Rule, Severity, ThematicTable
 from catalog.schema_export import KINDS, export, texts
 from quality_checks import macros
 from quality_checks.suites import check_sql
@@ -257,3 +257,13 @@ def test_a_schema_refuses_a_mistyped_field() -> None:
     assert [error.message for error in checker.iter_errors(data)] == [
         "Additional properties are not allowed ('requird' was unexpected)"
     ]
+
+
+def test_the_example_of_an_authority_is_one_that_may_be_written() -> None:
+    [example] = re.findall(r"```yaml\n(.*?)```", (ROOT.parent / "docs" / "authority.md").read_text("utf-8"), re.DOTALL)
+    read = {name: Attribute(**stated) for name, stated in yaml.safe_load(example)["attributes"].items()}
+    assert read["name"].authorities(date(2026, 11, 2)) == {"public_security"}
+    assert read["marital_status"].authorities(date(2017, 12, 31)) == {"public_security"}
+    assert read["marital_status"].authorities(date(2018, 1, 1)) == {"civil_affairs"}
+    assert read["registered_capital"].authorities(date(2026, 11, 2)) == {"market_regulation", "civil_affairs"}
+    assert read["phone"].authority is None
