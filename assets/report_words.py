@@ -136,9 +136,9 @@ OUTCOMES = {
         "sources differ; the authority’s value stands",
     ),
     "substitute": Word(
-        "替代部门",
+        "候补来源",
         "substitute",
-        "数源部门未提供，取替代部门的值",
+        "数源部门未提供，取候补来源的值",
         "the authority states none; a substitute’s value stands",
     ),
     "authority_doubted": Word(
