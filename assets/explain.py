@@ -268,8 +268,8 @@ class _Inquiry:
         ).fetchall()
         self._known = {resource: set(rules) for resource, rules in evaluated}
         found = self.con.execute(
-            "SELECT concat(f.department, '.', f.resource), f.record_key, f.\"column\", f.rule_id FROM quality.findings f"
-            " SEMI JOIN _said s ON s.resource = concat(f.department, '.', f.resource) AND s._record_key = f.record_key"
+            'SELECT s.resource, f.record_key, f."column", f.rule_id FROM quality.findings f'
+            " JOIN (SELECT DISTINCT resource, _record_key FROM _said) s ON s.resource = concat(f.department, '.', f.resource) AND s._record_key = f.record_key"
             " WHERE f.status = 'open' ORDER BY f.rule_id"
         ).fetchall()
         for resource, record, column, rule in found:
@@ -335,7 +335,8 @@ class _Inquiry:
             kept, broken = self._rules(source, attribute, record)
             yield Statement(
                 source.resource.department, resource, shown, "agrees" if agrees else "differs", doubted,
-                self._told(record) if self.masked else record, delivery, file, self._rows[place, record], as_of, kept, broken,
+                self._told(record) if self.masked else record, delivery, file, self._rows[place, record], as_of,
+                kept, broken,
             )  # fmt: skip
 
     def _rules(self, source: Source, attribute: str, record: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
