@@ -269,7 +269,8 @@ class _Inquiry:
         self._known = {resource: set(rules) for resource, rules in evaluated}
         found = self.con.execute(
             'SELECT s.resource, f.record_key, f."column", f.rule_id FROM quality.findings f'
-            " JOIN (SELECT DISTINCT resource, _record_key FROM _said) s ON s.resource = concat(f.department, '.', f.resource) AND s._record_key = f.record_key"
+            " JOIN (SELECT DISTINCT resource, _record_key FROM _said) s"
+            " ON s.resource = concat(f.department, '.', f.resource) AND s._record_key = f.record_key"
             " WHERE f.status = 'open' ORDER BY f.rule_id"
         ).fetchall()
         for resource, record, column, rule in found:
