@@ -407,13 +407,13 @@ class _Inquiry:
 def _why(stated: Attribute, outcome: str | None, source: str | None) -> str:
     if outcome is None:
         return "nobody states it"
+    if outcome == "substitute" and stated.authority is None:
+        return f"no authority is declared; {source} comes next"
     return REASONS[outcome].format(authority=_authority(stated), source=source)
 
 
 def _authority(stated: Attribute) -> str:
-    if stated.authority is None:
-        return "the authority (none is declared)"
-    return " or ".join(map(_term, stated.authority.everyone()))
+    return " or ".join(map(_term, stated.authority.everyone() if stated.authority else ()))
 
 
 def _term(term: Term) -> str:
