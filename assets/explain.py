@@ -148,6 +148,9 @@ class _Inquiry:
         self.library = library
         self.masked = masked
         self.sources = sources(city.catalog, library)
+        self._known: dict[str, set[str]] = {}  # resource -> its rules that were evaluated
+        self._broken: dict[tuple[str, str], list[tuple[str, str]]] = {}  # resource, record -> open (column, rule)
+        self._rows: dict[tuple[int, str], int] = {}  # source, record -> row in its delivery
         self.con.execute(macros(library))
         self.con.execute(marks_sql(city.catalog, library))
 
@@ -250,6 +253,28 @@ class _Inquiry:
                 f" s._delivery_id, s._as_of, [{told}] AS told FROM ({source.relation()}) s, _entity e WHERE s.{same})"
             )
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE _said AS {' UNION ALL BY NAME '.join(parts)}")
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """What the records in `_said` are known by: row of the delivery, rules evaluated, rules broken."""
+        speaking = {place for (place,) in self.con.execute("SELECT DISTINCT place FROM _said").fetchall()}
+        for source in (self.sources[place] for place in sorted(speaking)):
+            records = f"SELECT _record_key FROM _said WHERE place = {source.index}"
+            query = f"SELECT _record_key, _row FROM {self._pool(source)} WHERE _record_key IN ({records})"
+            self._rows |= {(source.index, record): row for record, row in self.con.execute(query).fetchall()}
+        evaluated = self.con.execute(
+            "SELECT concat(department, '.', resource), list(DISTINCT rule_id) FROM quality.results"
+            " WHERE state = 'ok' AND concat(department, '.', resource) IN (SELECT resource FROM _said) GROUP BY 1"
+        ).fetchall()
+        self._known = {resource: set(rules) for resource, rules in evaluated}
+        found = self.con.execute(
+            'SELECT s.resource, f.record_key, f."column", f.rule_id FROM quality.findings f'
+            " JOIN (SELECT DISTINCT resource, _record_key FROM _said) s"
+            " ON s.resource = concat(f.department, '.', f.resource) AND s._record_key = f.record_key"
+            " WHERE f.status = 'open' ORDER BY f.rule_id"
+        ).fetchall()
+        for resource, record, column, rule in found:
+            self._broken.setdefault((resource, record), []).append((column, rule))
 
     def _told_by(self, source: Source, attribute: str) -> str:
         said, believed = f"s.{name('v_' + attribute)}", f"e.{name(attribute)}"
@@ -308,31 +333,21 @@ class _Inquiry:
         ).fetchall()
         for place, resource, shown, agrees, doubted, record, delivery, file, as_of in rows:
             source = self.sources[place]
-            [row] = self._one(f"SELECT _row FROM {self._pool(source)} WHERE _record_key = ?", [record])
             kept, broken = self._rules(source, attribute, record)
             yield Statement(
                 source.resource.department, resource, shown, "agrees" if agrees else "differs", doubted,
-                self._told(record) if self.masked else record, delivery, file, row, as_of, kept, broken,
+                self._told(record) if self.masked else record, delivery, file, self._rows[place, record], as_of,
+                kept, broken,
             )  # fmt: skip
 
     def _rules(self, source: Source, attribute: str, record: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Rules on the columns the value comes from, as last evaluated: those the record keeps, those it breaks."""
         resource = source.resource
-        columns = set(source.supplying(attribute))
-        rules = [rule.id for rule in all_rules(resource, self.city.catalog) if rule.column in columns]
-        evaluated = self.con.execute(
-            "SELECT rule_id FROM quality.results WHERE department = ? AND resource = ? AND state = 'ok'"
-            " GROUP BY rule_id",
-            [resource.department, resource.name],
-        ).fetchall()
-        known = {rule for (rule,) in evaluated}
-        found = self.con.execute(
-            "SELECT rule_id FROM quality.findings WHERE department = ? AND resource = ? AND record_key = ?"
-            " AND status = 'open' AND list_contains(?, \"column\") ORDER BY rule_id",
-            [resource.department, resource.name, record, sorted(columns | {attribute})],
-        ).fetchall()
-        broken = tuple(rule for (rule,) in found)
-        return tuple(rule for rule in rules if rule in known and rule not in broken), broken
+        columns = {*source.supplying(attribute), attribute}
+        broken = tuple(rule for column, rule in self._broken.get((resource.id, record), ()) if column in columns)
+        known = self._known.get(resource.id, set()).difference(broken)
+        rules = all_rules(resource, self.city.catalog)
+        return tuple(rule.id for rule in rules if rule.column in columns and rule.id in known), broken
 
     def _versions(self, attribute: str) -> Iterator[Version]:
         """Stretches of business days with one value from one source, the newest first."""
@@ -392,13 +407,13 @@ class _Inquiry:
 def _why(stated: Attribute, outcome: str | None, source: str | None) -> str:
     if outcome is None:
         return "nobody states it"
+    if outcome == "substitute" and stated.authority is None:
+        return f"no authority is declared; {source} comes next"
     return REASONS[outcome].format(authority=_authority(stated), source=source)
 
 
 def _authority(stated: Attribute) -> str:
-    if stated.authority is None:
-        return "the authority (none is declared)"
-    return " or ".join(map(_term, stated.authority.everyone()))
+    return " or ".join(map(_term, stated.authority.everyone() if stated.authority else ()))
 
 
 def _term(term: Term) -> str:

@@ -8,6 +8,7 @@ from assets.explain import AttributeStory, Explanation, Finding, Statement, Vers
 from catalog.load import Catalog
 
 INDENT = "    "
+FEW = 3  # silent resources that the short form names
 
 
 def told(catalog: Catalog, found: Explanation, *, whole: bool = False) -> str:
@@ -47,14 +48,14 @@ def _short(catalog: Catalog, story: AttributeStory) -> Iterator[str]:
         return
     first, *others = story.statements
     if story.value is not None:
-        yield INDENT + _where(catalog, first) + "; " + _checked(first)
+        yield f"{INDENT}{_where(catalog, first)}; {_checked(first)}"
     else:
         others = list(story.statements)
-    agree = sorted({one.resource for one in others if one.stance == "agrees"})
+    agree = sorted({one.department for one in others if one.stance == "agrees"})
     differ = [f"{one.resource} {one.value}{_doubt(one)}" for one in others if one.stance == "differs"]
     said = [f"agree: {', '.join(agree)}"] if agree else []
     said += [f"differ: {', '.join(differ)}"] if differ else []
-    said += [f"silent: {', '.join(story.silent)}"] if story.silent else []
+    said += [f"silent: {_few(story.silent)}"] if story.silent else []
     if said:
         yield INDENT + " | ".join(said)
     if len(story.versions) > 1:
@@ -65,7 +66,8 @@ def _whole(catalog: Catalog, story: AttributeStory) -> Iterator[str]:
     yield _title(story)
     yield "stated now:"
     for one in story.statements:
-        yield f"{INDENT}{one.value}{_doubt(one)}    {one.stance}; {_where(catalog, one)}; record {one.record_key}"
+        yield f"{INDENT}{one.value}{_doubt(one)}    {one.stance}; {_where(catalog, one)}"
+        yield f"{INDENT}{INDENT}record {one.record_key}, delivery {one.delivery_id}"
         yield f"{INDENT}{INDENT}{_checked(one, named=True)}"
     yield from (f"{INDENT}nothing    {resource}" for resource in story.silent)
     yield "believed:"
@@ -75,7 +77,11 @@ def _whole(catalog: Catalog, story: AttributeStory) -> Iterator[str]:
 def _where(catalog: Catalog, one: Statement) -> str:
     title = catalog.departments[one.department].title.zh
     place = f"{one.file_name} row {one.row}" if one.file_name else f"row {one.row}"
-    return f"{title} {one.resource}, as of {one.as_of}, {place}, delivery {one.delivery_id}"
+    return f"{title} {one.resource}, as of {one.as_of}, {place}"
+
+
+def _few(resources: tuple[str, ...]) -> str:
+    return ", ".join(resources) if len(resources) <= FEW else f"{len(resources)} other resources"
 
 
 def _checked(one: Statement, *, named: bool = False) -> str:

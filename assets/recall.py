@@ -28,7 +28,8 @@ def recalls(city: City, since: date | None = None) -> list[dict[str, object]]:
 
     `until` is when the next version replaced it, null while it is what readers see; `corrected_on` the business day of
     the correction, null for thematic tables, whose days are not kept. A `new_value` of null: nothing is stated any
-    more, or (in the column of the key) the entity is believed to exist no more.
+    more, or (in the column of the key) the entity is believed to exist no more. A row that left a thematic table is not
+    listed: its topic may be over.
 
     Args:
         city: the open city; read-only will do.
@@ -112,12 +113,11 @@ def _of_table(table: ThematicTable, product: Product, since: date | None, versio
     key = f"concat_ws('|', {', '.join('h.' + name(c) for c in table.key)})"
     shown_key = _shown_key(key, is_open=is_open)
     same = " AND ".join(f"n.{name(c)} = h.{name(c)}" for c in table.key)
-    gone = f"{{field: {quote(table.key[0])}, old: {shown_key}, new: NULL::VARCHAR}}"
     return (
         f"SELECT {SHOWN}, {shown_key} AS key, NULL::DATE AS corrected_on,"
-        f" unnest(CASE WHEN n._hash IS NULL THEN [{gone}] ELSE [{', '.join(_changes(columns))}] END) AS c"
+        f" unnest([{', '.join(_changes(columns)) or 'NULL'}]) AS c"
         f" FROM ({_shown(product, since)}) p JOIN (FROM {rows} AT (VERSION => {snapshot})) h ON p.version = {version}"
-        f" LEFT JOIN {rows} n ON {same} WHERE n._hash IS DISTINCT FROM h._hash"
+        f" JOIN {rows} n ON {same} WHERE n._hash <> h._hash"
     )
 
 
