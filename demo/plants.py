@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 
 from catalog.load import Catalog
 from catalog.models import Column, ColumnType, Identifier, Library, Resource, Rule
