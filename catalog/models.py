@@ -583,7 +583,8 @@ class Resource(Frozen):
     def may_lack_number(self) -> bool:
         """Whether a record may speak of a library's entity without stating its number."""
         return self.describes is not None and (
-            self.describes.by is None or not self.columns[self.describes.by].required
+            self.describes.by is None
+            or not all(self.columns[part].required for part in self.describes.columns(self.columns))
         )
 
     def features(self) -> dict[str, str]:

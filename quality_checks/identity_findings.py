@@ -41,7 +41,8 @@ def identified_rule(library: Library) -> Rule | None:
 
 def _column(resource: Resource) -> str:
     """Where the number is missing; a resource that has no place for it is pointed at by its own key."""
-    return resource.describes.by if resource.describes and resource.describes.by else resource.key[0]
+    parts = resource.describes.columns(resource.columns) if resource.describes else []
+    return parts[0] if parts else resource.key[0]
 
 
 def write_violations(con: DuckDBPyConnection, catalog: Catalog, library: Library, rows: str) -> list[RuleResult]:
