@@ -260,11 +260,9 @@ def _better(catalog: Catalog, library: Library, resource: Resource, attribute: s
     if attribute not in resource.supplies:
         return []
     stated = library.attributes[attribute]
-    registrars = {term.department for term in stated.authority.everyone()} if stated.authority else set()
-    if resource.department in registrars:
-        return []
-    order = list(stated.substitutes)
+    terms = stated.authority.everyone() if stated.authority else ()
+    registrars = list(dict.fromkeys(term.department for term in terms))  # an earlier one speaks of kinds of its own
+    order = [*registrars, *(origin for origin in stated.substitutes if origin not in registrars)]
     own = order.index(resource.department) if resource.department in order else len(order)
-    better = registrars.union(order[:own])
     named = [r for r in catalog.sources_of(library.name) if r.describes and r.describes.by]
-    return [r for r in named if attribute in r.supplies and r.department in better]
+    return [r for r in named if attribute in r.supplies and r.department in order[:own]]
