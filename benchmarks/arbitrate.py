@@ -227,7 +227,7 @@ def _violations_sql(attribute: str) -> str:
     told = (
         f"select 'population.{attribute}.agrees' as rule_id,"
         f" {fixed.format(src='src', observed='v', suggested='wv')}, 'authority' as suggestion_method,"
-        " null::varchar as suggestion_confidence,"
+        " null::double as suggestion_confidence,"
         f" '{attribute}与' || {who} || ([{names}])[{_number_of('wst')} + 1] || '（' || {day} ||"
         f" '）的记载不一致：本记录为' || told(v) || '，' || {who} || '为' || told(wv) as reason,"
         " _delivery_id as delivery_id"
@@ -243,7 +243,7 @@ def _violations_sql(attribute: str) -> str:
     return (
         f"{told} union all select 'population.{attribute}.doubted',"
         f" {fixed.format(src=_number_of('wst'), observed='c.wv', suggested='d.v')}, 'majority',"
-        " round(d.votes / (d.votes + 1), 2)::varchar,"
+        " round(d.votes / (d.votes + 1), 2),"
         f" '{attribute}：' || d.votes || '个独立来源（' || {others} || '）一致记载为' || told(d.v)"
         " || '，与本部门的' || told(c.wv) || '不一致，孰误未知，请核实', _delivery_id"
         f" from doubts_{attribute} d join cells_{attribute} c on c.key = d.key and c.st = c.wst"

@@ -42,7 +42,6 @@ from quality_checks.sources import (
 )
 
 VIOLATIONS = "temp.library_violations"
-COLUMNS = tuple(name(field) for field in FIELDS)
 
 
 def agreement_rules(library: Library) -> tuple[Rule, ...]:
@@ -109,7 +108,10 @@ def compare(
     Returns:
         the attributes in dispute, each with a table `disputes.settled`.
     """
-    disputes.create(con, VIOLATIONS, f"SELECT {', '.join(f'NULL::VARCHAR AS {c}' for c in COLUMNS)} WHERE false")
+    columns = ", ".join(
+        f"NULL::{'DOUBLE' if field == 'suggestion_confidence' else 'VARCHAR'} AS {name(field)}" for field in FIELDS
+    )
+    disputes.create(con, VIOLATIONS, f"SELECT {columns} WHERE false")
     disputed = disputes.disputed_in(con, library, entities)
     if disputed:
         disputes.gather(con, witnesses, disputed, entities)

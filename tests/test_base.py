@@ -688,7 +688,7 @@ def test_a_doubted_authority_is_asked_and_nobody_is_accused() -> None:
     assert violations(case) == [
         (
             "people.name.doubted", "P08", "consistency", "0401", "error", "a", "one", "a-1", "full_name", "张三",
-            "李四", "majority", "0.67",
+            "李四", "majority", 0.67,
             "姓名：2个独立来源（b局、c局）一致记载为「李四」，与本部门的「张三」不一致，孰误未知，请核实",
             "delivery of a.one",
         )

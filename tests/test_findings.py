@@ -117,6 +117,20 @@ def test_rules_that_were_not_part_of_an_evaluation_keep_their_findings(con: duck
     assert {key: told[0] for key, told in state(con).items()} == {("R", "a"): "resolved", ("S", "a"): "open"}
 
 
+def test_findings_of_records_that_were_not_evaluated_stay(con: duckdb.DuckDBPyConnection) -> None:
+    see(con, DAY, {"R": {"1": "a", "2": "a", "3": "a"}})
+    findings.start(con)
+    con.execute(
+        "CREATE TEMP TABLE looked_at AS SELECT 'police' AS department, 'residents' AS resource, '2' AS record_key"
+    )
+    findings.merge(con, findings.VIOLATIONS, [result("R", 2)], DAY + timedelta(1), records="looked_at")
+    assert [(key, status) for (_, key), (status, *_) in sorted(state(con).items())] == [
+        ("1", "open"),
+        ("2", "resolved"),
+        ("3", "open"),
+    ]
+
+
 def test_what_a_rule_no_longer_in_force_accused_is_resolved(con: duckdb.DuckDBPyConnection) -> None:
     later = DAY + timedelta(days=1)
     late = "police.residents.delivery.late"  # the program's own rules stand in no catalogue
