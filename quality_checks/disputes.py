@@ -34,7 +34,7 @@ from quality_checks.sources import (
 )
 
 # Temporary tables, all but the first two anew for each attribute.
-DISPUTED = "temp.library_disputed"  # one row per entity with a dispute: `id`, `key`, and per attribute `b_`, `k_`
+DISPUTED = "temp.library_disputed"  # one row per entity with a dispute: `id`, `key`, and per attribute `b_`, `best_`
 SPOKEN = "temp.library_spoken"  # one row per record of those: `id, src, _record_key, _delivery_id`, `v_`, `k_`, `w_`
 WINNERS = "temp.library_winners"  # one row per entity: `id, v, k, _record_key, _delivery_id, won`
 VOTES = "temp.library_votes"  # one row per entity: `id, best, votes, titles, tied`
@@ -56,7 +56,7 @@ def disputed_in(con: DuckDBPyConnection, library: Library, entities: str) -> lis
 
 def gather(con: DuckDBPyConnection, witnesses: Sequence[Source], attributes: Sequence[str], entities: str) -> None:
     """Write `SPOKEN`: what each record of an entity in dispute says of the attributes in dispute."""
-    columns = ", ".join(f"{name(kind + a)}" for a in attributes for kind in ("b_", "k_"))
+    columns = ", ".join(f"{name('b_' + a)}, {name('k_' + a)} AS {name('best_' + a)}" for a in attributes)
     disputed = " OR ".join(name("b_" + a) for a in attributes)
     create(con, DISPUTED, f"SELECT rowid AS id, key, {columns} FROM {entities} WHERE {disputed}")
     told = [_records_sql(w, attributes) for w in witnesses if not w.resource.supplies.keys().isdisjoint(attributes)]
@@ -64,19 +64,19 @@ def gather(con: DuckDBPyConnection, witnesses: Sequence[Source], attributes: Seq
 
 
 def _records_sql(source: Source, attributes: Sequence[str]) -> str:
-    columns, standings = [], []
+    columns = []
     for attribute in attributes:
-        value, standing, won, disputed = (name(kind + attribute) for kind in ("v_", "k_", "w_", "b_"))
+        value, standing, won, disputed, best = (name(kind + attribute) for kind in ("v_", "k_", "w_", "b_", "best_"))
         if attribute in source.resource.supplies:
-            standings.append(f", {source.standing(attribute)} AS {standing}")
-            columns.append(f"CASE WHEN e.{disputed} THEN s.{value} END AS {value}")
-            columns.append(f"s.{standing}, s.{standing} = e.{standing} AS {won}")
+            stands = source.standing(attribute)
+            columns.append(f"CASE WHEN {disputed} THEN {value} END AS {value}")
+            columns.append(f"{stands} AS {standing}, {stands} = {best} AS {won}")
         else:
             kind = source.library.attributes[attribute].as_column().sql_type
             columns.append(f"NULL::{kind} AS {value}, NULL::BIGINT AS {standing}, NULL::BOOLEAN AS {won}")
     return (
-        f"SELECT e.id, {source.index}::SMALLINT AS src, s._record_key, s._delivery_id, {', '.join(columns)}"
-        f" FROM (SELECT *{''.join(standings)} FROM ({source.relation()})) s JOIN {DISPUTED} e ON e.key = s.key"
+        f"SELECT id, {source.index}::SMALLINT AS src, _record_key, _delivery_id, {', '.join(columns)}"
+        f" FROM (SELECT s.*, e.* EXCLUDE (key) FROM ({source.relation()}) s JOIN {DISPUTED} e ON e.key = s.key)"
     )
 
 

@@ -28,7 +28,7 @@ SELECT p.id_number, p.name, p.sex, p.birth_date, p.marital_status, p.address, p.
     pension_type, pension_record,
     coalesce(valid_certificates, 0)::BIGINT AS valid_certificates, marriage_certificate_record,
     coalesce(cases, 0)::BIGINT AS cases, coalesce(open_cases, 0)::BIGINT AS open_cases, last_accepted_on
-FROM base.population AS p
+FROM (FROM base.population WHERE id_number IS NOT NULL) AS p -- who has no number yet has no profile
 LEFT JOIN social USING (id_number)
 LEFT JOIN pension USING (id_number)
 LEFT JOIN medical USING (id_number)
