@@ -116,6 +116,7 @@ def _chain(numbered: str, *, kind: str, source: str, as_of: date, author: str) -
                    coalesce(b.digest, '') as previous
             from {numbered} as n(department, batch)
             left join ledger.batches b on b.department = n.department and b.batch = n.batch - 1
+            offset 0  -- else the content is computed once for each time it is named
         ) links"""
 
 
