@@ -160,7 +160,7 @@ def test_a_relapse_reopens_the_same_item_under_a_new_order(loop):
     orders = loop.city.con.execute(
         "SELECT order_number, open, closed, verified, relapsed, closed_on FROM shuyuan.ledger.order_states ORDER BY ALL"
     ).fetchall()
-    assert orders == [("20261102-0001", 0, 1, 1, 0, DAYS[1]), ("20261104-0001", 1, 0, 0, 1, None)]
+    assert orders == [("20261102-0001", 0, 1, 0, 1, DAYS[1]), ("20261104-0001", 1, 0, 0, 1, None)]
 
 
 def test_a_rule_that_failed_to_run_settles_nothing(loop):

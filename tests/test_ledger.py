@@ -38,7 +38,8 @@ def answered(loop, event, *keys, reason=None):
         " NULL::VARCHAR AS evidence, NULL::DATE AS by_date FROM shuyuan.ledger.items WHERE record_key IN $keys",
         {"event": str(event), "reason": reason, "keys": list(keys)},
     )
-    return tell(loop.city, "said", kind="feedback", as_of=DAYS[1], actor="department", author="test")
+    told = {"kind": "decision", "as_of": DAYS[1], "actor": "department", "author": "test"}
+    return tell(loop.city, "said", **told)
 
 
 def lived(loop):
