@@ -84,7 +84,10 @@ def test_cheat_moving_the_record_to_another_resource(loop):
     city, resource = loop.city, loop.city.catalog.resources[f"{loop.department}.{loop.resource}"]
     other = resource.model_copy(update={"name": "moved_persons"})
     catalog = replace(city.catalog, resources={**city.catalog.resources, other.id: other})
-    city.con.execute(f"CREATE TABLE {other.id} AS FROM {resource.id} LIMIT 0")
+    city.con.execute(
+        f"BEGIN; CREATE TABLE {other.id} AS FROM {resource.id} LIMIT 0;"
+        f" CALL {loop.department}.set_commit_message('test', ''); COMMIT"
+    )
     loop.city = replace(city, catalog=catalog)
     elsewhere = Loop(loop.city, resource=other.name, deliveries=100)
     loop.deliver(DAYS[1], {"c": RIGHT})
