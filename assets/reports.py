@@ -1,7 +1,8 @@
 """The report site: static pages below `home.reports`, whole at every moment and the same bytes for the same data.
 
-`anchor.json` the heads of the ledger's chains, `index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html` and
-`rules.html`; everything they need lies beside them, every link is relative, so the folder can be copied anywhere. Add a
+`index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html` and
+`rules.html`, `anchor.json` the heads of the ledger's chains; everything they need lies beside them, every link is
+relative, so the folder can be copied anywhere. Add a
 page here. Figures are read by `assets.report_figures` and `assets.report_ledger`, chosen by `assets.report_pages`.
 """
 

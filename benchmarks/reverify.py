@@ -1,4 +1,4 @@
-"""A delivery that re-verifies very many open items of a ledger with a long past, against the SQL join that decides them.
+"""A delivery that re-verifies very many open items of a ledger with a long past, against the join that decides them.
 
     python -m benchmarks.reverify [--open N] [--rows N] [--json]
 
@@ -57,7 +57,8 @@ REST = """
     insert into ledger.order_events
     select order_id, 1, department, 'opened', 'open', '{first}', due_on, false, 0, 0, 'run', null, null, 1
     from ledger.orders;
-    insert into ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
+    insert into ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on,
+        batch)
     select md5(i::text), md5(i::text), '{department}', '{resource}', '{rule}', 'key' || i, 'birth_date', '{first}', 1
     from generate_series(0, {items} - 1) i;
     insert into ledger.batches (department, batch, kind, source, as_of, author, content, previous_digest, digest)
@@ -101,6 +102,7 @@ PLAIN = """
 
 
 def opened(home: Path) -> City:
+    """The city on the repository's catalogue."""
     return City.open(home, load_catalog(ROOT / "catalog"), threads=THREADS, prelude=macros.SQL)
 
 

@@ -34,8 +34,8 @@ ORDER_EVENTS = (
 ITEMS = "item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, transferred_from"
 EVENTS = (
     "item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id, rule_version, "
-    "record_hash, content_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, evidence, by_date, actor, "
-    "notified_on, relapses"
+    "record_hash, content_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, "
+    "evidence, by_date, actor, notified_on, relapses"
 )
 SALTS = {"items": "item_id", "events": "item_id, '|', number"}  # what tells the rows of a salted table apart
 
@@ -287,7 +287,8 @@ _ERASE = """
     where item_id = any(%(items)s) and salt is not null and exists (
         select from ledger.events l where l.item_id = e.item_id and l.event = 'erased' and l.number > e.number);
     update ledger.items i set
-        personal_digest = decode(ledger.sealed(i.salt, row_to_json(row(i.record_key)::ledger.item_personal), null), 'hex'),
+        personal_digest = decode(ledger.sealed(i.salt, row_to_json(row(i.record_key)::ledger.item_personal), null),
+            'hex'),
         salt = null, record_key = null
     where item_id = any(%(items)s) and salt is not null and exists (
         select from ledger.events l where l.item_id = i.item_id and l.event = 'erased')

@@ -154,7 +154,9 @@ class Loop:
             "SELECT count(*) FILTER (NOT closed), count(*) FILTER (state LIKE 'verified%'), sum(relapses)"
             " FROM shuyuan.ledger.item_states"
         ).fetchone()
-        orders = self.city.con.execute("SELECT sum(verified), sum(relapsed) FROM shuyuan.ledger.order_states").fetchone()
+        orders = self.city.con.execute(
+            "SELECT sum(verified), sum(relapsed) FROM shuyuan.ledger.order_states"
+        ).fetchone()
         return dict(zip(("open", "corrected", "relapses", "verified", "relapsed"), (*row, *orders), strict=True))
 
     def events(self, key: str) -> list[str]:

@@ -54,8 +54,10 @@ def judged():
     con.execute("CREATE TABLE states AS SELECT unnest($states) AS state", {"states": [str(s) for s in ItemState]})
     facts = ", ".join(f"{fact}.b AS {fact}" for fact in FACTS)
     joins = " CROSS JOIN ".join(f"(VALUES (true), (false)) {fact}(b)" for fact in FACTS)
-    con.execute(f"CREATE TABLE facts AS SELECT row_number() OVER () AS item_id, * FROM"
-                f" (SELECT state, {facts} FROM states, {joins}) WHERE {POSSIBLE}")
+    con.execute(
+        f"CREATE TABLE facts AS SELECT row_number() OVER () AS item_id, * FROM"
+        f" (SELECT state, {facts} FROM states, {joins}) WHERE {POSSIBLE}"
+    )
     rows = con.execute(f"""
         SELECT f.state, {", ".join("f." + fact for fact in FACTS)}, d.event, d.next_state, d.closed
         FROM facts f LEFT JOIN ({decision_sql("facts")}) d USING (item_id)
@@ -309,7 +311,9 @@ def test_no_story_of_up_to_six_days_cheats_its_way_to_a_correction(judged, capsy
         sequences = following
     seen, steps = known.keys() | sequences.keys(), sum(map(len, known.values()))
     with capsys.disabled():
-        print(f"\n{sum(sequences.values()):,} stories of {LENGTH} events: {len(seen):,} states, {steps:,} steps")
+        print(  # noqa: T201  # the figure is asked for
+            f"\n{sum(sequences.values()):,} stories of {LENGTH} events: {len(seen):,} states, {steps:,} steps"
+        )
     assert {world.state for world in seen} == set(ItemState)
     assert steps > 50_000
 

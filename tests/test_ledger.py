@@ -297,7 +297,7 @@ def test_the_checkpoint_says_what_the_views_say(loop, monkeypatch):
     con = duckdb.connect()
     con.execute(
         f"COPY (SELECT * REPLACE ('upheld' AS state) FROM '{file}') TO '{file}.other' (FORMAT parquet,"
-        " KV_METADATA {heads: '[[\"public_security\", 1, \"00\"]]'})"
+        ' KV_METADATA {heads: \'[["public_security", 1, "00"]]\'})'
     )
     Path(f"{file}.other").replace(file)
     assert compare() == 9

@@ -1,4 +1,4 @@
-"""Any interleaving of deliveries, passes, replies, rulings, extensions, rule versions and crashes, against plain Python.
+"""Any interleaving of deliveries, passes, replies, rulings, extensions, rule versions, crashes, against plain Python.
 
 The reference is written from the words of design section 8, not from the machine's tables: it knows two records, what
 their department states, and what each of the ledger's events must have been.
@@ -93,11 +93,11 @@ def answer(item: Item, event: str) -> bool:
         item.move(event, state if state in SHOWN else "acknowledged")
     elif event in {"wrong_source", "needs_information"} and (answerable or state == "still_wrong"):
         item.move(event, "insufficient_information" if event == "needs_information" else event)
-    elif event == "objection_raised" and state not in SETTLED:
-        item.move(event, event)
-    elif (event, state) in {("upheld", "objection_raised"), ("transferred", "wrong_source")}:
-        item.move(event, event)
-    elif event == "rejected" and state in {"objection_raised", "wrong_source"}:
+    elif (
+        (event == "objection_raised" and state not in SETTLED)
+        or (event, state) in {("upheld", "objection_raised"), ("transferred", "wrong_source")}
+        or (event == "rejected" and state in {"objection_raised", "wrong_source"})
+    ):
         item.move(event, event)
     elif (event, state) == ("informed", "insufficient_information"):
         item.move(event, "notified")
@@ -186,8 +186,8 @@ class Machine(RuleBasedStateMachine):
                     " NULL::VARCHAR AS evidence, NULL::DATE AS by_date FROM shuyuan.ledger.items LIMIT 0")  # fmt: skip
         con.execute(
             "CREATE OR REPLACE TEMP TABLE extended AS SELECT order_id, number + 1 AS number, department,"
-            " 'extended' AS event, state, $day::DATE AS as_of, due_on + 5 AS due_on, due_provisional, paused_days, level,"
-            " 'officer' AS actor, 'because' AS reason, NULL::VARCHAR AS evidence"
+            " 'extended' AS event, state, $day::DATE AS as_of, due_on + 5 AS due_on, due_provisional, paused_days,"
+            " level, 'officer' AS actor, 'because' AS reason, NULL::VARCHAR AS evidence"
             " FROM shuyuan.ledger.order_states ORDER BY order_number LIMIT 1",
             {"day": self.day},
         )
