@@ -211,7 +211,8 @@ TAMPERINGS = (
     ("UPDATE ledger.events SET batch = 3 WHERE batch = 2", 2, "changed"),
     (
         """INSERT INTO ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name,
-            opened_on, batch) SELECT 'x', 'x', department, resource, rule_id, '', '', opened_on, 1 FROM ledger.orders""",
+            opened_on, batch) SELECT 'x', 'x', department, resource, rule_id, '', '', opened_on, 1
+            FROM ledger.orders""",
         1,
         "c",
     ),

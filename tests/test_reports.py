@@ -117,8 +117,8 @@ insert into ledger.order_events (order_id, number, department, event, state, as_
                                  paused_days, level, actor, batch)
 select order_id, 1, department, 'opened', 'open', opened_on, due_on, due_provisional, 0, 0, 'run', 1 from ledger.orders;
 insert into ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
-select 'i' || n, 'i' || n, 'public_security', 'resident_registration', 'PSB-001', '{CANARY_ID}', 'birth_date', '{DAY_1}',
-       1
+select 'i' || n, 'i' || n, 'public_security', 'resident_registration', 'PSB-001', '{CANARY_ID}', 'birth_date',
+       '{DAY_1}', 1
 from generate_series(1, 5) n;
 insert into ledger.events (item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id,
                            rule_version, record_hash, observed, suggested, actor, relapses, batch)
