@@ -23,6 +23,7 @@ from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_history import app as history_app
 from pipelines.cli_identity import identity_app
 from pipelines.cli_libraries import libraries_app
+from pipelines.cli_ledger import ledger_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
 from pipelines.cli_rules import rules_app
@@ -53,6 +54,7 @@ app.add_typer(scores_app, name="scores")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
 app.add_typer(identity_app, name="identity")
+app.add_typer(ledger_app, name="ledger")
 app.add_typer(operations_app)
 app.add_typer(sources_app)
 app.add_typer(history_app)
