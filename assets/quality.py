@@ -24,6 +24,7 @@ from quality_checks.results import RuleResult
 from quality_checks.rule_book import on_day, rule_book
 from quality_checks.rules import lookup_rules, pool_rules
 from quality_checks.suites import pool_suites, thematic_suites
+from quality_checks.working_days import Calendar
 from resources import clock
 from resources.city import City
 
@@ -82,10 +83,11 @@ def check_thematic(city: City, table: ThematicTable, as_of: date, *, author: str
 def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult]:
     """Judge every resource's deliveries: in time, complete, of the usual volume and structure; merge the findings."""
     deliveries = punctuality.read_deliveries(city.con, as_of)
+    calendar = Calendar.with_table(city.catalog.holidays)
     judged = [
         judgement
         for resource in city.catalog.resources.values()
-        for judgement in punctuality.judge(resource, deliveries.get(resource.id, []), as_of, clock.now())
+        for judgement in punctuality.judge(resource, deliveries.get(resource.id, []), as_of, clock.now(), calendar)
     ]
     punctuality.write_violations(city.con, judged)
     results = [judgement.result for judgement in judged]
@@ -96,7 +98,8 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
 def due_deliveries(city: City, as_of: date) -> list[Due]:
     """Which deliveries are missing or expected next on `as_of`, the latest first."""
     deliveries = punctuality.read_deliveries(city.con, as_of)
-    return due_calendar(city.catalog.resources.values(), deliveries, as_of, clock.now())
+    calendar = Calendar.with_table(city.catalog.holidays)
+    return due_calendar(city.catalog.resources.values(), deliveries, as_of, clock.now(), calendar)
 
 
 def _check(

@@ -19,6 +19,7 @@ from assets.report_scores import Scores, collect_scores
 from catalog.load import Catalog
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.punctuality import read_deliveries
+from quality_checks.working_days import Calendar
 from resources import clock
 
 Row = TypeVar("Row")
@@ -248,7 +249,13 @@ def collect(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> Figures:
         resource_passes=read(con, _RESOURCE_PASSES, ResourcePass, {"first": passes[0], "as_of": as_of}),
         scores=collect_scores(con, as_of),
         quarantine=_quarantine(con, sorted(catalog.departments), passes[0]),
-        due=due_calendar(catalog.resources.values(), read_deliveries(con, as_of), as_of, clock.now()),
+        due=due_calendar(
+            catalog.resources.values(),
+            read_deliveries(con, as_of),
+            as_of,
+            clock.now(),
+            Calendar.with_table(catalog.holidays),
+        ),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from catalog.channels import Channel
 from catalog.expect import Expect
 from catalog.frozen import Frozen
 from catalog.layout import Layout
@@ -475,6 +476,7 @@ class Department(Frozen):
     kind: Literal["municipal", "county", "public_service", "social"] = "municipal"
     sharing_office: Text  # art. 11: the unit that handles correction requests
     chief_data_officer: Text
+    channels: tuple[Channel, ...] = ()  # where notices go besides its outbox folder
 
 
 class ChangeColumn(Frozen):

@@ -18,6 +18,7 @@ import duckdb
 import typer
 
 from catalog import CatalogError, load_catalog
+from pipelines.cli_calendar import calendar_app
 from pipelines.cli_corrections import feedback_app, orders_app
 from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_operations import app as operations_app
@@ -48,6 +49,7 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(scores_app, name="scores")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
+app.add_typer(calendar_app, name="calendar")
 app.add_typer(operations_app)
 app.add_typer(sources_app)
 

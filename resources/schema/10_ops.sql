@@ -117,3 +117,25 @@ comment on column ops.pulls.name is 'Path of the remote file, or the table; of a
 comment on column ops.pulls.version is 'What the server says changes with the file (etag, or time and size); of a table a digest of the rows at the watermark';
 comment on column ops.pulls.watermark is 'How far the table was read; the next pull begins there';
 comment on column ops.pulls.delivery_file is 'Name in landing; ops.deliveries knows it as file_name';
+
+create table if not exists ops.sendings (
+    key text primary key,
+    department text not null,
+    as_of date not null,
+    kind text not null,
+    address text not null,
+    file text not null,
+    sha256 text not null,
+    bytes bigint not null,
+    state text not null check (state in ('waiting', 'sending', 'sent', 'failed', 'superseded')),
+    attempts integer not null default 0,
+    message text not null default '',
+    queued_at timestamptz not null default now(),
+    settled_at timestamptz
+);
+create index if not exists sendings_open on ops.sendings (state) where state in ('waiting', 'sending');
+comment on table ops.sendings is 'One row per notice file and channel it goes to besides the outbox folder';
+comment on column ops.sendings.key is 'The same for the same bytes to the same place: nothing is sent twice';
+comment on column ops.sendings.file is 'Below the outbox folder';
+comment on column ops.sendings.state is 'sending: under way, or its process died; failed: somebody must change something first';
+comment on column ops.sendings.message is 'Why the last attempt failed; our own words, no value of a record';
