@@ -23,6 +23,8 @@ class ItemState(StrEnum):
     still_wrong = "still_wrong"  # stated again, the rule fails again
     blanked_at_source = "blanked_at_source"  # the field is empty now
     removed_at_source = "removed_at_source"  # the record is gone: needs the department's reason
+    key_changed = "key_changed"  # the record is gone, its content stands under another key
+    moved = "moved"  # the record is gone, another resource of the department states it with the same wrong value
     feed_silent = "feed_silent"  # no delivery although one is due: the clock runs on
     objection_raised = "objection_raised"
     rejected = "rejected"  # the objection was
@@ -32,6 +34,7 @@ class ItemState(StrEnum):
     upheld = "upheld"  # the objection was: the record is excepted for as long as the value stays
     rule_withdrawn = "rule_withdrawn"
     resolved_elsewhere = "resolved_elsewhere"  # somebody else's data changed; settled, but no correction
+    transferred = "transferred"  # another department answers for it: an item of its own, with this one's history
 
 
 class ItemEvent(StrEnum):
@@ -40,8 +43,10 @@ class ItemEvent(StrEnum):
     opened = "opened"
     notified = "notified"
     acknowledged = "acknowledged"
+    will_correct = "will_correct"  # by a date
     corrected = "corrected"  # the department says so: proves nothing
     needs_information = "needs_information"
+    informed = "informed"  # the bureau answered what was asked
     wrong_source = "wrong_source"
     objection_raised = "objection_raised"
     upheld = "upheld"
@@ -50,12 +55,16 @@ class ItemEvent(StrEnum):
     stated_again = "stated_again"  # the record changed, the disputed value did not
     blanked_at_source = "blanked_at_source"
     removed_at_source = "removed_at_source"
+    key_changed = "key_changed"
+    moved = "moved"
     feed_silent = "feed_silent"
     verified_as_suggested = "verified_as_suggested"
     verified_otherwise = "verified_otherwise"
     rule_withdrawn = "rule_withdrawn"
     resolved_elsewhere = "resolved_elsewhere"
     reopened = "reopened"
+    transferred = "transferred"  # the bureau's ruling on `wrong_source`
+    erased = "erased"  # its personal values, by law: the state stays
 
 
 class NotAllowedError(Exception):
@@ -69,12 +78,14 @@ class NotAllowedError(Exception):
 S, E = ItemState, ItemEvent
 
 CORRECTED = frozenset({S.verified_as_suggested, S.verified_otherwise})
-SETTLED = CORRECTED | {S.upheld, S.rule_withdrawn, S.resolved_elsewhere}
+SETTLED = CORRECTED | {S.upheld, S.rule_withdrawn, S.resolved_elsewhere, S.transferred}
 UNSETTLED = frozenset(S) - SETTLED
 # A claim is pending or was granted: it stands while the department states the same value.
 STANDING = frozenset({S.objection_raised, S.insufficient_information, S.wrong_source, S.upheld})
+# The record is not where it was judged.
+GONE = frozenset({S.removed_at_source, S.key_changed, S.moved})
 # What the last delivery showed stays visible whatever the department answers, objections apart.
-SHOWN = frozenset({S.still_wrong, S.blanked_at_source, S.removed_at_source, S.feed_silent})
+SHOWN = GONE | {S.still_wrong, S.blanked_at_source, S.feed_silent}
 
 _UNANSWERED = frozenset({S.open, S.notified, S.acknowledged, S.rejected, S.reopened})
 
@@ -87,25 +98,33 @@ _DRAWN: tuple[tuple[frozenset[ItemState], ItemEvent, ItemState | None], ...] = (
     (frozenset({S.reopened}), E.notified, None),
     # Answers.
     (_ANSWERABLE, E.acknowledged, S.acknowledged),
+    (_ANSWERABLE, E.will_correct, S.acknowledged),
     (_ANSWERABLE, E.corrected, S.acknowledged),
     (SHOWN, E.acknowledged, None),
+    (SHOWN, E.will_correct, None),
     (SHOWN, E.corrected, None),
     (_ANSWERABLE | {S.still_wrong, S.feed_silent}, E.needs_information, S.insufficient_information),
     (_ANSWERABLE | {S.still_wrong, S.feed_silent}, E.wrong_source, S.wrong_source),
     (UNSETTLED, E.objection_raised, S.objection_raised),
     (frozenset({S.objection_raised}), E.upheld, S.upheld),
     (frozenset({S.objection_raised}), E.rejected, S.rejected),
+    (frozenset({S.insufficient_information}), E.informed, S.notified),
+    (frozenset({S.wrong_source}), E.transferred, S.transferred),
+    (frozenset({S.wrong_source}), E.rejected, S.rejected),
+    (frozenset(S), E.erased, None),
     # Judgements.
     (UNSETTLED, E.still_wrong, S.still_wrong),
     (STANDING, E.stated_again, None),
     (UNSETTLED - {S.blanked_at_source}, E.blanked_at_source, S.blanked_at_source),
-    (UNSETTLED - {S.removed_at_source}, E.removed_at_source, S.removed_at_source),
+    (UNSETTLED - GONE, E.removed_at_source, S.removed_at_source),
+    (UNSETTLED - GONE | {S.removed_at_source}, E.key_changed, S.key_changed),
+    (UNSETTLED - GONE | {S.removed_at_source}, E.moved, S.moved),
     (_UNANSWERED | {S.still_wrong}, E.feed_silent, S.feed_silent),
     (UNSETTLED | {S.upheld}, E.verified_as_suggested, S.verified_as_suggested),
     (UNSETTLED | {S.upheld}, E.verified_otherwise, S.verified_otherwise),
     (UNSETTLED, E.rule_withdrawn, S.rule_withdrawn),
     (UNSETTLED, E.resolved_elsewhere, S.resolved_elsewhere),
-    (SETTLED, E.reopened, S.reopened),
+    (SETTLED, E.reopened, S.reopened),  # what was transferred only by the bureau: it came back
 )
 
 TRANSITIONS: dict[tuple[ItemState, ItemEvent], ItemState] = {
@@ -130,6 +149,8 @@ FACTS: dict[str, str] = {
     "evaluated": "the rule was evaluated on the resource in this pass, without error",
     "failing": "the finding is open",
     "present": "the record is in the pool",
+    "rekeyed": "it is not, but its content, newly under another key",
+    "elsewhere": "it is not, but newly in another resource of the department, with the same wrong value",
     "newer": "the resource got a delivery after the one that judged the item last",
     "restated": "the record itself was stated by such a delivery",
     "changed": "and it differs from the record that was judged last",
@@ -157,8 +178,10 @@ def _states(states: frozenset[ItemState]) -> str:
 # The first that holds decides; an event the state does not allow, or that says nothing new, is not written.
 DECISIONS: tuple[Decision, ...] = (
     Decision(E.rule_withdrawn, f"withdrawn AND NOT {_states(SETTLED)}"),
-    Decision(E.reopened, f"evaluated AND failing AND {_states(SETTLED - {S.upheld})}"),
+    Decision(E.reopened, f"evaluated AND failing AND {_states(SETTLED - {S.upheld, S.transferred})}"),
     Decision(E.reopened, "evaluated AND failing AND state = 'upheld' AND NOT same_value"),
+    Decision(E.key_changed, "evaluated AND NOT present AND newer AND rekeyed"),
+    Decision(E.moved, "evaluated AND NOT present AND newer AND elsewhere"),
     Decision(E.removed_at_source, "evaluated AND NOT present AND newer"),
     Decision(E.stated_again, f"evaluated AND failing AND restated AND same_value AND {_states(STANDING)}"),
     Decision(E.still_wrong, "evaluated AND failing AND restated"),

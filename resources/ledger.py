@@ -23,10 +23,15 @@ ORDERS = (
     "order_id, order_number, department, resource, rule_id, delivery_id, standard, dimension, indicator, severity, "
     "opened_on, due_on, due_provisional"
 )
-ITEMS = "item_id, department, resource, rule_id, record_key, column_name, opened_on"
+ORDER_EVENTS = (
+    "order_id, number, department, event, state, as_of, due_on, due_provisional, paused_days, level, actor, reason, "
+    "evidence"
+)
+ITEMS = "item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, transferred_from"
 EVENTS = (
-    "item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id, record_hash, observed, "
-    "suggested, suggestion_method, suggestion_confidence, reason, evidence, by_date, actor, notified_on, relapses"
+    "item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id, rule_version, "
+    "record_hash, content_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, evidence, by_date, actor, "
+    "notified_on, relapses"
 )
 
 
@@ -45,34 +50,35 @@ def append(
     kind: str,
     as_of: date,
     author: str,
-    events: str,
+    events: str | None = None,
+    order_events: str | None = None,
     orders: str | None = None,
     items: str | None = None,
     source: str = "",
 ) -> int:
-    """Append rows of DuckDB tables to the ledger, all or none; returns the number of events.
+    """Append rows of DuckDB tables to the ledger, all or none; returns the number of item and order events.
 
-    `events`, `orders` and `items` name temporary tables with the columns `EVENTS`, `ORDERS` and `ITEMS`. Each
-    department's rows become its next batch. The caller holds the lock.
+    `events`, `order_events`, `orders` and `items` name temporary tables with the columns `EVENTS`, `ORDER_EVENTS`,
+    `ORDERS` and `ITEMS`. Each department's rows become its next batch. The caller holds the lock.
 
     Raises:
         duckdb.Error: nothing was appended, or PostgreSQL died at the commit: compute again from what the ledger holds.
     """
+    rows = {"orders": (ORDERS, orders), "items": (ITEMS, items)}
+    rows |= {"events": (EVENTS, events), "order_events": (ORDER_EVENTS, order_events)}
+    given = {table: (columns, name) for table, (columns, name) in rows.items() if name}
+    concerned = " UNION ".join(f"SELECT department FROM {name}" for _, name in given.values())
     batches = con.execute(f"""
-        SELECT e.department, coalesce(max(b.batch), 0) + 1
-        FROM (SELECT DISTINCT department FROM {events}) e LEFT JOIN shuyuan.ledger.batches b USING (department)
-        GROUP BY e.department ORDER BY e.department
+        SELECT c.department, coalesce(max(b.batch), 0) + 1
+        FROM ({concerned}) c LEFT JOIN shuyuan.ledger.batches b USING (department)
+        GROUP BY c.department ORDER BY c.department
     """).fetchall()
     if not batches:
         return 0
     numbered = "(VALUES " + ", ".join(f"({literal(name)}, {batch})" for name, batch in batches) + ")"
     con.execute("BEGIN")
     try:
-        if orders:
-            _insert(con, "orders", ORDERS, orders, numbered)
-        if items:
-            _insert(con, "items", ITEMS, items, numbered)
-        appended = _insert(con, "events", EVENTS, events, numbered)
+        appended = {table: _insert(con, table, columns, name, numbered) for table, (columns, name) in given.items()}
         statement = _chain(numbered, kind=kind, source=source, as_of=as_of, author=author)
         con.execute(f"CALL postgres_execute('shuyuan', {literal(statement)})")
         con.execute("COMMIT")
@@ -80,7 +86,7 @@ def append(
         with suppress(duckdb.Error):
             con.execute("ROLLBACK")
         raise
-    return appended
+    return appended.get("events", 0) + appended.get("order_events", 0)
 
 
 def _insert(con: DuckDBPyConnection, table: str, columns: str, rows: str, numbered: str) -> int:
@@ -96,13 +102,45 @@ def _chain(numbered: str, *, kind: str, source: str, as_of: date, author: str) -
     stated = f"{literal(kind)}, {literal(source)}, date '{as_of}', {literal(author)}, transaction_timestamp()"
     return f"""
         insert into ledger.batches
-            (department, batch, kind, source, as_of, author, recorded_at, previous_digest, digest)
-        select department, batch, {stated}, previous, ledger.link(department, batch, {stated}, previous)
+            (department, batch, kind, source, as_of, author, recorded_at, content, previous_digest, digest)
+        select department, batch, {stated}, content, previous,
+               ledger.link(department, batch, {stated}, content, previous)
         from (
-            select n.department, n.batch, coalesce(b.digest, '') as previous
+            select n.department, n.batch, ledger.content(n.department, n.batch) as content,
+                   coalesce(b.digest, '') as previous
             from {numbered} as n(department, batch)
             left join ledger.batches b on b.department = n.department and b.batch = n.batch - 1
         ) links"""
+
+
+LOOKED_UP = 20_000  # items of which each is looked up by itself; more are read in one scan of the ledger
+
+
+def read_states(con: DuckDBPyConnection, table: str, wanted: str | None = None) -> None:
+    """`table` becomes a temporary table with the columns of `ledger.item_states`: one row per item, where it stands.
+
+    `wanted` names a table whose `item_id` are asked for; without it, all items.
+    """
+    asked = []
+    if wanted:
+        asked = con.execute(f"SELECT DISTINCT item_id FROM {wanted} LIMIT {LOOKED_UP + 1}").fetchall()
+    if wanted and len(asked) <= LOOKED_UP:
+        _look_up(con, table, "item_states", "item_id", [row[0] for row in asked])
+        return
+    semi = f" SEMI JOIN {wanted} USING (item_id)" if wanted else ""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS FROM shuyuan.ledger.item_states{semi}")
+
+
+def read_order_states(con: DuckDBPyConnection, table: str, order_ids: list[str]) -> None:
+    """`table` becomes a temporary table with the rows of `ledger.order_states` of these orders."""
+    _look_up(con, table, "order_states", "order_id", order_ids)
+
+
+def _look_up(con: DuckDBPyConnection, table: str, view: str, key: str, wanted: list[str]) -> None:
+    """Rows of a view by key: PostgreSQL gets the keys, so that it looks up nothing else."""
+    listed = ", ".join(literal(one) for one in wanted)
+    query = f"select * from ledger.{view} where {key} = any(array[{listed}]::text[])"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS FROM postgres_query('shuyuan', {literal(query)})")
 
 
 _BROKEN = """
@@ -110,20 +148,35 @@ _BROKEN = """
         select department, batch, case
             when batch <> before + 1 then 'the batch before it is missing'
             when previous_digest <> digest_before then 'it does not continue the digest of the batch before'
-            else 'its rows or its own statement were changed' end as reason
+            when content <> ledger.content(department, batch) then 'its rows were changed'
+            else 'its own statement was changed' end as reason
         from (
             select *, lag(batch, 1, 0) over chain as before, lag(digest, 1, '') over chain as digest_before
             from ledger.batches window chain as (partition by department order by batch)
         ) linked
-        where batch <> before + 1 or previous_digest <> digest_before or digest <> ledger.link(
-            department, batch, kind, source, as_of, author, recorded_at, previous_digest)
+        where batch <> before + 1 or previous_digest <> digest_before
+            or content is distinct from ledger.content(department, batch)
+            or digest <> ledger.link(
+                department, batch, kind, source, as_of, author, recorded_at, content, previous_digest)
         union all
         select department, batch, 'rows without their batch' from (
             select department, batch from ledger.orders
+            union select department, batch from ledger.order_events
             union select department, batch from ledger.items
             union select department, batch from ledger.events
             except select department, batch from ledger.batches
         ) strays
+        union all
+        select department, batch, 'personal values are gone and no erasure is recorded'
+        from (
+            select department, batch, item_id, 0 as number from ledger.items where salt is null
+            union all
+            select department, batch, item_id, number from ledger.events where salt is null
+        ) emptied
+        where not exists (
+            select from ledger.events e
+            where e.item_id = emptied.item_id and e.event = 'erased' and e.number > emptied.number
+        )
     ) broken
     order by department, batch, reason
 """

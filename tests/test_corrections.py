@@ -212,7 +212,7 @@ TAMPERINGS = (
     ("DELETE FROM ledger.batches WHERE batch = 2; DELETE FROM ledger.events WHERE batch = 2", 3, "missing"),
     ("UPDATE ledger.events SET batch = 3 WHERE batch = 2", 2, "changed"),
     (
-        "INSERT INTO ledger.items SELECT 'x', department, resource, rule_id, '', '', opened_on, 1 FROM ledger.orders",
+        "INSERT INTO ledger.items SELECT 'x', 'x', department, resource, rule_id, '', '', opened_on, batch => 1",
         1,
         "c",
     ),

@@ -1,14 +1,21 @@
--- The correction ledger: append-only, chained by batch and department. Grants are in 90_grants.sql.
+-- The correction ledger: append-only, chained by batch and department (docs/ledger.md). Grants are in 90_grants.sql.
 -- One transaction of the pipeline writes one batch per department it concerns; resources/ledger.py is the only writer.
+do $$ begin
+    if to_regclass('ledger.batches') is not null and to_regclass('ledger.order_events') is null then
+        raise exception 'the ledger of this home was written by an earlier version in another form: make a new home '
+            '(SHUYUAN_HOME) and deliver again, or go on with the version that made it';
+    end if;
+end $$;
 
 create table if not exists ledger.batches (
     department text not null,
     batch integer not null check (batch > 0),
-    kind text not null check (kind in ('advance', 'notice', 'feedback', 'decision')),
+    kind text not null check (kind in ('advance', 'notice', 'feedback', 'clock', 'decision', 'erasure')),
     source text not null,
     as_of date not null,
     author text not null,
     recorded_at timestamptz not null default transaction_timestamp(),
+    content text not null,
     previous_digest text not null,
     digest text not null,
     primary key (department, batch)
@@ -16,7 +23,8 @@ create table if not exists ledger.batches (
 create unique index if not exists feedback_files on ledger.batches (department, source) where kind = 'feedback';
 comment on table ledger.batches is 'One row per department and transaction: the links of its hash chain';
 comment on column ledger.batches.source is 'What it came from: sha256 of a feedback file, else empty';
-comment on column ledger.batches.digest is 'sha256 of the previous digest and everything the batch holds, see ledger.link';
+comment on column ledger.batches.content is 'sha256 of the sorted digests of its rows, see ledger.content';
+comment on column ledger.batches.digest is 'sha256 of its own statement, content and the previous digest, see ledger.link';
 
 create table if not exists ledger.orders (
     order_id text primary key,
@@ -37,21 +45,54 @@ create table if not exists ledger.orders (
 create index if not exists orders_by_batch on ledger.orders (department, batch);
 create index if not exists orders_by_day on ledger.orders (opened_on);
 comment on table ledger.orders is 'One row per correction order 纠错工单: department, resource, rule, delivery and the day it was opened';
-comment on column ledger.orders.due_on is 'Last working day for the reply (Order 809 art. 26), counted from the notice on opened_on';
+comment on column ledger.orders.due_on is 'The first deadline (Order 809 art. 26), counted from the notice on opened_on; the one now: order_states';
 comment on column ledger.orders.due_provisional is 'The deadline reaches beyond the published calendar of working days';
 
+create table if not exists ledger.order_events (
+    order_id text not null,
+    number integer not null check (number > 0),
+    department text not null,
+    event text not null,
+    state text not null,
+    as_of date not null,
+    due_on date not null,
+    due_provisional boolean not null,
+    paused_days integer not null check (paused_days >= 0),
+    level integer not null check (level >= 0),
+    actor text not null,
+    reason text,
+    evidence text,
+    batch integer not null,
+    primary key (order_id, number)
+);
+create index if not exists order_events_by_batch on ledger.order_events (department, batch);
+create index if not exists order_events_by_day on ledger.order_events (as_of);
+comment on table ledger.order_events is 'One row per thing that happened to an order; the last one is its state';
+comment on column ledger.order_events.due_on is 'The deadline after this event';
+comment on column ledger.order_events.paused_days is 'Working days the clock has stood so far';
+comment on column ledger.order_events.level is 'How far it was escalated: 0 not, 1 department head, 2 bureau, 3 supervision list';
+
+-- salt, personal_digest: personal values can be taken out by law and the chain stays whole, see ledger.sealed.
 create table if not exists ledger.items (
     item_id text primary key,
+    finding_id text not null,
     department text not null,
     resource text not null,
     rule_id text not null,
-    record_key text not null,
+    record_key text,
     column_name text not null,
     opened_on date not null,
-    batch integer not null
+    transferred_from text,
+    salt uuid default gen_random_uuid(),
+    personal_digest bytea,
+    batch integer not null,
+    check (case when salt is null then personal_digest is not null and record_key is null
+                else personal_digest is null and record_key is not null end)
 );
 create index if not exists items_by_batch on ledger.items (department, batch);
-comment on table ledger.items is 'One row per correction item; its id is the finding''s';
+comment on table ledger.items is 'One row per correction item; its id is the finding''s, unless it was transferred';
+comment on column ledger.items.finding_id is 'The finding whose rule judges it';
+comment on column ledger.items.transferred_from is 'The item of another department it was, with the history before';
 
 create table if not exists ledger.events (
     item_id text not null,
@@ -64,97 +105,166 @@ create table if not exists ledger.events (
     order_id text not null,
     as_of date not null,
     delivery_id text not null,
-    record_hash text not null,
+    rule_version integer not null,
+    record_hash text,
+    content_hash text,
     observed text,
     suggested text,
+    suggestion_method text,
+    suggestion_confidence double precision,
     reason text,
     evidence text,
     by_date date,
     actor text not null,
     notified_on date,
     relapses integer not null,
+    salt uuid default gen_random_uuid(),
+    personal_digest bytea,
     batch integer not null,
-    primary key (item_id, number)
+    primary key (item_id, number),
+    check (case when salt is null
+                then personal_digest is not null
+                     and num_nonnulls(content_hash, evidence, observed, reason, record_hash, suggested) = 0
+                else personal_digest is null and record_hash is not null end)
 );
-alter table ledger.events add column if not exists suggestion_method text;
-alter table ledger.events add column if not exists suggestion_confidence double precision;
 create index if not exists events_by_batch on ledger.events (department, batch);
 create index if not exists events_by_order on ledger.events (order_id, item_id, number desc);
 create index if not exists events_by_day on ledger.events (as_of);
 comment on table ledger.events is 'One row per thing that happened to an item; the last one is its state';
 comment on column ledger.events.since is 'Day on which the item entered the state it has after this event';
 comment on column ledger.events.delivery_id is 'Delivery that was judged; other events carry on the one before';
+comment on column ledger.events.rule_version is 'Version of the rule that judged; other events carry on the one before';
 comment on column ledger.events.record_hash is 'Hash of the record as it was judged';
+comment on column ledger.events.content_hash is 'Hash of the record without its key when no other of its pool had the same: it is known by it under another key';
 comment on column ledger.events.observed is 'The wrong value judged last; after a verification the right one';
 comment on column ledger.events.suggestion_method is 'How the suggested value was found: catalog.models.Method';
 comment on column ledger.events.suggestion_confidence is 'How sure it is, above 0 and up to 1; null: not measured';
 comment on column ledger.events.actor is 'Run, department or person';
 comment on column ledger.events.relapses is 'How often the item failed again after it was verified';
 
+-- The digests. Every JSON here is in the canonical form of RFC 8785, so that anybody can make it again with a library:
+-- keys in alphabetical order, no blanks, whole numbers only (row_to_json writes text as that standard does).
+
+-- The digest of a row's personal values, salted so that nobody finds them by trying; or what erasing them left.
+create or replace function ledger.sealed(salt uuid, personal json, left_over bytea) returns text
+language sql immutable parallel safe as $$
+    select encode(case when salt is null then left_over
+                       else sha256(uuid_send(salt) || convert_to(personal::text, 'UTF8')) end, 'hex')
+$$;
+
+-- The rows of one batch: what is hashed of each (`line`), and apart from it its salt and personal values.
+create or replace function ledger.lines(wanted_department text, wanted_batch integer)
+returns table (line json, salt uuid, personal json)
+language sql stable parallel safe as $$
+    select row_to_json(l), null::uuid, null::json from (
+        select delivery_id, department, dimension, due_on, due_provisional, indicator, opened_on, order_id,
+               order_number, resource, rule_id, severity, standard, 'order' as "table"
+        from ledger.orders where department = wanted_department and batch = wanted_batch
+    ) l
+    union all
+    select row_to_json(l), null, null from (
+        select actor, as_of, department, due_on, due_provisional, event, evidence, level, number, order_id,
+               paused_days, reason, state, 'order_event' as "table"
+        from ledger.order_events where department = wanted_department and batch = wanted_batch
+    ) l
+    union all
+    select (select row_to_json(l) from (
+                select i.column_name, i.department, i.finding_id, i.item_id, i.opened_on,
+                       ledger.sealed(i.salt, p.personal, i.personal_digest) as personal, i.resource, i.rule_id,
+                       'item' as "table", i.transferred_from
+            ) l), i.salt, p.personal
+    from ledger.items i
+    cross join lateral (select row_to_json(v) as personal from (select i.record_key) v) p
+    where i.department = wanted_department and i.batch = wanted_batch
+    union all
+    select (select row_to_json(l) from (
+                select e.actor, e.as_of, e.by_date, e.closed, e.delivery_id, e.department, e.event, e.item_id,
+                       e.notified_on, e.number, e.order_id,
+                       ledger.sealed(e.salt, p.personal, e.personal_digest) as personal, e.relapses, e.rule_version,
+                       e.since, e.state, e.suggestion_confidence::text as suggestion_confidence, e.suggestion_method,
+                       'event' as "table"
+            ) l), e.salt, p.personal
+    from ledger.events e
+    cross join lateral (
+        select row_to_json(v) as personal
+        from (select e.content_hash, e.evidence, e.observed, e.reason, e.record_hash, e.suggested) v
+    ) p
+    where e.department = wanted_department and e.batch = wanted_batch
+$$;
+
 -- Everything one batch holds, as one digest. Any changed, missing or added row changes it.
 create or replace function ledger.content(wanted_department text, wanted_batch integer) returns text
-language sql stable as $$
-    select encode(sha256(convert_to(coalesce(string_agg(line, '' order by line), ''), 'UTF8')), 'hex')
+language sql stable set extra_float_digits = 1 as $$
+    select encode(sha256(coalesce(string_agg(digest, ''::bytea order by digest), ''::bytea)), 'hex')
     from (
-        select encode(sha256(convert_to('order' || row_to_json(o)::text, 'UTF8')), 'hex') as line
-        from ledger.orders o where department = wanted_department and batch = wanted_batch
-        union all
-        select encode(sha256(convert_to('item' || row_to_json(i)::text, 'UTF8')), 'hex')
-        from ledger.items i where department = wanted_department and batch = wanted_batch
-        union all
-        -- What has no suggestion keeps the digest it had before suggestions told how they were found.
-        select encode(sha256(convert_to('event' || replace(row_to_json(e)::text,
-            ',"suggestion_method":null,"suggestion_confidence":null}', '}'), 'UTF8')), 'hex')
-        from ledger.events e where department = wanted_department and batch = wanted_batch
-    ) lines
+        select sha256(convert_to(line::text, 'UTF8')) as digest from ledger.lines(wanted_department, wanted_batch)
+    ) digests
 $$;
 
--- The digest of one batch: its own statement, what it holds, and the digest before it.
+-- What a batch says of itself.
+create or replace function ledger.statement(
+    department text, batch integer, kind text, source text, as_of date, author text, recorded_at timestamptz,
+    content text, previous_digest text
+) returns json
+language sql stable as $$
+    select row_to_json(l) from (
+        select as_of, author, batch, content, department, kind, previous_digest,
+               to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as recorded_at, source
+    ) l
+$$;
+
+-- The digest of one batch: its own statement, with what it holds and the digest before it.
 create or replace function ledger.link(
     department text, batch integer, kind text, source text, as_of date, author text, recorded_at timestamptz,
-    previous_digest text
+    content text, previous_digest text
 ) returns text
 language sql stable as $$
-    select encode(sha256(convert_to(json_build_array(
-        department, batch, kind, source, as_of::text, author, extract(epoch from recorded_at)::text, previous_digest,
-        ledger.content(department, batch)
-    )::text, 'UTF8')), 'hex')
+    select encode(sha256(convert_to(ledger.statement(
+        department, batch, kind, source, as_of, author, recorded_at, content, previous_digest)::text, 'UTF8')), 'hex')
 $$;
 
-create or replace view ledger.item_states as
-select
-    i.item_id, i.department, i.resource, i.rule_id, i.record_key, i.column_name, i.opened_on,
-    e.state, e.closed, e.since, e.order_id, o.order_number, o.opened_on as ordered_on, o.severity, o.due_on,
-    o.due_provisional,
-    e.number, e.event, e.as_of, e.delivery_id, e.record_hash, e.observed, e.suggested, e.reason, e.evidence,
-    e.by_date, e.actor, e.notified_on, e.relapses, e.suggestion_method, e.suggestion_confidence
-from ledger.items i
-cross join lateral (
-    select * from ledger.events e where e.item_id = i.item_id order by e.number desc limit 1
-) e
-join ledger.orders o on o.order_id = e.order_id;
-comment on view ledger.item_states is 'One row per correction item: where it stands now';
-
+-- Both views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger.read_states`.
 create or replace view ledger.order_states as
 select
     o.order_id, o.order_number, o.department, o.resource, o.rule_id, o.delivery_id, o.standard, o.dimension,
-    o.indicator, o.severity, o.opened_on, o.due_on, o.due_provisional,
+    o.indicator, o.severity, o.opened_on, o.due_on as first_due_on, e.due_on, e.due_provisional,
+    e.state, e.event, e.number, e.as_of, e.paused_days, e.level,
     s.items, s.open, s.items - s.open as closed, s.verified, s.relapsed,
     case when s.open = 0 then s.last_event end as closed_on
 from ledger.orders o
-join (
+cross join lateral (
+    select * from ledger.order_events e where e.order_id = o.order_id order by e.number desc limit 1
+) e
+cross join lateral (
     select
-        order_id,
         count(*) as items,
         count(*) filter (where not closed) as open,
         count(*) filter (where state in ('verified_as_suggested', 'verified_otherwise')) as verified,
         count(*) filter (where relapses > 0) as relapsed,
         max(as_of) as last_event
     from (
-        select distinct on (order_id, item_id) order_id, closed, state, relapses, as_of
-        from ledger.events
-        order by order_id, item_id, number desc
+        select distinct on (item_id) closed, state, relapses, as_of
+        from ledger.events e
+        where e.order_id = o.order_id
+        order by item_id, number desc
     ) last_events
-    group by order_id
-) s using (order_id);
-comment on view ledger.order_states is 'One row per correction order: its items as they stand in it; a relapse belongs to a new order';
+) s;
+comment on view ledger.order_states is 'One row per correction order: its last event, its items as they stand in it; a relapse belongs to a new order';
+
+create or replace view ledger.item_states as
+select
+    i.item_id, i.finding_id, i.department, i.resource, i.rule_id, i.record_key, i.column_name, i.opened_on,
+    i.transferred_from,
+    e.state, e.closed, e.since, e.order_id, o.order_number, o.opened_on as ordered_on, o.severity, d.due_on,
+    d.due_provisional, d.state as order_state,
+    e.number, e.event, e.as_of, e.delivery_id, e.rule_version, e.record_hash, e.content_hash, e.observed,
+    e.suggested, e.reason, e.evidence, e.by_date, e.actor, e.notified_on, e.relapses, e.suggestion_method, e.suggestion_confidence
+from ledger.items i
+cross join lateral (
+    select * from ledger.events e where e.item_id = i.item_id order by e.number desc limit 1
+) e
+join ledger.orders o on o.order_id = e.order_id
+cross join lateral (
+    select * from ledger.order_events d where d.order_id = e.order_id order by d.number desc limit 1
+) d;
+comment on view ledger.item_states is 'One row per correction item: where it stands now';
