@@ -220,9 +220,7 @@ def _trace_absent(con: DuckDBPyConnection, catalog: Catalog) -> None:
         LEFT JOIN corrections_deliveries j ON j.delivery_id = i.delivery_id
         WHERE i.state IN ({gone}) AND NOT s.present AND f.evaluated
     """)
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE corrections_traces (item_id VARCHAR, rekeyed BOOLEAN, elsewhere BOOLEAN)"
-    )
+    con.execute("CREATE OR REPLACE TEMP TABLE corrections_traces (item_id VARCHAR, rekeyed BOOLEAN, elsewhere BOOLEAN)")
     for department, name, columns in con.execute("""
         SELECT department, resource, list(DISTINCT column_name) FROM corrections_absent GROUP BY ALL ORDER BY ALL
     """).fetchall():

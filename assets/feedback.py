@@ -17,7 +17,7 @@ from typing import Literal
 from assets.corrections import tell
 from assets.deliveries import date_in
 from assets.feedback_files import Replies, UnreadableError, read_replies
-from assets.notices import REPLIES, harmless
+from assets.notice_files import REPLIES, harmless
 from quality_checks.corrections import ItemEvent, transitions_sql
 from resources import clock, ledger
 from resources.city import City

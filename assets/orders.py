@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import xlsxwriter
 
-from assets.notices import harmless
+from assets.notice_files import harmless
 from resources.city import City
 
 State = Literal["open", "closed", "overdue", "all"]

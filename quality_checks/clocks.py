@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+
+from duckdb import DuckDBPyConnection
 
 from catalog.jurisdiction import LADDER, Clock
 from quality_checks.working_days import Calendar, add_workdays, calendar_sql, workdays_between
@@ -52,6 +54,20 @@ def deadline(started_on: date, days: int, pauses: Iterable[Pause], calendar: Cal
         paused += workdays_between(pause.asked_on, pause.answered_on, calendar)
     due_on, provisional = add_workdays(started_on, days + paused, calendar)
     return Deadline(due_on, provisional, paused, running=True)
+
+
+def days_sql(settings: Clock) -> str:
+    """The working days allowed, as SQL over `department`, `resource` and `severity` of an order."""
+    cases = [f"WHEN department || '.' || resource = '{name}' THEN {days}" for name, days in settings.resources.items()]
+    cases += [f"WHEN severity = '{severity}' THEN {days}" for severity, days in settings.severities.items()]
+    return f"CASE {' '.join(cases)} ELSE {settings.working_days} END" if cases else f"{settings.working_days}"
+
+
+def horizon(con: DuckDBPyConnection, orders: str, as_of: date) -> date:
+    """A day no deadline of `orders` is later than: working days are never less than one in three for long."""
+    row = con.execute(f"SELECT coalesce(max(working_days), 0), max(started_on) FROM {orders}").fetchone()
+    days, latest = row or (0, None)
+    return max(as_of, latest or as_of) + timedelta(days=3 * days + 30)
 
 
 def due_sql(orders: str, first: date, last: date, calendar: Calendar) -> str:

@@ -86,5 +86,7 @@ def next_order_state(state: OrderState, event: OrderEvent) -> OrderState:
 
 def order_transitions_sql() -> str:
     """The transitions as a DuckDB relation: `state, event, next_state`."""
-    rows = ", ".join(f"('{state}', '{event}', '{after}')" for (state, event), after in sorted(ORDER_TRANSITIONS.items()))
+    rows = ", ".join(
+        f"('{state}', '{event}', '{after}')" for (state, event), after in sorted(ORDER_TRANSITIONS.items())
+    )
     return f"(SELECT * FROM (VALUES {rows}) AS drawn(state, event, next_state))"

@@ -65,7 +65,7 @@ def mail_server(folder: Path) -> Iterator[Mail]:
 
 @dataclass
 class Hook:
-    """A webhook's receiver: `received` are headers and bodies, `faults` statuses it answers with before it takes any."""
+    """A webhook's receiver: `received` are headers and bodies, `faults` statuses it answers before it takes any."""
 
     url: str = ""
     ca_file: Path | None = None
@@ -79,7 +79,7 @@ def hook_server(folder: Path) -> Iterator[Hook]:
     hook = Hook()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  # its name for the method
+        def do_POST(self) -> None:  # its name for the method
             body = self.rfile.read(int(self.headers["content-length"]))
             status = hook.faults.pop(0) if hook.faults else 204
             if status == 204:
