@@ -161,6 +161,18 @@ STATES: dict[str, Word] = {
         "记录消失不算更正，需部门说明理由",
         "the record is gone, which is no correction: the department must say why",
     ),
+    ItemState.key_changed: Word(
+        "主键已变更",
+        "key changed",
+        "同一内容改用新主键报送，不算更正",
+        "the same content stands under another key, which is no correction",
+    ),
+    ItemState.moved: Word(
+        "已移至他处",
+        "moved",
+        "记录连同错误值移至本部门另一资源，不算更正",
+        "the record stands in another resource of the department, as wrong as before",
+    ),
     ItemState.feed_silent: Word(
         "未再报送", "feed silent", "没有新批次可供复核，期限照常计时", "no delivery to check against; the clock runs on"
     ),
@@ -205,6 +217,12 @@ STATES: dict[str, Word] = {
         "resolved elsewhere",
         "其他部门的数据变化后不再违反，不计为更正",
         "another department’s data changed and the rule holds; settled, but no correction",
+    ),
+    ItemState.transferred: Word(
+        "已移交",
+        "transferred",
+        "已移交权责部门，不计为本部门差错",
+        "another department answers for it; not counted as this one’s error",
     ),
     ItemState.rule_withdrawn: Word("规则撤销", "rule withdrawn", "规则已停用", "the rule is no longer in force"),
 }

@@ -82,7 +82,7 @@ def measure(con: DuckDBPyConnection, catalog: Catalog, as_of: date, served: Mapp
     _load(con, "_known", _Known, [_Known(r.department, r.name) for r in catalog.resources.values()])
     con.execute(
         "CREATE OR REPLACE TEMP TABLE _upheld AS"
-        " SELECT item_id, department, resource, rule_id FROM shuyuan.ledger.item_states WHERE state = 'upheld'"
+        " SELECT item_id, department, resource, rule_id FROM shuyuan.ledger.excepted_items"
     )
     finer = ", ".join(quote(kind) for kind in sorted(COUNTED_FINER))
     inverted = ", ".join(map(quote, sorted(INVERTED)))

@@ -56,8 +56,8 @@ def con(small_catalog: Catalog) -> Iterator[duckdb.DuckDBPyConnection]:
                 pass_as_of DATE, state VARCHAR, rows_declared BIGINT, rows_delivered BIGINT, rows_quarantined BIGINT,
                 reasons VARCHAR DEFAULT '[]', registered_at TIMESTAMP DEFAULT now());
             CREATE TABLE shuyuan.ops.profiles (delivery_id VARCHAR, column_name VARCHAR);
-            CREATE TABLE shuyuan.ledger.item_states (item_id VARCHAR, department VARCHAR, resource VARCHAR,
-                rule_id VARCHAR, state VARCHAR);
+            CREATE TABLE shuyuan.ledger.excepted_items (item_id VARCHAR, department VARCHAR, resource VARCHAR,
+                rule_id VARCHAR);
             CREATE TABLE shuyuan.ledger.events (item_id VARCHAR, event VARCHAR);
         """)
         yield connection
@@ -283,7 +283,7 @@ def test_a_pool_is_accessible_when_read_since_its_last_delivery_and_usable_while
         found = {"department": "public_security", "resource": "resident_registration", "record_key": str(number)}
         found["rule_id"] = f"{RESIDENTS}.{rules[number]}"
         insert(con, "quality.findings", finding_id=f"f{number}", status="open", severity=severity, **found)
-    insert(con, "shuyuan.ledger.item_states", item_id="f1", state="upheld")
+    insert(con, "shuyuan.ledger.excepted_items", item_id="f1")
     scored(con, small_catalog, served={RESIDENTS: (1, 2)})
     assert counts(con, "0601") == (2, 3)
     assert row(con, "0601")["own_denominator"] == 1  # that a product is not served is no fault of the department
@@ -363,7 +363,8 @@ def test_the_catalogue_names_who_may_have_given_data(tmp_path: Path) -> None:
 def disputed(con: duckdb.DuckDBPyConnection, item: str, *events: str, department: str = "public_security") -> None:
     found = {"department": department, "resource": "resident_registration", "rule_id": "PSB-001"}
     insert(con, "quality.findings", finding_id=item, status="open", severity="error", record_key=item, **found)
-    insert(con, "shuyuan.ledger.item_states", item_id=item, state=events[-1] if events else "open", **found)
+    if "upheld" in events[-1:]:
+        insert(con, "shuyuan.ledger.excepted_items", item_id=item, **found)
     for event in events:
         insert(con, "shuyuan.ledger.events", item_id=item, event=event)
 

@@ -132,6 +132,7 @@ create table if not exists ledger.events (
 create index if not exists events_by_batch on ledger.events (department, batch);
 create index if not exists events_by_order on ledger.events (order_id, item_id, number desc);
 create index if not exists events_by_day on ledger.events (as_of);
+create index if not exists events_that_except on ledger.events (item_id) where event in ('upheld', 'transferred');
 comment on table ledger.events is 'One row per thing that happened to an item; the last one is its state';
 comment on column ledger.events.since is 'Day on which the item entered the state it has after this event';
 comment on column ledger.events.delivery_id is 'Delivery that was judged; other events carry on the one before';
@@ -270,3 +271,11 @@ cross join lateral (
     select * from ledger.order_events d where d.order_id = e.order_id order by d.number desc limit 1
 ) d;
 comment on view ledger.item_states is 'One row per correction item: where it stands now';
+
+create or replace view ledger.excepted_items as
+select i.item_id, i.department, i.resource, i.rule_id
+from (select distinct item_id from ledger.events where event in ('upheld', 'transferred')) e
+join ledger.items i using (item_id)
+cross join lateral (select state from ledger.events l where l.item_id = i.item_id order by number desc limit 1) l
+where l.state in ('upheld', 'transferred');
+comment on view ledger.excepted_items is 'One row per item that does not count as an error of its department: an objection was upheld, another answers for it';
