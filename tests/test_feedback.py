@@ -92,17 +92,26 @@ def test_what_cannot_be_taken_is_refused_with_its_row_and_what_is_allowed(loop, 
     assert receipt.accepted == 1
     assert [(refusal.row, refusal.message) for refusal in receipt.refusals] == [
         ("2", "no such item of this department"),
-        ("3", "reply yes: must be one of: acknowledged, corrected, objection, wrong_source, needs_information"),
+        (
+            "3",
+            "reply yes: must be one of: acknowledged, will_correct, corrected, objection, wrong_source,"
+            " needs_information",
+        ),
         ("4", "an objection needs an explanation"),
         ("5", "by_date tomorrow: must be a date, YYYY-MM-DD"),
         ("8", "the item is answered further up"),
     ]
     assert loop.states() == {"a": "acknowledged", "b": "notified", "c": "notified", "d": "notified"}
+    assert (receipt.unanswered, receipt.late) == (1, 0)
     with receipt.path.open(encoding="utf-8-sig", newline="") as text:
-        _, first, *refused = csv.reader(text)
-    assert first == ["reply.csv", "", "", "1 accepted 已接收"]
-    assert len(refused) == 5
-    assert refused[0] == ["reply.csv", "2", "nothing", "refused 未接收: no such item of this department"]
+        _, first, *told = csv.reader(text)
+    assert first == [
+        "reply.csv", "", "", "summary", "接收 1,其中逾期 0,未接收 5,未填 1",
+        "1 taken, 0 of them late, 5 refused, 1 not filled in",
+    ]  # fmt: skip
+    assert [row[1] for row in told] == ["2", "3", "4", "5", "7", "8"]
+    assert told[0] == ["reply.csv", "2", "nothing", "unknown_item", "本部门无此条目", "no such item of this department"]
+    assert told[4][3:] == ["taken", "已接收", "taken"]
 
 
 def test_a_department_cannot_answer_for_another(loop, tmp_path):
@@ -126,9 +135,9 @@ def test_the_filled_notice_comes_back_as_a_spreadsheet(loop, tmp_path):
     with xlsxwriter.Workbook(str(filled)) as book:
         for name in notice.sheet_names:
             rows = notice.get_sheet_by_name(name).to_python()
-            if name != notice.sheet_names[0]:
-                rows[1][9:] = ["acknowledged", "", "", ""]
-                rows[3][9:] = ["objection", "数据无误", "底册", ""]
+            if name not in (notice.sheet_names[0], notice.sheet_names[-1]):
+                rows[1][9:] = ["acknowledged", "", "", "", ""]
+                rows[3][9:] = ["objection", "数据无误", "底册", "", ""]
             sheet = book.add_worksheet(name)
             for number, row in enumerate(rows):
                 sheet.write_row(number, 0, row)
