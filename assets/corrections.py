@@ -102,7 +102,7 @@ def tell(
     con.execute("ALTER TABLE corrections_told_orders DROP batch")
     if order_events:
         con.execute(f"INSERT INTO corrections_told_orders BY NAME FROM {order_events}")
-    _close_orders(con, "corrections_told", "corrections_told_orders", as_of, author)
+    close_orders(con, "corrections_told", "corrections_told_orders", as_of, author)
     told = {"events": "corrections_told", "order_events": "corrections_told_orders"}
     ledger.append(con, kind=kind, as_of=as_of, author=author, source=source, **told)
     row = con.execute("SELECT count(*) FROM corrections_told").fetchone()
@@ -240,10 +240,10 @@ def _write_order_events(con: DuckDBPyConnection, as_of: date, author: str) -> No
         """,
         {"author": author},
     )
-    _close_orders(con, "corrections_events", "corrections_order_events", as_of, author)
+    close_orders(con, "corrections_events", "corrections_order_events", as_of, author)
 
 
-def _close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of: date, author: str) -> None:
+def close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of: date, author: str) -> None:
     """Add to `order_events` the closing of every order whose last open items these `events` close."""
     closing = [row[0] for row in con.execute(f"SELECT DISTINCT order_id FROM {events} WHERE closes").fetchall()]
     ledger.read_order_states(con, "corrections_closing", closing)
