@@ -17,15 +17,19 @@ from quality_checks.comparison import agreement_rules
 from quality_checks.corrections import GONE, UNSETTLED, ItemState
 from quality_checks.rule_book import on_day, rule_book
 from quality_checks.rules import all_rules, looks_around, stated
-from resources import ledger
+from resources.city import City
 from resources.lake import literal, quoted
+from resources.ledger_states import ALL, read_all_states
 
 
-def gather_facts(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
-    """`corrections_facts`: one row per item with all the machine asks of it; beside it what the events are made of:
-    `corrections_items_now`, `corrections_findings`, `corrections_seen`.
+def gather_facts(city: City, as_of: date) -> None:
+    """`corrections_facts`: one row per item to which something may happen, with all the machine asks of it.
+
+    Beside it what the events are made of: `corrections_items_now`, `corrections_findings`, `corrections_seen`.
     """
-    _read_ledger_and_findings(con, as_of)
+    con, catalog = city.con, city.catalog
+    read_all_states(con, city.home)
+    _read_items_and_findings(con, as_of)
     _read_deliveries(con, as_of)
     _read_records(con, catalog)
     _read_rules(con, catalog, as_of)
@@ -34,12 +38,17 @@ def gather_facts(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None
     _gather(con)
 
 
-def _read_ledger_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
-    """`corrections_items_now`: every item; `corrections_findings`: findings with or wanting an item, evaluated or not.
+def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
+    """`corrections_items_now`: the items that may move; `corrections_findings`: theirs, and those that want an item.
 
+    To what is settled something happens only when its finding is open again, or when an objection was upheld.
     PostgreSQL takes no NUL character, so text is compared and kept with the symbol for it.
     """
-    ledger.read_states(con, "corrections_items_now")
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE corrections_items_now AS
+        FROM {ALL} WHERE NOT closed OR state = '{ItemState.upheld}'
+            OR finding_id IN (SELECT finding_id FROM quality.findings WHERE status = 'open')
+    """)
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE corrections_findings AS
@@ -49,13 +58,13 @@ def _read_ledger_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
                 replace(f.suggested_value, chr(0), '␀') AS suggested_value,
                 replace(f.reason, chr(0), '␀') AS reason, coalesce(f.delivery_id, '') AS delivery_id
             ),
-            f.status = 'open' AS failing, r.rule_id IS NOT NULL AS evaluated, i.item_id IS NULL AS unknown
+            f.status = 'open' AS failing, r.rule_id IS NOT NULL AS evaluated, i.finding_id IS NULL AS unknown
         FROM quality.findings f
         LEFT JOIN (
             SELECT DISTINCT department, resource, rule_id FROM quality.results WHERE as_of = $day AND state = 'ok'
         ) r USING (department, resource, rule_id)
-        LEFT JOIN (SELECT DISTINCT finding_id AS item_id FROM corrections_items_now) i ON i.item_id = f.finding_id
-        WHERE i.item_id IS NOT NULL OR (f.status = 'open' AND f.severity <> 'info' AND r.rule_id IS NOT NULL)
+        LEFT JOIN (SELECT DISTINCT finding_id FROM corrections_items_now) i USING (finding_id)
+        WHERE i.finding_id IS NOT NULL OR (f.status = 'open' AND f.severity <> 'info' AND r.rule_id IS NOT NULL)
         """,
         {"day": as_of},
     )

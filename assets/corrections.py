@@ -16,11 +16,12 @@ from assets.correction_facts import gather_facts
 from catalog.load import Catalog
 from quality_checks.clocks import days_sql, due_sql, horizon
 from quality_checks.corrections import CORRECTED, SETTLED, ItemEvent, ItemState, decision_sql, transitions_sql
-from quality_checks.order_states import OrderEvent, OrderState, order_transitions_sql
+from quality_checks.order_states import DONE, OrderEvent, OrderState, order_transitions_sql
 from quality_checks.working_days import Calendar
 from resources import ledger
 from resources.city import City
 from resources.lake import literal
+from resources.ledger_states import read_order_states, read_states
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def advance(city: City, as_of: date, *, author: str) -> CorrectionsSummary:
     """
     con = city.con
     with city.server.lock(ledger.LOCK):
-        gather_facts(con, city.catalog, as_of)
+        gather_facts(city, as_of)
         con.execute(f"CREATE OR REPLACE TEMP TABLE corrections_judged AS {decision_sql('corrections_facts')}")
         _open_orders(con, city.catalog, as_of)
         _write_events(con, as_of, author)
@@ -82,7 +83,7 @@ def tell(
     The caller holds the ledger's lock. Returns the number of item events written.
     """
     con = city.con
-    ledger.read_states(con, "corrections_addressed", news)
+    read_states(con, city.home, "corrections_addressed", news)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_told AS
@@ -112,22 +113,27 @@ def tell(
 def summary(city: City, as_of: date) -> CorrectionsSummary:
     """The figures of one business day, from the ledger."""
     corrected = ", ".join(literal(state) for state in sorted(SETTLED - {ItemState.upheld}))
+    done = ", ".join(literal(state) for state in sorted(DONE))
     with city.server.session() as cursor:
         cursor.execute(
             f"""
             select
                 (select count(*) from ledger.orders where opened_on = %(day)s),
-                (select count(*) from ledger.items where opened_on = %(day)s),
-                (select count(*) from ledger.events where as_of = %(day)s and closed and event in ({corrected})),
-                (select count(*) from ledger.events where as_of = %(day)s and event = 'reopened'),
-                count(*) filter (where open > 0),
-                count(*) filter (where open > 0 and due_on < %(day)s and state in ('open', 'notified')),
-                count(*) filter (where closed_on = %(day)s)
-            from ledger.order_states
+                count(*) filter (where event = 'opened'),
+                count(*) filter (where closed and event in ({corrected})),
+                count(*) filter (where event = 'reopened'),
+                (select count(*) from ({_LAST_OF_ORDERS}) o where state not in ({done})),
+                (select count(*) from ({_LAST_OF_ORDERS}) o where state in ('open', 'notified') and due_on < %(day)s),
+                (select count(*) from ledger.order_events where as_of = %(day)s and event = 'closed')
+            from ledger.events where as_of = %(day)s
             """,
             {"day": as_of},
         )
         return CorrectionsSummary(*cursor.fetchone())
+
+
+_LAST_OF_ORDERS = """
+    select distinct on (order_id) state, due_on from ledger.order_events order by order_id, number desc"""
 
 
 def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
@@ -246,7 +252,7 @@ def _write_order_events(con: DuckDBPyConnection, as_of: date, author: str) -> No
 def close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of: date, author: str) -> None:
     """Add to `order_events` the closing of every order whose last open items these `events` close."""
     closing = [row[0] for row in con.execute(f"SELECT DISTINCT order_id FROM {events} WHERE closes").fetchall()]
-    ledger.read_order_states(con, "corrections_closing", closing)
+    read_order_states(con, "corrections_closing", closing)
     con.execute(
         f"""
         INSERT INTO {order_events} BY NAME

@@ -101,7 +101,8 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
         known = ", ".join(city.catalog.departments)
         raise KeyError(f"department {department!r}: must be one of: {known}")
     sha256 = _sha256(path)
-    replies, refusals = Replies(), ()
+    replies = Replies()
+    refusals: tuple[Refusal, ...] = ()
     accepted = late = 0
     with city.server.lock(ledger.LOCK):
         repeated = _taken_before(city, department, sha256)
@@ -110,7 +111,7 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
                 replies = read_replies(path)
             except UnreadableError as error:
                 refusals = (Refusal("", "", "unreadable", str(error), f"文件无法读取:{error}"),)
-            judge(city.con, replies, city.catalog, department, as_of)
+            judge(city, replies, department, as_of)
             accepted = _append(city, department, as_of, author=author, sha256=sha256)
             refusals += _refused(city)
             late = _count(city, "outcome = 'taken_late'")

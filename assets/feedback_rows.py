@@ -12,12 +12,12 @@ from duckdb import DuckDBPyConnection
 
 from assets.feedback_files import FIELDS, Replies
 from assets.notice_files import CELL, REPLIES
-from catalog.load import Catalog
 from quality_checks.corrections import ItemEvent, transitions_sql
 from quality_checks.order_states import OrderState
 from quality_checks.working_days import Calendar, calendar_sql
-from resources import ledger
+from resources.city import City
 from resources.lake import literal
+from resources.ledger_states import read_order_states, read_states
 
 EVENTS = {
     "acknowledged": ItemEvent.acknowledged,
@@ -51,18 +51,21 @@ OUTCOMES = {
 RIGHT_DEPARTMENT = "应归部门 right department: "  # stands before its name in the evidence of `wrong_source`
 
 
-def judge(con: DuckDBPyConnection, replies: Replies, catalog: Catalog, department: str, as_of: date) -> None:
+def judge(city: City, replies: Replies, department: str, as_of: date) -> None:
     """`feedback_judged`: one row per answered row of the file, with what becomes of it.
 
     Columns: `number, place, item_id, outcome` (a key of OUTCOMES), `zh, en, event, reason, evidence, by_date,
     order_id`.
     """
+    con, catalog = city.con, city.catalog
     listed = ", ".join(f"unnest(${name}::VARCHAR[]) AS {name}" for name in ("place", *FIELDS))
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE feedback_replies AS SELECT {listed}, generate_subscripts($place, 1) AS number",
         replies.columns(),
     )
-    ledger.read_states(con, "feedback_items", "feedback_replies")
+    read_states(con, city.home, "feedback_items", "feedback_replies")
+    orders = con.execute("SELECT DISTINCT order_id FROM feedback_items").fetchall()
+    read_order_states(con, "feedback_orders", [row[0] for row in orders])
     _read_told(con)
     codes = ", ".join(f"({literal(reply)}, {literal(event)})" for reply, event in EVENTS.items())
     others = ", ".join(literal(name) for name in catalog.departments if name != department)
@@ -81,8 +84,8 @@ def judge(con: DuckDBPyConnection, replies: Replies, catalog: Catalog, departmen
             FROM feedback_replies r LEFT JOIN feedback_told t USING (item_id)
         ),
         judged AS (
-            SELECT s.*, c.event, i.order_id, i.state, i.closed, i.due_on,
-                   i.order_state NOT IN ('{OrderState.paused}', '{OrderState.held}') AND i.due_on < $day AS late,
+            SELECT s.*, c.event, i.order_id, i.state, i.closed, o.due_on,
+                   coalesce(o.state = '{OrderState.notified}' AND o.due_on < $day, false) AS late,
                    CASE WHEN i.item_id IS NULL THEN 'unknown_item'
                         WHEN coalesce(s.reply, '') = '' THEN 'no_reply_code'
                         WHEN c.event IS NULL THEN 'unknown_reply'
@@ -102,6 +105,7 @@ def judge(con: DuckDBPyConnection, replies: Replies, catalog: Catalog, departmen
                    END AS wrong
             FROM said s
             LEFT JOIN (SELECT * FROM feedback_items WHERE department = $department) i USING (item_id)
+            LEFT JOIN feedback_orders o USING (order_id)
             LEFT JOIN (VALUES {codes}) c(reply, event) ON c.reply = s.reply
             LEFT JOIN {transitions_sql()} t ON t.state = i.state AND t.event = c.event
         ),

@@ -25,12 +25,16 @@ from quality_checks.working_days import Calendar
 from resources import ledger
 from resources.city import City
 from resources.lake import literal
+from resources.ledger_states import read_states
 
 NO_ITEMS = """
     SELECT NULL::VARCHAR AS item_id, NULL::VARCHAR AS event, NULL::VARCHAR AS reason, NULL::VARCHAR AS evidence,
            NULL::DATE AS by_date
     WHERE false
 """
+
+
+NAMED = RIGHT_DEPARTMENT + r"(\w+)"
 
 
 class OrderRefusedError(ValueError):
@@ -139,7 +143,7 @@ def transfer(city: City, act: Act, to: str | None = None) -> OrderMoved:
     """
     with _acting(city, act, OrderEvent.transferred) as order:
         claims = city.con.execute(
-            f"SELECT item_id, regexp_extract(evidence, {literal(RIGHT_DEPARTMENT + '(\\w+)')}, 1)"
+            f"SELECT item_id, regexp_extract(evidence, {literal(NAMED)}, 1)"
             f" FROM ({_standing(order, ItemState.wrong_source)})"
         ).fetchall()
         named = sorted({name for _, name in claims if name})
@@ -248,9 +252,11 @@ def _write(city: City, act: Act, order: dict[str, Any], news: str = NO_ITEMS) ->
     con.execute(f"CREATE OR REPLACE TEMP TABLE book_news AS {news}")
     told = {"kind": "decision", "as_of": act.as_of, "actor": act.actor, "author": act.actor}
     items = tell(city, "book_news", order_events="book_events", **told)  # type: ignore[arg-type]  # as named
-    [moved_to] = con.execute("SELECT event, state, due_on, due_provisional, level FROM book_events").fetchall()
+    [(event, state, due_on, provisional, level)] = con.execute(
+        "SELECT event, state, due_on, due_provisional, level FROM book_events"
+    ).fetchall()
     write_deadlines(city, act.as_of)
-    return OrderMoved(act.number, order["department"], *moved_to, items)
+    return OrderMoved(act.number, order["department"], event, state, due_on, provisional, level, items)
 
 
 def _transfer(city: City, act: Act, items: list[str], to: str) -> None:
@@ -259,7 +265,7 @@ def _transfer(city: City, act: Act, items: list[str], to: str) -> None:
     con.execute(
         "CREATE OR REPLACE TEMP TABLE book_wanted AS SELECT unnest($items::VARCHAR[]) AS item_id", {"items": items}
     )
-    ledger.read_states(con, "book_items", "book_wanted")
+    read_states(con, city.home, "book_items", "book_wanted")
     told = {"to": to, "day": act.as_of, "actor": act.actor, "reason": act.reason.strip()}
     con.execute(
         """

@@ -152,6 +152,71 @@ def show_order(city: City, number: str, as_of: date, *, department: str | None =
         return OrderDetail(orders[0], clock, tuple(EventRow(*row) for row in cursor.fetchall()))
 
 
+@dataclass(frozen=True)
+class FeedbackStatus:
+    """What one department has answered of its open items, and what it still owes.
+
+    `promised_past`: items it would have corrected by a day that has passed. `unsent`: notice files that wait for a
+    channel or failed on it. `files`: replies taken in so far; `last_reply`: the day of the newest.
+    """
+
+    department: str
+    orders_open: int
+    orders_overdue: int
+    orders_paused: int
+    items_open: int
+    unanswered: int
+    acknowledged: int
+    promised_past: int
+    objections: int
+    asked: int
+    wrong_source: int
+    files: int
+    last_reply: date | None
+    unsent: int
+
+
+def feedback_status(city: City, as_of: date, *, department: str | None = None) -> list[FeedbackStatus]:
+    """One row per department that has orders, by name."""
+    with city.server.session() as cursor:
+        cursor.execute(_STATUS, {"day": as_of, "department": department})
+        return [FeedbackStatus(*row) for row in cursor.fetchall()]
+
+
+_STATUS = """
+    with orders as (
+        select department, count(*) filter (where open > 0) as open,
+               count(*) filter (where open > 0 and due_on < %(day)s and state in ('open', 'notified')) as overdue,
+               count(*) filter (where state = 'paused') as paused
+        from ledger.order_states where %(department)s::text is null or department = %(department)s
+        group by department
+    ), items as (
+        select department, count(*) as open,
+               count(*) filter (where state in ('open', 'notified', 'reopened')) as unanswered,
+               count(*) filter (where state = 'acknowledged') as acknowledged,
+               count(*) filter (where by_date < %(day)s) as promised_past,
+               count(*) filter (where state = 'objection_raised') as objections,
+               count(*) filter (where state = 'insufficient_information') as asked,
+               count(*) filter (where state = 'wrong_source') as wrong_source
+        from ledger.item_states
+        where not closed and (%(department)s::text is null or department = %(department)s)
+        group by department
+    ), files as (
+        select department, count(*) as files, max(as_of) as last_reply
+        from ledger.batches where kind = 'feedback' group by department
+    ), unsent as (
+        select department, count(*) as unsent
+        from ops.sendings where state in ('waiting', 'sending', 'failed') group by department
+    )
+    select department, o.open, o.overdue, o.paused, coalesce(i.open, 0), coalesce(i.unanswered, 0),
+           coalesce(i.acknowledged, 0), coalesce(i.promised_past, 0), coalesce(i.objections, 0), coalesce(i.asked, 0),
+           coalesce(i.wrong_source, 0), coalesce(f.files, 0), f.last_reply, coalesce(u.unsent, 0)
+    from orders o
+    left join items i using (department) left join files f using (department) left join unsent u using (department)
+    order by department
+"""
+
+
 def export_orders(city: City, path: Path, as_of: date, *, department: str | None = None, state: State = "all") -> int:
     """Write the list to a `.csv` or `.xlsx` file; no cell can become a formula. Returns the number of orders.
 

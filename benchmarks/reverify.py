@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -40,7 +41,7 @@ EVENTS = """
         rule_version, record_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, actor,
         notified_on, relapses, batch)
     select md5(i::text), number, '{department}', event, state, closed, '{first}', 'order' || i / {orders}, '{first}',
-        '{old}', 1, i || '/1', '1990-01-02', '1990-01-01', 'derived', 0.99,
+        '{old}', 1, 'old' || i, '1990-01-02', '1990-01-01', 'derived', 0.99,
         '出生日期应与证件号码一致：出生日期为「1990-01-02」', 'run', '{first}', 0, 1
     from generate_series(0, {items} - 1) i
     join (values (1, 'opened', 'open', false), (2, 'notified', 'notified', false),
@@ -94,7 +95,7 @@ PLAIN = """
 
 
 def opened(home: Path) -> City:
-    return City.open(home, load_catalog(), threads=THREADS, prelude=macros.SQL)
+    return City.open(home, load_catalog(ROOT / "catalog"), threads=THREADS, prelude=macros.SQL)
 
 
 def make(home: Path, still_open: int, rows: int) -> None:
@@ -156,7 +157,10 @@ def processor(home: Path) -> float:
     """Processor seconds so far of this process and of the home's server, with its sessions that have ended."""
     process = psutil.Process(int((home / "postgres/data/postmaster.pid").read_text("ascii").splitlines()[0]))
     total = sum(process.cpu_times()[:4]) + sum(psutil.Process().cpu_times()[:2])
-    return total + sum(sum(child.cpu_times()[:2]) for child in process.children())
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):  # it has just ended, and is its parent's next time
+            total += sum(child.cpu_times()[:2])
+    return total
 
 
 def measured(scratch: Path, still_open: int, rows: int) -> dict[str, object]:

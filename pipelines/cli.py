@@ -124,6 +124,8 @@ def run(
         err.print(f"left in landing: {path}: permission denied; give this account the right to read it", soft_wrap=True)
     for failure in summary.not_pulled:
         err.print(f"not pulled: {failure}", soft_wrap=True)
+    for failure in summary.not_sent:
+        err.print(f"notice not sent: {failure}", soft_wrap=True)
     for failure in summary.not_loaded:
         err.print(f"[bold]not loaded[/bold]: {failure}", soft_wrap=True)
     if summary.not_loaded:

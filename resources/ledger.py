@@ -6,6 +6,7 @@ The tables are in `schema/20_ledger.sql`. What is appended is decided elsewhere 
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -33,6 +34,7 @@ EVENTS = (
     "record_hash, content_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, evidence, by_date, actor, "
     "notified_on, relapses"
 )
+SALTS = {"items": "item_id", "events": "item_id, '|', number"}  # what tells the rows of a salted table apart
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,10 @@ def append(
 
 
 def _insert(con: DuckDBPyConnection, table: str, columns: str, rows: str, numbered: str) -> int:
+    salt = SALTS.get(table)
+    if salt:  # by a secret nobody keeps: with it gone, so is the salt once its row's is erased
+        columns += ", salt"
+        rows = f"(SELECT *, left(sha256(concat('{secrets.token_hex(32)}', {salt})), 32)::UUID AS salt FROM {rows})"
     row = con.execute(f"""
         INSERT INTO shuyuan.ledger.{table} ({columns}, batch)
         SELECT {columns}, n.batch FROM {rows} JOIN {numbered} AS n(department, batch) USING (department)
@@ -111,36 +117,6 @@ def _chain(numbered: str, *, kind: str, source: str, as_of: date, author: str) -
             from {numbered} as n(department, batch)
             left join ledger.batches b on b.department = n.department and b.batch = n.batch - 1
         ) links"""
-
-
-LOOKED_UP = 20_000  # items of which each is looked up by itself; more are read in one scan of the ledger
-
-
-def read_states(con: DuckDBPyConnection, table: str, wanted: str | None = None) -> None:
-    """`table` becomes a temporary table with the columns of `ledger.item_states`: one row per item, where it stands.
-
-    `wanted` names a table whose `item_id` are asked for; without it, all items.
-    """
-    asked = []
-    if wanted:
-        asked = con.execute(f"SELECT DISTINCT item_id FROM {wanted} LIMIT {LOOKED_UP + 1}").fetchall()
-    if wanted and len(asked) <= LOOKED_UP:
-        _look_up(con, table, "item_states", "item_id", [row[0] for row in asked])
-        return
-    semi = f" SEMI JOIN {wanted} USING (item_id)" if wanted else ""
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS FROM shuyuan.ledger.item_states{semi}")
-
-
-def read_order_states(con: DuckDBPyConnection, table: str, order_ids: list[str]) -> None:
-    """`table` becomes a temporary table with the rows of `ledger.order_states` of these orders."""
-    _look_up(con, table, "order_states", "order_id", order_ids)
-
-
-def _look_up(con: DuckDBPyConnection, table: str, view: str, key: str, wanted: list[str]) -> None:
-    """Rows of a view by key: PostgreSQL gets the keys, so that it looks up nothing else."""
-    listed = ", ".join(literal(one) for one in wanted)
-    query = f"select * from ledger.{view} where {key} = any(array[{listed}]::text[])"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS FROM postgres_query('shuyuan', {literal(query)})")
 
 
 _BROKEN = """

@@ -130,8 +130,8 @@ create table if not exists ledger.events (
                 else personal_digest is null and record_hash is not null end)
 );
 create index if not exists events_by_batch on ledger.events (department, batch);
-create index if not exists events_by_order on ledger.events (order_id, item_id, number desc);
-create index if not exists events_by_day on ledger.events (as_of);
+create index if not exists events_by_order on ledger.events (order_id);
+create index if not exists events_by_day on ledger.events using brin (as_of);
 create index if not exists events_that_except on ledger.events (item_id) where event in ('upheld', 'transferred');
 comment on table ledger.events is 'One row per thing that happened to an item; the last one is its state';
 comment on column ledger.events.since is 'Day on which the item entered the state it has after this event';
@@ -148,9 +148,34 @@ comment on column ledger.events.relapses is 'How often the item failed again aft
 -- The digests. Every JSON here is in the canonical form of RFC 8785, so that anybody can make it again with a library:
 -- keys in alphabetical order, no blanks, whole numbers only (row_to_json writes text as that standard does).
 
+-- What is hashed of each row, in the order of the keys; `personal` is a digest, the values beside it may be erased.
+do $$ begin
+    if to_regtype('ledger.event_line') is null then
+        create type ledger.order_line as (
+            delivery_id text, department text, dimension text, due_on date, due_provisional boolean, indicator text,
+            opened_on date, order_id text, order_number text, resource text, rule_id text, severity text,
+            standard text, "table" text);
+        create type ledger.order_event_line as (
+            actor text, as_of date, department text, due_on date, due_provisional boolean, event text, evidence text,
+            level integer, number integer, order_id text, paused_days integer, reason text, state text, "table" text,
+            working_days integer);
+        create type ledger.item_line as (
+            column_name text, department text, finding_id text, item_id text, opened_on date, personal text,
+            resource text, rule_id text, "table" text, transferred_from text);
+        create type ledger.item_personal as (record_key text);
+        create type ledger.event_line as (
+            actor text, as_of date, by_date date, closed boolean, delivery_id text, department text, event text,
+            item_id text, notified_on date, number integer, order_id text, personal text, relapses integer,
+            rule_version integer, since date, state text, suggestion_confidence text, suggestion_method text,
+            "table" text);
+        create type ledger.event_personal as (
+            content_hash text, evidence text, observed text, reason text, record_hash text, suggested text);
+    end if;
+end $$;
+
 -- The digest of a row's personal values, salted so that nobody finds them by trying; or what erasing them left.
 create or replace function ledger.sealed(salt uuid, personal json, left_over bytea) returns text
-language sql immutable parallel safe as $$
+language sql stable parallel safe as $$
     select encode(case when salt is null then left_over
                        else sha256(uuid_send(salt) || convert_to(personal::text, 'UTF8')) end, 'hex')
 $$;
@@ -159,45 +184,40 @@ $$;
 create or replace function ledger.lines(wanted_department text, wanted_batch integer)
 returns table (line json, salt uuid, personal json)
 language sql stable parallel safe as $$
-    select row_to_json(l), null::uuid, null::json from (
-        select delivery_id, department, dimension, due_on, due_provisional, indicator, opened_on, order_id,
-               order_number, resource, rule_id, severity, standard, 'order' as "table"
-        from ledger.orders where department = wanted_department and batch = wanted_batch
-    ) l
+    select row_to_json(row(
+            delivery_id, department, dimension, due_on, due_provisional, indicator, opened_on, order_id, order_number,
+            resource, rule_id, severity, standard, 'order')::ledger.order_line), null::uuid, null::json
+    from ledger.orders where department = wanted_department and batch = wanted_batch
     union all
-    select row_to_json(l), null, null from (
-        select actor, as_of, department, due_on, due_provisional, event, evidence, level, number, order_id,
-               paused_days, reason, state, 'order_event' as "table", working_days
-        from ledger.order_events where department = wanted_department and batch = wanted_batch
-    ) l
+    select row_to_json(row(
+            actor, as_of, department, due_on, due_provisional, event, evidence, level, number, order_id, paused_days,
+            reason, state, 'order_event', working_days)::ledger.order_event_line), null, null
+    from ledger.order_events where department = wanted_department and batch = wanted_batch
     union all
-    select (select row_to_json(l) from (
-                select i.column_name, i.department, i.finding_id, i.item_id, i.opened_on,
-                       ledger.sealed(i.salt, p.personal, i.personal_digest) as personal, i.resource, i.rule_id,
-                       'item' as "table", i.transferred_from
-            ) l), i.salt, p.personal
-    from ledger.items i
-    cross join lateral (select row_to_json(v) as personal from (select i.record_key) v) p
-    where i.department = wanted_department and i.batch = wanted_batch
+    select row_to_json(row(
+            i.column_name, i.department, i.finding_id, i.item_id, i.opened_on,
+            ledger.sealed(i.salt, i.personal, i.personal_digest), i.resource, i.rule_id, 'item', i.transferred_from
+        )::ledger.item_line), i.salt, i.personal
+    from (
+        select *, row_to_json(row(record_key)::ledger.item_personal) as personal
+        from ledger.items where department = wanted_department and batch = wanted_batch
+    ) i
     union all
-    select (select row_to_json(l) from (
-                select e.actor, e.as_of, e.by_date, e.closed, e.delivery_id, e.department, e.event, e.item_id,
-                       e.notified_on, e.number, e.order_id,
-                       ledger.sealed(e.salt, p.personal, e.personal_digest) as personal, e.relapses, e.rule_version,
-                       e.since, e.state, e.suggestion_confidence::text as suggestion_confidence, e.suggestion_method,
-                       'event' as "table"
-            ) l), e.salt, p.personal
-    from ledger.events e
-    cross join lateral (
-        select row_to_json(v) as personal
-        from (select e.content_hash, e.evidence, e.observed, e.reason, e.record_hash, e.suggested) v
-    ) p
-    where e.department = wanted_department and e.batch = wanted_batch
+    select row_to_json(row(
+            e.actor, e.as_of, e.by_date, e.closed, e.delivery_id, e.department, e.event, e.item_id, e.notified_on,
+            e.number, e.order_id, ledger.sealed(e.salt, e.personal, e.personal_digest), e.relapses, e.rule_version,
+            e.since, e.state, e.suggestion_confidence, e.suggestion_method, 'event'
+        )::ledger.event_line), e.salt, e.personal
+    from (
+        select *, row_to_json(
+            row(content_hash, evidence, observed, reason, record_hash, suggested)::ledger.event_personal) as personal
+        from ledger.events where department = wanted_department and batch = wanted_batch
+    ) e
 $$;
 
 -- Everything one batch holds, as one digest. Any changed, missing or added row changes it.
 create or replace function ledger.content(wanted_department text, wanted_batch integer) returns text
-language sql stable set extra_float_digits = 1 as $$
+language sql stable set extra_float_digits = 1 set work_mem = '256MB' as $$
     select encode(sha256(coalesce(string_agg(digest, ''::bytea order by digest), ''::bytea)), 'hex')
     from (
         select sha256(convert_to(line::text, 'UTF8')) as digest from ledger.lines(wanted_department, wanted_batch)
