@@ -38,12 +38,11 @@ FIRST = "d000"
 ORDERS = 500  # items of one order
 MADE = """
     create temp table made as
-    select i, case when i < {reply} then 'd000' else 'd' || lpad((1 + i % ({departments} - 1))::text, 3, '0') end as d,
-           md5((i / {orders})::text || case when i < {reply} then 'd000'
-               else 'd' || lpad((1 + i % ({departments} - 1))::text, 3, '0') end) as o
-    from generate_series(0, {items} - 1) i;
+    select i, d, md5(d || (case when i < {reply} then i / {orders} else i / ({orders} * {departments}) end)) as o
+    from (select i, case when i < {reply} then 'd000' else 'd' || lpad((1 + i % ({departments} - 1))::text, 3, '0') end
+          as d from generate_series(0, {items} - 1) i) items;
     insert into ledger.orders
-    select o, '20261102-' || lpad(row_number() over (order by d, o)::text, 4, '0'), d, 'resident_registration',
+    select o, '20261102-' || to_char(row_number() over (order by d, o), 'FM0000000'), d, 'resident_registration',
         'PSB-001', '20261102-' || d || '-resident_registration', 'P03', 'accuracy', '0401', 'error', '{day}',
         '2026-11-16', false, 1 from (select distinct o, d from made) orders;
     insert into ledger.order_events
@@ -58,7 +57,8 @@ MADE = """
         relapses, batch)
     select md5(i::text), 1, d, 'opened', 'open', false, '{day}', o, '{day}',
         '20261102-' || d || '-resident_registration', 1, 'hash' || i, '1990-01-02', '1990-01-01', 'derived', null,
-        '出生日期应与公民身份号码中的一致：出生日期为「1990-01-02」，证件号码第7至14位为「19900101」', 'run', 0, 1 from made;
+        '出生日期应与公民身份号码中的一致：出生日期为「1990-01-02」，证件号码第7至14位为「19900101」',
+        'run', 0, 1 from made;
     insert into ledger.batches (department, batch, kind, source, as_of, author, content, previous_digest, digest)
     select distinct d, 1, 'advance', '', date '{day}', 'run', 'made', '', 'made' from made;
 """
