@@ -132,7 +132,7 @@ def _send(city: City, vault: Vault, one: Sending) -> Sending:
         written_at=clock.now(),
     )
     try:
-        for attempt in stamina.retry_context(on=TransientError, attempts=ATTEMPTS, wait_initial=0.5, timeout=None):
+        for attempt in stamina.retry_context(on=TransientError, attempts=ATTEMPTS, wait_initial=0.2, timeout=None):
             with attempt:
                 deliver(channel, parcel, vault)
     except TransientError as error:

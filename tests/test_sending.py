@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import pytest
+import yaml
 from channel_servers import hook_server, mail_server
 from correction_loop import DAYS, WRONG, Loop
 from pydantic import TypeAdapter, ValidationError
@@ -48,26 +51,6 @@ def mailing(mail, **more) -> dict:
     }  # fmt: skip
 
 
-def states(city) -> dict[str, tuple[str, int]]:
-    return {one.file.rpartition("/")[2]: (one.state, one.attempts) for one in listed(city)}
-
-
-def test_a_notice_is_mailed_once_over_tls_and_the_message_holds_no_value(small_city, tmp_path):
-    with mail_server(tmp_path / "mail") as mail:
-        city = with_channels(small_city, mailing(mail))
-        noticed(city)
-        keys = vault(tmp_path, MAIL=mail.password)
-        assert [one.state for one in send(city, keys)] == ["sent"]
-        issue(city, DAYS[0], author="test")
-        assert send(city, keys) == []
-        [message] = mail.received
-        assert message["To"] == "office@psb.example"
-        assert not list(message.iter_attachments())
-        text = message.get_content()
-        assert "outbox/public_security/2026-11-02/notice.xlsx" in text
-        assert str(WRONG) not in text
-
-
 def test_a_mail_server_that_is_busy_is_tried_again_under_the_same_id_and_a_wrong_password_is_told(small_city, tmp_path):
     with mail_server(tmp_path / "mail") as mail:
         city = with_channels(small_city, mailing(mail, attach=True))
@@ -83,6 +66,9 @@ def test_a_mail_server_that_is_busy_is_tried_again_under_the_same_id_and_a_wrong
         assert sent.state == "sent"
         [message] = mail.received
         assert message["Message-ID"] == f"<{sent.key}@city.example>"
+        issue(city, DAYS[0], author="test")
+        assert send(city, keys) == []
+        assert (message["To"], str(WRONG) in message.get_body().get_content()) == ("office@psb.example", False)
         [attachment] = message.iter_attachments()
         assert attachment.get_filename() == "public_security-2026-11-02-notice.xlsx"
         notice = city.home.outbox / DEPARTMENT / "2026-11-02" / "notice.xlsx"
@@ -90,6 +76,7 @@ def test_a_mail_server_that_is_busy_is_tried_again_under_the_same_id_and_a_wrong
 
 
 def test_a_webhook_gets_the_json_signed_and_a_retry_has_the_same_id(small_city, tmp_path):
+    """Busy; then a process that died while it sent; then one that sends us elsewhere; then nobody there."""
     with hook_server(tmp_path / "hook") as hook:
         stated = {"kind": "webhook", "url": hook.url, "secret": {"env": "HOOK"}, "ca_file": str(hook.ca_file)}
         city = with_channels(small_city, stated)
@@ -98,11 +85,37 @@ def test_a_webhook_gets_the_json_signed_and_a_retry_has_the_same_id(small_city, 
         keys = vault(tmp_path, HOOK=SECRET)
         [sent] = send(city, keys)
         assert send(city, keys) == []
-    [(headers, body)] = hook.received
-    assert headers["webhook-id"] == sent.key
-    assert headers["webhook-signature"] == signature(SECRET, sent.key, headers["webhook-timestamp"], body)
-    assert headers["webhook-signature"] != signature("another", sent.key, headers["webhook-timestamp"], body)
-    assert json.loads(body)["department"] == DEPARTMENT
+        [(headers, body)] = hook.received
+        assert headers["webhook-id"] == sent.key
+        assert headers["webhook-signature"] == signature(SECRET, sent.key, headers["webhook-timestamp"], body)
+        assert headers["webhook-signature"] != signature("another", sent.key, headers["webhook-timestamp"], body)
+        assert json.loads(body)["department"] == DEPARTMENT
+        left(city, "sending")
+        [after] = send(city, keys)
+        assert (after.state, after.key) == ("sent", sent.key)
+        assert [headers["webhook-id"] for headers, _ in hook.received] == [sent.key, sent.key]
+        left(city, "waiting")
+        hook.faults = [302]
+        [refused] = send(city, keys)
+        assert refused.state == "failed"
+        assert "status 302: state the address itself" in refused.message
+    [waits] = send(city, keys, again=True)
+    assert (waits.state, waits.attempts) == ("waiting", 4)
+    assert "nobody listens there" in waits.message
+    assert len(hook.received) == 2
+
+
+def left(city, state: str) -> None:
+    """Every sending in this state, as a process that died there leaves it."""
+    with city.server.session() as cursor:
+        cursor.execute("update ops.sendings set state = %s", (state,))
+
+
+def test_contributing_shows_every_kind_of_channel():
+    shown = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8")
+    [text] = re.findall(r"```yaml\n# channels of a department\n(.*?)```", shown, re.DOTALL)
+    channels = TypeAdapter(tuple[Channel, ...]).validate_python(yaml.safe_load(text)["channels"])
+    assert [one.kind for one in channels] == ["sftp", "email", "webhook"]
 
 
 def test_the_signature_is_that_of_standard_webhooks():
@@ -110,33 +123,6 @@ def test_the_signature_is_that_of_standard_webhooks():
     secret, stamp = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "1614265330"
     made = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", stamp, b'{"test": 2432232314}')
     assert made == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-
-
-def test_a_webhook_that_sends_elsewhere_is_refused_and_a_dead_one_waits(small_city, tmp_path):
-    with hook_server(tmp_path / "hook") as hook:
-        stated = {"kind": "webhook", "url": hook.url, "secret": {"env": "HOOK"}, "ca_file": str(hook.ca_file)}
-        city = with_channels(small_city, stated)
-        noticed(city)
-        hook.faults = [302]
-        keys = vault(tmp_path, HOOK=SECRET)
-        [refused] = send(city, keys)
-        assert refused.state == "failed"
-        assert "status 302: state the address itself" in refused.message
-    [waits] = send(city, keys, again=True)
-    assert (waits.state, waits.attempts) == ("waiting", 2)
-    assert "nobody listens there" in waits.message
-    assert hook.received == []
-
-
-def test_a_process_that_died_while_it_sent_is_followed_by_one_that_sends_under_the_same_key(small_city, tmp_path):
-    with hook_server(tmp_path / "hook") as hook:
-        stated = {"kind": "webhook", "url": hook.url, "secret": {"env": "HOOK"}, "ca_file": str(hook.ca_file)}
-        city = with_channels(small_city, stated)
-        noticed(city)
-        with city.server.session() as cursor:
-            cursor.execute("update ops.sendings set state = 'sending'")
-        assert [one.state for one in send(city, vault(tmp_path, HOOK=SECRET))] == ["sent"]
-    assert len(hook.received) == 1
 
 
 def test_a_notice_written_anew_takes_the_place_of_the_one_that_waits(small_city, tmp_path):
@@ -170,16 +156,33 @@ def test_a_notice_lies_whole_on_the_departments_ssh_server_and_is_written_once(s
         names = [f"public_security-2026-11-02-notice.{kind}" for kind in ("csv", "json", "xlsx")]
         assert sorted(path.name for path in server.files.iterdir()) == names
         written = {path.name: path.stat().st_mtime_ns for path in server.files.iterdir()}
-        with city.server.session() as cursor:
-            cursor.execute("update ops.sendings set state = 'sending'")
+        left(city, "sending")
         assert {one.state for one in send(city, keys)} == {"sent"}
         assert {path.name: path.stat().st_mtime_ns for path in server.files.iterdir()} == written
 
 
-def test_a_department_without_channels_has_its_outbox_folder_alone(small_city, tmp_path):
-    noticed(small_city)
-    assert listed(small_city) == []
-    assert send(small_city, vault(tmp_path)) == []
+def test_dagster_sends_what_waits_where_a_channel_is_stated(small_city, tmp_path):
+    """The job as Dagster runs it, on the small city; without channels there is none."""
+    from contextlib import nullcontext
+
+    from assets.graph_pools import PASS
+    from assets.passing import Pass
+    from pipelines.definitions import pass_resource
+    from pipelines.send_jobs import build_send_jobs, build_send_schedules
+
+    assert build_send_jobs(small_city.catalog, vault(tmp_path)) == []
+    noticed(small_city, day=DAYS[1])
+    assert send(small_city, vault(tmp_path)) == listed(small_city) == []  # the outbox folder alone
+    with hook_server(tmp_path / "hook") as hook:
+        stated = {"kind": "webhook", "url": hook.url, "secret": {"env": "HOOK"}, "ca_file": str(hook.ca_file)}
+        city = with_channels(small_city, stated)
+        noticed(city, "b", DAYS[2])
+        [job] = build_send_jobs(city.catalog, vault(tmp_path, HOOK=SECRET))
+        assert [one.job_name for one in build_send_schedules(city.catalog, "Asia/Shanghai")] == [job.name]
+        given = pass_resource(lambda _context, day: nullcontext(Pass(city, day, "test")))
+        config = {"resources": {PASS: {"config": {"as_of": DAYS[0].isoformat()}}}}
+        assert job.execute_in_process(run_config=config, resources={PASS: given}).success
+    assert len(hook.received) == 1
 
 
 @pytest.mark.parametrize(
