@@ -41,7 +41,7 @@ serve: setup ## Dagster UI on http://127.0.0.1:3000
 	$(BIN)/shuyuan serve
 
 bench: setup ## every benchmark at its default size
-	@for name in whole_city ingest validate findings repairs; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in whole_city ingest validate findings repairs reverify; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 soak: setup ## long fault and scale campaigns
 	$(BIN)/pytest -m soak --timeout 7200

@@ -44,10 +44,13 @@ def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
     To what is settled something happens only when its finding is open again, or when an objection was upheld.
     PostgreSQL takes no NUL character, so text is compared and kept with the symbol for it.
     """
+    moving = f"(NOT closed OR state = '{ItemState.upheld}')"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_items_now AS
-        FROM {ALL} WHERE NOT closed OR state = '{ItemState.upheld}'
-            OR finding_id IN (SELECT finding_id FROM quality.findings WHERE status = 'open')
+        FROM {ALL} WHERE {moving}
+        UNION ALL
+        FROM {ALL} SEMI JOIN (SELECT finding_id FROM quality.findings WHERE status = 'open') USING (finding_id)
+        WHERE NOT {moving}
     """)
     con.execute(
         """
@@ -58,13 +61,17 @@ def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
                 replace(f.suggested_value, chr(0), '␀') AS suggested_value,
                 replace(f.reason, chr(0), '␀') AS reason, coalesce(f.delivery_id, '') AS delivery_id
             ),
-            f.status = 'open' AS failing, r.rule_id IS NOT NULL AS evaluated, i.finding_id IS NULL AS unknown
-        FROM quality.findings f
+            f.status = 'open' AS failing, r.rule_id IS NOT NULL AS evaluated
+        FROM (
+            SELECT *, false AS unknown FROM quality.findings SEMI JOIN corrections_items_now USING (finding_id)
+            UNION ALL
+            SELECT *, true FROM quality.findings ANTI JOIN corrections_items_now USING (finding_id)
+            WHERE status = 'open' AND severity <> 'info'
+        ) f
         LEFT JOIN (
             SELECT DISTINCT department, resource, rule_id FROM quality.results WHERE as_of = $day AND state = 'ok'
         ) r USING (department, resource, rule_id)
-        LEFT JOIN (SELECT DISTINCT finding_id FROM corrections_items_now) i USING (finding_id)
-        WHERE i.finding_id IS NOT NULL OR (f.status = 'open' AND f.severity <> 'info' AND r.rule_id IS NOT NULL)
+        WHERE r.rule_id IS NOT NULL OR NOT f.unknown
         """,
         {"day": as_of},
     )

@@ -89,9 +89,12 @@ def tell(
         CREATE OR REPLACE TEMP TABLE corrections_told AS
         SELECT i.item_id, i.number + 1 AS number, i.department, n.event, t.next_state AS state, t.closed,
                CASE WHEN t.next_state = i.state THEN i.since ELSE $day::DATE END AS since, i.order_id,
-               $day::DATE AS as_of, i.delivery_id, i.rule_version, coalesce(i.record_hash, '') AS record_hash,
-               i.content_hash, i.observed, i.suggested, i.suggestion_method, i.suggestion_confidence, n.reason,
-               n.evidence, n.by_date, $actor AS actor,
+               $day::DATE AS as_of, i.delivery_id, i.rule_version,
+               CASE WHEN n.event = '{ItemEvent.erased}' THEN '' ELSE coalesce(i.record_hash, '') END AS record_hash,
+               CASE WHEN n.event <> '{ItemEvent.erased}' THEN i.content_hash END AS content_hash,
+               CASE WHEN n.event <> '{ItemEvent.erased}' THEN i.observed END AS observed,
+               CASE WHEN n.event <> '{ItemEvent.erased}' THEN i.suggested END AS suggested,
+               i.suggestion_method, i.suggestion_confidence, n.reason, n.evidence, n.by_date, $actor AS actor,
                CASE WHEN n.event = '{ItemEvent.notified}' THEN $day::DATE ELSE i.notified_on END AS notified_on,
                i.relapses, t.closed AND NOT i.closed AS closes
         FROM {news} n JOIN corrections_addressed i USING (item_id)

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from duckdb import DuckDBPyConnection
 
 from assets.report_figures import read
+from resources.ledger import Head
 
 URGENT_ORDERS = 200  # orders listed on one department page, the most urgent first
 DUE_SOON_DAYS = 3  # calendar days
@@ -72,6 +73,7 @@ class Ledger:
     counts: list[OrderCount]
     items: list[ItemCount]
     changes: list[ItemChange]
+    heads: list[Head]
 
 
 _ORDERS = """
@@ -99,6 +101,12 @@ _CHANGES = """
     from shuyuan.ledger.events where as_of = $as_of group by department order by department"""
 
 
+# The last links of the chains: who keeps an old report can prove that the ledger was not cut off or written anew.
+_HEADS = """
+    select department, batch, as_of, digest from shuyuan.ledger.batches where as_of <= $as_of
+    qualify row_number() over (partition by department order by batch desc) = 1 order by department"""
+
+
 def collect_ledger(con: DuckDBPyConnection, as_of: date) -> Ledger:
     """Read the ledger once and count it; an order is overdue when its due date lies before `as_of`."""
     con.execute("""
@@ -112,6 +120,7 @@ def collect_ledger(con: DuckDBPyConnection, as_of: date) -> Ledger:
             counts=read(con, _COUNTS, OrderCount, {"as_of": as_of, "soon": as_of + timedelta(days=DUE_SOON_DAYS)}),
             items=read(con, _ITEMS, ItemCount, {}),
             changes=read(con, _CHANGES, ItemChange, {"as_of": as_of}),
+            heads=read(con, _HEADS, Head, {"as_of": as_of}),
         )
     finally:
         con.execute("drop table temp.report_orders")

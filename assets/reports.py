@@ -1,7 +1,8 @@
 """The report site: static pages below `home.reports`, whole at every moment and the same bytes for the same data.
 
 `index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html` and
-`rules.html`; everything they need lies beside them, every link is relative, so the folder can be copied anywhere. Add a
+`rules.html`, `anchor.json` the heads of the ledger's chains; everything they need lies beside them, every link is
+relative, so the folder can be copied anywhere. Add a
 page here. Figures are read by `assets.report_figures` and `assets.report_ledger`, chosen by `assets.report_pages`.
 """
 
@@ -21,6 +22,7 @@ from assets.report_pages import Page, Site
 from catalog.load import Catalog
 from resources.city import City
 from resources.home import scratch
+from resources.ledger import write_anchor
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
@@ -48,6 +50,7 @@ def write(catalog: Catalog, figures: Figures, ledger: Ledger, folder: Path) -> N
         text = env.get_template(f"{template}.html.jinja").render(**values, site=site, as_of=figures.as_of)
         (folder / path).write_text(text, encoding="utf-8")
 
+    write_anchor(folder / "anchor.json", ledger.heads)
     page("index.html", "index", site.overview())
     page("deliveries.html", "deliveries", site.deliveries())
     page("rules.html", "rules", site.rule_book())

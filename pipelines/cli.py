@@ -21,6 +21,7 @@ from catalog import CatalogError, load_catalog
 from pipelines.cli_calendar import calendar_app
 from pipelines.cli_corrections import feedback_app, orders_app
 from pipelines.cli_deliveries import deliveries_app
+from pipelines.cli_ledger import ledger_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
 from pipelines.cli_rules import rules_app
@@ -50,6 +51,7 @@ app.add_typer(scores_app, name="scores")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
 app.add_typer(calendar_app, name="calendar")
+app.add_typer(ledger_app, name="ledger")
 app.add_typer(operations_app)
 app.add_typer(sources_app)
 

@@ -1,4 +1,4 @@
-"""Notices on their way, as Dagster runs it: one job that sends what waits, every ten minutes, where there are channels."""
+"""Notices on their way, as Dagster runs it: one job that sends what waits, every ten minutes; none without channels."""
 
 from collections.abc import Sequence
 

@@ -6,10 +6,13 @@ The tables are in `schema/20_ledger.sql`. What is appended is decided elsewhere 
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -25,16 +28,30 @@ ORDERS = (
     "opened_on, due_on, due_provisional"
 )
 ORDER_EVENTS = (
-    "order_id, number, department, event, state, as_of, due_on, due_provisional, working_days, paused_days, level, actor, "
-    "reason, evidence"
+    "order_id, number, department, event, state, as_of, due_on, due_provisional, working_days, paused_days, level, "
+    "actor, reason, evidence"
 )
 ITEMS = "item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, transferred_from"
 EVENTS = (
     "item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id, rule_version, "
-    "record_hash, content_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, evidence, by_date, actor, "
-    "notified_on, relapses"
+    "record_hash, content_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, "
+    "evidence, by_date, actor, notified_on, relapses"
 )
 SALTS = {"items": "item_id", "events": "item_id, '|', number"}  # what tells the rows of a salted table apart
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last batch of a department's chain, as it was published."""
+
+    department: str
+    batch: int
+    as_of: date
+    digest: str
+
+
+class AnchorError(ValueError):
+    """A file of published heads that cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +133,7 @@ def _chain(numbered: str, *, kind: str, source: str, as_of: date, author: str) -
                    coalesce(b.digest, '') as previous
             from {numbered} as n(department, batch)
             left join ledger.batches b on b.department = n.department and b.batch = n.batch - 1
+            offset 0  -- else the content is computed once for each time it is named
         ) links"""
 
 
@@ -158,16 +176,126 @@ _BROKEN = """
 """
 
 
-def verify_chain(server: Server) -> list[BrokenLink]:
+def verify_chain(server: Server, anchor: Sequence[Head] = ()) -> list[BrokenLink]:
     """The first broken batch of every department whose chain does not verify; empty when all do.
 
-    A chain whose last batches were cut off whole verifies: only a digest kept outside can show that.
+    A chain whose last batches were cut off whole, or that was written anew from some batch on, verifies in itself: only
+    `anchor`, heads that were kept outside, shows that.
     """
     with server.session() as cursor:
-        return broken_links(cursor)
+        return broken_links(cursor, anchor)
 
 
-def broken_links(cursor: Any) -> list[BrokenLink]:
+def broken_links(cursor: Any, anchor: Sequence[Head] = ()) -> list[BrokenLink]:
     """The same through a psycopg2 cursor, as its transaction sees the ledger."""
     cursor.execute(_BROKEN)
-    return [BrokenLink(*row) for row in cursor.fetchall()]
+    broken = {row[0]: BrokenLink(*row) for row in cursor.fetchall()}
+    cursor.execute("select department, batch, digest from ledger.batches")
+    held = {(department, batch): digest for department, batch, digest in cursor.fetchall()}
+    for head in anchor:
+        digest = held.get((head.department, head.batch))
+        if digest == head.digest:
+            continue
+        reason = "its digest is not the one that was published"
+        if digest is None:
+            reason = "it was published and is missing: the end of the chain was cut off"
+        link = BrokenLink(head.department, head.batch, reason)
+        broken[head.department] = min(link, broken.get(head.department, link), key=lambda one: one.batch)
+    return [broken[department] for department in sorted(broken)]
+
+
+def heads(server: Server) -> list[Head]:
+    """The last batch of every department: kept outside, they prove later that nothing was taken away or rewritten."""
+    with server.session() as cursor:
+        cursor.execute(
+            "select distinct on (department) department, batch, as_of, digest from ledger.batches"
+            " order by department, batch desc"
+        )
+        return [Head(*row) for row in cursor.fetchall()]
+
+
+def write_anchor(path: Path, published: Sequence[Head]) -> None:
+    """Heads as a JSON file, the same bytes for the same heads."""
+    rows = [{**asdict(head), "as_of": head.as_of.isoformat()} for head in published]
+    path.write_text(json.dumps({"ledger": rows}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def read_anchor(path: Path) -> list[Head]:
+    """Heads of a file that `write_anchor` wrote.
+
+    Raises:
+        AnchorError: it is no such file.
+    """
+    try:
+        rows = json.loads(path.read_text("utf-8"))["ledger"]
+        found = [
+            Head(str(row["department"]), int(row["batch"]), date.fromisoformat(row["as_of"]), str(row["digest"]))
+            for row in rows
+        ]
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+        raise AnchorError(f"{path}: no anchor.json of a report site: {error!r}") from error
+    if not found:
+        raise AnchorError(f"{path}: names no head of a chain, which would prove nothing")
+    return found
+
+
+def export(server: Server, path: Path, *, department: str | None = None, unmasked: bool = False) -> int:
+    """Write the chain as JSON lines: each batch, then its rows; returns the number of batches.
+
+    Every line can be checked by a stranger (docs/ledger.md). Personal values and their salts come along only when
+    `unmasked`; without them the rows' digests verify all the same. The file appears whole or not at all, readable by
+    its owner alone.
+    """
+    shown = "salt, personal" if unmasked else "null::uuid as salt, null::json as personal"
+    query = f"""
+        copy (
+            select line from (
+                select b.department, b.batch, 0 as place, '' as sorted, jsonb_build_object('batch', ledger.statement(
+                    department, batch, kind, source, as_of, author, recorded_at, content, previous_digest),
+                    'digest', digest)::text as line
+                from ledger.batches b where {{where}}
+                union all
+                select b.department, b.batch, 1, line::text, jsonb_build_object(
+                    'row', line, 'salt', encode(uuid_send(salt), 'hex'), 'personal', personal)::text
+                from ledger.batches b
+                cross join lateral (select line, {shown} from ledger.lines(b.department, b.batch)) l where {{where}}
+            ) lines order by department, batch, place, sorted
+        ) to stdout with (format csv, quote e'\\x01', delimiter e'\\x02')"""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with server.session() as cursor, partial.open("wb") as file:
+            partial.chmod(0o600)
+            where = cursor.mogrify("b.department = %s", (department,)).decode() if department else "true"
+            cursor.execute("begin isolation level repeatable read, read only")
+            cursor.execute(f"select count(*) from ledger.batches b where {where}")
+            batches = int(cursor.fetchone()[0])
+            cursor.copy_expert(query.format(where=where), file)
+            cursor.execute("commit")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return batches
+
+
+_ERASE = """
+    update ledger.events e set
+        personal_digest = decode(ledger.sealed(e.salt, row_to_json(row(e.content_hash, e.evidence, e.observed, e.reason,
+            e.record_hash, e.suggested)::ledger.event_personal), null), 'hex'),
+        salt = null, content_hash = null, evidence = null, observed = null, reason = null, record_hash = null,
+        suggested = null
+    where item_id = any(%(items)s) and salt is not null and exists (
+        select from ledger.events l where l.item_id = e.item_id and l.event = 'erased' and l.number > e.number);
+    update ledger.items i set
+        personal_digest = decode(ledger.sealed(i.salt, row_to_json(row(i.record_key)::ledger.item_personal), null),
+            'hex'),
+        salt = null, record_key = null
+    where item_id = any(%(items)s) and salt is not null and exists (
+        select from ledger.events l where l.item_id = i.item_id and l.event = 'erased')
+"""
+
+
+def erase(server: Server, item_ids: Sequence[str]) -> None:
+    """Take the personal values out of the rows of these items that an `erased` event speaks of, as their owner."""
+    with server.session("owner") as cursor:
+        cursor.execute(f"begin; {_ERASE}; commit", {"items": list(item_ids)})

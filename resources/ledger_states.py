@@ -110,9 +110,7 @@ def _read_news(con: DuckDBPyConnection, heads: dict[str, int]) -> None:
         CREATE OR REPLACE TEMP TABLE ledger_news AS FROM postgres_query('shuyuan', {literal(events)})
         QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY number DESC) = 1
     """)
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE ledger_new_items AS FROM postgres_query('shuyuan', {literal(items)})"
-    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_new_items AS FROM postgres_query('shuyuan', {literal(items)})")
 
 
 def _joined(path: Path) -> str:

@@ -148,6 +148,17 @@ class Loop:
         rows = self.city.con.execute("SELECT rule_id, record_key, state FROM shuyuan.ledger.item_states").fetchall()
         return {key if rule == RULE else f"{rule} {key}": state for rule, key, state in rows}
 
+    def figures(self) -> dict[str, int]:
+        """What a department is measured by: its open, corrected and relapsed items, and its orders that are done."""
+        row = self.city.con.execute(
+            "SELECT count(*) FILTER (NOT closed), count(*) FILTER (state LIKE 'verified%'), sum(relapses)"
+            " FROM shuyuan.ledger.item_states"
+        ).fetchone()
+        orders = self.city.con.execute(
+            "SELECT sum(verified), sum(relapsed) FROM shuyuan.ledger.order_states"
+        ).fetchone()
+        return dict(zip(("open", "corrected", "relapses", "verified", "relapsed"), (*row, *orders), strict=True))
+
     def events(self, key: str) -> list[str]:
         """What happened to the item of one record, in order."""
         rows = self.city.con.execute(

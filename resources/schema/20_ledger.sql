@@ -262,17 +262,24 @@ cross join lateral (
     select
         count(*) as items,
         count(*) filter (where not closed) as open,
-        count(*) filter (where state in ('verified_as_suggested', 'verified_otherwise')) as verified,
-        count(*) filter (where relapses > 0) as relapsed,
+        count(*) filter (where verified and not again) as verified,
+        count(*) filter (where relapses > 0 or again) as relapsed,
         max(as_of) as last_event
     from (
-        select distinct on (item_id) closed, state, relapses, as_of
-        from ledger.events e
-        where e.order_id = o.order_id
-        order by item_id, number desc
-    ) last_events
+        select *, verified and exists (
+                select from ledger.events r
+                where r.item_id = last_events.item_id and r.number > last_events.number and r.event = 'reopened'
+            ) as again
+        from (
+            select distinct on (item_id) item_id, number, closed, relapses, as_of,
+                   state in ('verified_as_suggested', 'verified_otherwise') as verified
+            from ledger.events e
+            where e.order_id = o.order_id
+            order by item_id, number desc
+        ) last_events
+    ) items
 ) s;
-comment on view ledger.order_states is 'One row per correction order: its last event, its items as they stand in it; a relapse belongs to a new order';
+comment on view ledger.order_states is 'One row per correction order: its last event, its items as they stand in it. A relapse belongs to a new order, and what relapsed is no longer verified in the old one';
 
 create or replace view ledger.item_states as
 select
