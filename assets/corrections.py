@@ -13,15 +13,15 @@ from datetime import date
 from duckdb import DuckDBPyConnection
 
 from assets.correction_facts import gather_facts
+from catalog.load import Catalog
+from quality_checks.clocks import days_sql, due_sql, horizon
 from quality_checks.corrections import CORRECTED, SETTLED, ItemEvent, ItemState, decision_sql, transitions_sql
 from quality_checks.order_states import DONE, OrderEvent, OrderState, order_transitions_sql
-from quality_checks.working_days import add_workdays
+from quality_checks.working_days import Calendar
 from resources import ledger
 from resources.city import City
 from resources.lake import literal
 from resources.ledger_states import read_order_states, read_states
-
-WORKING_DAYS = 10  # 政务数据共享条例 (Order 809) art. 26; local rules know 5 (Ningbo): a parameter of `advance`
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class CorrectionsSummary:
     orders_closed: int
 
 
-def advance(city: City, as_of: date, *, author: str, working_days: int = WORKING_DAYS) -> CorrectionsSummary:
+def advance(city: City, as_of: date, *, author: str) -> CorrectionsSummary:
     """Judge every item and open orders for new findings; a second call for the same state adds nothing.
 
-    `working_days` counts from the notice, which goes out on `as_of`; that day itself is not counted.
+    The first deadline counts from the notice, which goes out on `as_of`: `clock` of the jurisdiction.
 
     Raises:
         duckdb.Error: nothing was written; run the pass again.
@@ -49,7 +49,7 @@ def advance(city: City, as_of: date, *, author: str, working_days: int = WORKING
     with city.server.lock(ledger.LOCK):
         gather_facts(city, as_of)
         con.execute(f"CREATE OR REPLACE TEMP TABLE corrections_judged AS {decision_sql('corrections_facts')}")
-        _open_orders(con, as_of, working_days)
+        _open_orders(con, city.catalog, as_of)
         _write_events(con, as_of, author)
         _write_order_events(con, as_of, author)
         ledger.append(
@@ -106,7 +106,7 @@ def tell(
     con.execute("ALTER TABLE corrections_told_orders DROP batch")
     if order_events:
         con.execute(f"INSERT INTO corrections_told_orders BY NAME FROM {order_events}")
-    _close_orders(con, "corrections_told", "corrections_told_orders", as_of, author)
+    close_orders(con, "corrections_told", "corrections_told_orders", as_of, author)
     told = {"events": "corrections_told", "order_events": "corrections_told_orders"}
     ledger.append(con, kind=kind, as_of=as_of, author=author, source=source, **told)
     row = con.execute("SELECT count(*) FROM corrections_told").fetchone()
@@ -126,7 +126,7 @@ def summary(city: City, as_of: date) -> CorrectionsSummary:
                 count(*) filter (where closed and event in ({corrected})),
                 count(*) filter (where event = 'reopened'),
                 (select count(*) from ({_LAST_OF_ORDERS}) o where state not in ({done})),
-                (select count(*) from ({_LAST_OF_ORDERS}) o where state not in ({done}) and due_on < %(day)s),
+                (select count(*) from ({_LAST_OF_ORDERS}) o where state in ('open', 'notified') and due_on < %(day)s),
                 (select count(*) from ledger.order_events where as_of = %(day)s and event = 'closed')
             from ledger.events where as_of = %(day)s
             """,
@@ -139,7 +139,7 @@ _LAST_OF_ORDERS = """
     select distinct on (order_id) state, due_on from ledger.order_events order by order_id, number desc"""
 
 
-def _open_orders(con: DuckDBPyConnection, as_of: date, working_days: int) -> None:
+def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
     """`corrections_opened`: findings that get a new clock; `corrections_orders` and `corrections_items`: the new ones.
 
     The day is part of an order's identity: a finding that appears long after its delivery has a full clock of its own.
@@ -163,23 +163,28 @@ def _open_orders(con: DuckDBPyConnection, as_of: date, working_days: int) -> Non
         """,
         {"day": as_of},
     )
-    due_on, provisional = add_workdays(as_of, working_days)
     con.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE corrections_orders AS
+        f"""
+        CREATE OR REPLACE TEMP TABLE corrections_numbered AS
         SELECT order_id,
                printf('%s-%04d', strftime($day::DATE, '%Y%m%d'),
                       row_number() OVER (ORDER BY department, resource, rule_id, delivery_id)
                       + (SELECT count(*) FROM shuyuan.ledger.orders WHERE opened_on = $day::DATE)) AS order_number,
                department, resource, rule_id, delivery_id, standard, dimension, indicator, severity,
-               $day::DATE AS opened_on, $due::DATE AS due_on, $provisional AS due_provisional
+               $day::DATE AS opened_on, $day::DATE AS started_on, {days_sql(catalog.jurisdiction.clock)} AS working_days
         FROM (
             SELECT order_id, department, resource, rule_id, judged_delivery AS delivery_id, max(standard) AS standard,
                    max(dimension) AS dimension, max(indicator) AS indicator, max(severity) AS severity
             FROM corrections_opened GROUP BY ALL
         ) WHERE order_id NOT IN (SELECT order_id FROM shuyuan.ledger.orders WHERE opened_on = $day::DATE)
         """,
-        {"day": as_of, "due": due_on, "provisional": provisional},
+        {"day": as_of},
+    )
+    calendar = Calendar.with_table(catalog.holidays)
+    due = due_sql("corrections_numbered", as_of, horizon(con, "corrections_numbered", as_of), calendar)
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE corrections_orders AS"
+        f" SELECT n.*, d.due_on, d.due_provisional FROM corrections_numbered n JOIN ({due}) d USING (order_id)"
     )
     con.execute(
         """
@@ -238,16 +243,16 @@ def _write_order_events(con: DuckDBPyConnection, as_of: date, author: str) -> No
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_order_events AS
         SELECT order_id, 1 AS number, department, '{OrderEvent.opened}' AS event, '{OrderState.open}' AS state,
-               opened_on AS as_of, due_on, due_provisional, 0 AS paused_days, 0 AS level, $author AS actor,
-               NULL::VARCHAR AS reason, NULL::VARCHAR AS evidence
+               opened_on AS as_of, due_on, due_provisional, working_days, 0 AS paused_days, 0 AS level,
+               $author AS actor, NULL::VARCHAR AS reason, NULL::VARCHAR AS evidence
         FROM corrections_orders
         """,
         {"author": author},
     )
-    _close_orders(con, "corrections_events", "corrections_order_events", as_of, author)
+    close_orders(con, "corrections_events", "corrections_order_events", as_of, author)
 
 
-def _close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of: date, author: str) -> None:
+def close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of: date, author: str) -> None:
     """Add to `order_events` the closing of every order whose last open items these `events` close."""
     closing = [row[0] for row in con.execute(f"SELECT DISTINCT order_id FROM {events} WHERE closes").fetchall()]
     read_order_states(con, "corrections_closing", closing)
@@ -255,7 +260,7 @@ def _close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of
         f"""
         INSERT INTO {order_events} BY NAME
         SELECT o.order_id, o.number + 1 AS number, o.department, t.event, t.next_state AS state, $day::DATE AS as_of,
-               o.due_on, o.due_provisional, o.paused_days, o.level, $author AS actor
+               o.due_on, o.due_provisional, o.working_days, o.paused_days, o.level, $author AS actor
         FROM corrections_closing o
         JOIN (SELECT order_id, count(*) AS items FROM {events} WHERE closes GROUP BY ALL) e USING (order_id)
         JOIN {order_transitions_sql()} t ON t.state = o.state AND t.event = '{OrderEvent.closed}'

@@ -1,13 +1,13 @@
 """Feedback: what departments answer to their notices, and what the quality officer rules on objections.
 
-A filled notice (XLSX or CSV) is read row by row; each answered row becomes one event of the ledger or is refused with
-its row number and what would be allowed, and a receipt says so. An answer never settles an item: what it may do is in
-`quality_checks.corrections`. Reading a spreadsheet belongs to `assets.feedback_files`.
+A filled notice (XLSX, CSV or JSON) is read row by row; each answered row becomes one event of the ledger or is refused,
+and a receipt says so row by row in Chinese and English. An answer never settles an item: what it may do is in
+`quality_checks.corrections`. A question stops the clock of its order. Reading a file belongs to
+`assets.feedback_files`, judging its rows to `assets.feedback_rows`.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass
 from datetime import date
@@ -16,40 +16,41 @@ from typing import Literal
 
 from assets.corrections import tell
 from assets.deliveries import date_in
-from assets.feedback_files import Replies, UnreadableError, read_replies
-from assets.notices import REPLIES, harmless
-from quality_checks.corrections import ItemEvent, transitions_sql
+from assets.feedback_files import SUFFIXES, Replies, UnreadableError, read_replies
+from assets.feedback_rows import judge
+from assets.notice_files import harmless_sql
+from assets.order_clock import ask_sql, read_live
+from quality_checks.corrections import ItemEvent
 from resources import clock, ledger
 from resources.city import City
 from resources.lake import literal
 
-EVENTS = {
-    "acknowledged": ItemEvent.acknowledged,
-    "corrected": ItemEvent.corrected,
-    "objection": ItemEvent.objection_raised,
-    "wrong_source": ItemEvent.wrong_source,
-    "needs_information": ItemEvent.needs_information,
-}
-SUFFIXES = (".csv", ".xlsx")
-
 
 @dataclass(frozen=True)
 class Refusal:
-    """One row of a feedback file that was not taken."""
+    """One row of a feedback file that was not taken: why, as a code, in English and in Chinese."""
 
     row: str  # sheet and row as the spreadsheet shows them
     item_id: str
+    outcome: str
     message: str
+    zh: str
 
 
 @dataclass(frozen=True)
 class FeedbackReceipt:
-    """What became of one feedback file. `repeated` files were taken before and changed nothing."""
+    """What became of one feedback file. `repeated` files were taken before and changed nothing.
+
+    `accepted` counts the rows that were taken, `late` those of them that came after their deadline, `unanswered` the
+    rows in which nothing was filled in: they stand as they did.
+    """
 
     department: str
     file: str
     sha256: str
     accepted: int
+    late: int
+    unanswered: int
     refusals: tuple[Refusal, ...]
     repeated: bool
     path: Path
@@ -100,31 +101,33 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
         known = ", ".join(city.catalog.departments)
         raise KeyError(f"department {department!r}: must be one of: {known}")
     sha256 = _sha256(path)
-    accepted = 0
+    replies = Replies()
     refusals: tuple[Refusal, ...] = ()
+    accepted = late = 0
     with city.server.lock(ledger.LOCK):
         repeated = _taken_before(city, department, sha256)
         if not repeated:
             try:
                 replies = read_replies(path)
             except UnreadableError as error:
-                refusals = (Refusal("", "", str(error)),)
-            else:
-                refusals = _judge(city, replies, department)
-                told = {"kind": "feedback", "actor": department, "author": author, "source": sha256}
-                accepted = tell(city, "feedback_news", as_of=as_of, **told)
-    folder = city.home.outbox / department / as_of.isoformat()
-    receipt = FeedbackReceipt(
-        department=department,
-        file=path.name,
-        sha256=sha256,
-        accepted=accepted,
-        refusals=refusals,
-        repeated=repeated,
-        path=folder / f"receipt-{sha256[:12]}.csv",
-    )
-    if not repeated:
-        _write_receipt(receipt)
+                refusals = (Refusal("", "", "unreadable", str(error), f"文件无法读取:{error}"),)
+            judge(city, replies, department, as_of)
+            accepted = _append(city, department, as_of, author=author, sha256=sha256)
+            refusals += _refused(city)
+            late = _count(city, "outcome = 'taken_late'")
+        receipt = FeedbackReceipt(
+            department=department,
+            file=path.name,
+            sha256=sha256,
+            accepted=accepted,
+            late=late,
+            unanswered=replies.unanswered,
+            refusals=refusals,
+            repeated=repeated,
+            path=city.home.outbox / department / as_of.isoformat() / f"receipt-{sha256[:12]}.csv",
+        )
+        if not repeated:
+            _write_receipt(city, receipt)
     return receipt
 
 
@@ -186,63 +189,59 @@ def _taken_before(city: City, department: str, sha256: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _judge(city: City, replies: Replies, department: str) -> tuple[Refusal, ...]:
-    """Split the replies: `feedback_news` holds what the ledger takes, the rest comes back with the reason."""
+def _append(city: City, department: str, as_of: date, *, author: str, sha256: str) -> int:
+    """What was taken becomes events of the ledger, and a question stops its order's clock; one transaction."""
     con = city.con
     con.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE feedback_replies AS
-        SELECT unnest($place) AS place, unnest($item_id) AS item_id, unnest($reply) AS reply,
-               nullif(unnest($reason), '') AS reason, nullif(unnest($evidence), '') AS evidence,
-               nullif(unnest($by_date), '') AS said_date, generate_subscripts($place, 1) AS number
-        """,
-        replies.columns(),
-    )
-    codes = ", ".join(f"({literal(reply)}, {literal(event)})" for reply, event in EVENTS.items())
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE feedback_judged AS
-        WITH judged AS (
-            SELECT r.*, c.event, try_strptime(
-                       said_date, ['%Y-%m-%d', '%Y/%m/%d', '%Y.%m.%d', '%Y%m%d'])::DATE AS by_date,
-                   CASE WHEN i.item_id IS NULL THEN 'no such item of this department'
-                        WHEN c.event IS NULL THEN concat('reply ', r.reply, ': must be one of: ', $codes)
-                        WHEN c.reply = 'objection' AND r.reason IS NULL THEN 'an objection needs an explanation'
-                        WHEN said_date IS NOT NULL AND by_date IS NULL
-                            THEN concat('by_date ', said_date, ': must be a date, YYYY-MM-DD')
-                        WHEN i.closed THEN concat('the item is closed: ', i.state)
-                        WHEN t.event IS NULL THEN concat('not possible while the item is ', i.state)
-                   END AS wrong
-            FROM feedback_replies r
-            LEFT JOIN (SELECT item_id, state, closed FROM shuyuan.ledger.item_states WHERE department = $department) i
-                USING (item_id)
-            LEFT JOIN (VALUES {codes}) c(reply, event) ON c.reply = r.reply
-            LEFT JOIN {transitions_sql()} t ON t.state = i.state AND t.event = c.event
-        )
-        SELECT *, row_number() OVER (PARTITION BY item_id, wrong IS NULL ORDER BY number) > 1 AS again,
-               coalesce(wrong, CASE WHEN again THEN 'the item is answered further up' END) AS refusal
-        FROM judged
-        """,
-        {"department": department, "codes": ", ".join(REPLIES)},
+        "CREATE OR REPLACE TEMP TABLE feedback_news AS SELECT item_id, event, reason, evidence, by_date, order_id"
+        " FROM feedback_judged WHERE outcome IN ('taken', 'taken_late')"
     )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE feedback_news AS"
-        " SELECT item_id, event, reason, evidence, by_date FROM feedback_judged WHERE refusal IS NULL"
+        "CREATE OR REPLACE TEMP TABLE feedback_asking AS SELECT DISTINCT order_id FROM feedback_news"
+        f" WHERE event = '{ItemEvent.needs_information}'"
     )
-    refused = con.execute(
-        "SELECT place, item_id, refusal FROM feedback_judged WHERE refusal IS NOT NULL ORDER BY number"
+    read_live(con)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE feedback_pauses AS {ask_sql('feedback_asking', as_of, department)}")
+    told = {"kind": "feedback", "actor": department, "author": author, "source": sha256}
+    return tell(city, "feedback_news", as_of=as_of, order_events="feedback_pauses", **told)
+
+
+def _refused(city: City) -> tuple[Refusal, ...]:
+    rows = city.con.execute(
+        "SELECT place, coalesce(item_id, ''), outcome, en, zh FROM feedback_judged"
+        " WHERE outcome NOT IN ('taken', 'taken_late') ORDER BY number"
     ).fetchall()
-    return tuple(Refusal(*row) for row in refused)
+    return tuple(Refusal(*row) for row in rows)
 
 
-def _write_receipt(receipt: FeedbackReceipt) -> None:
+def _count(city: City, which: str) -> int:
+    row = city.con.execute(f"SELECT count(*) FROM feedback_judged WHERE {which}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _write_receipt(city: City, receipt: FeedbackReceipt) -> None:
+    """One line with the counts, then one per answered row: taken, or refused and why."""
     receipt.path.parent.mkdir(parents=True, exist_ok=True)
     partial = receipt.path.with_name(f".{receipt.path.name}.part")
-    with partial.open("w", encoding="utf-8-sig", newline="") as text:
-        lines = csv.writer(text, lineterminator="\r\n")
-        lines.writerow(["file 文件", "row 行", "item_id 工单项编号", "outcome 结果"])
-        lines.writerow([harmless(receipt.file), "", "", f"{receipt.accepted} accepted 已接收"])
-        for refusal in receipt.refusals:
-            outcome = f"refused 未接收: {refusal.message}"
-            lines.writerow([harmless(cell) for cell in (receipt.file, refusal.row, refusal.item_id, outcome)])
+    unreadable = [one for one in receipt.refusals if one.outcome == "unreadable"]
+    taken, late, refused, empty = receipt.accepted, receipt.late, len(receipt.refusals), receipt.unanswered
+    zh = f"接收 {taken},其中逾期 {late},未接收 {refused},未填 {empty}"
+    en = f"{taken} taken, {late} of them late, {refused} refused, {empty} not filled in"
+    whole = unreadable[0] if unreadable else Refusal("", "", "summary", en, zh)
+    first = harmless_sql(literal(receipt.file))
+    cells = [harmless_sql(name) for name in ("place", "item_id", "outcome", "zh", "en")]
+    titles = ("row 行", "item_id 工单项编号", "outcome 结果", "说明", "meaning")
+    rows = ", ".join(f'{cell} AS "{title}"' for cell, title in zip(cells, titles, strict=True))
+    city.con.execute(
+        f"""
+        COPY (
+            SELECT {first} AS "\ufefffile 文件", {rows} FROM (
+                SELECT 0 AS number, '' AS place, '' AS item_id, $outcome AS outcome, $zh AS zh, $en AS en
+                UNION ALL
+                SELECT number, place, item_id, outcome, zh, en FROM feedback_judged
+            ) ORDER BY number
+        ) TO {literal(str(partial))} (FORMAT csv, HEADER)
+        """,
+        {"outcome": whole.outcome, "zh": whole.zh, "en": whole.message},
+    )
     partial.replace(receipt.path)

@@ -1,25 +1,31 @@
-"""Reading the files departments send back: a filled notice as XLSX, or a CSV in UTF-8 or GB18030.
+"""Reading the files departments send back: a filled notice as XLSX, CSV (UTF-8 or GB18030) or JSON.
 
-Columns are found by the first word of their header, in any order; rows without a reply are left out. What a reply means
-and whether it is taken is `assets.feedback`.
+Columns are found by the first word of their header, in any order; rows in which nothing was filled in are counted and
+left out. What a reply means and whether it is taken is `assets.feedback_rows`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from python_calamine import CalamineError, CalamineWorkbook
 
-FIELDS = {"item_id": "item_id", "reply": "reply", "explanation": "reason", "evidence": "evidence", "by_date": "by_date"}
-FIELDS |= {"reason": "reason"}  # hand-made files; a notice's own reason column is not the department's
+# First word of a header -> what it is here. What the department fills in:
+REPLY = ("reply", "explanation", "evidence", "by_date", "right_department")
+# and what it was told, which comes back to be compared.
+TOLD = ("record_key", "column", "observed", "suggested")
+FIELDS = ("item_id", *REPLY, *TOLD)
 BYTES = 100_000_000  # a notice of 50,000 rows has 6 million
 UNPACKED = 500_000_000
+SUFFIXES = (".csv", ".xlsx", ".json")
 
 
 class UnreadableError(Exception):
@@ -28,31 +34,27 @@ class UnreadableError(Exception):
 
 @dataclass
 class Replies:
-    """Answered rows, by column."""
+    """Rows in which something was filled in, by column; a column the file does not have is None throughout.
+
+    `place` is where the row stands as the program that shows it says; `unanswered` counts the other rows.
+    """
 
     place: list[str] = field(default_factory=list)
-    item_id: list[str] = field(default_factory=list)
-    reply: list[str] = field(default_factory=list)
-    reason: list[str] = field(default_factory=list)
-    evidence: list[str] = field(default_factory=list)
-    by_date: list[str] = field(default_factory=list)
+    rows: list[tuple[str | None, ...]] = field(default_factory=list)  # in the order of FIELDS
+    unanswered: int = 0
 
-    def columns(self) -> dict[str, list[str]]:
+    def columns(self) -> dict[str, list[str | None]]:
         """The columns by name."""
-        return vars(self)
+        turned = zip(*self.rows, strict=True) if self.rows else ([] for _ in FIELDS)
+        return {"place": list(self.place), **{name: list(cells) for name, cells in zip(FIELDS, turned, strict=True)}}
 
-    def add(self, place: str, row: Sequence[str], where: dict[str, int]) -> None:
-        """One row, if it holds a reply."""
-        said = {
-            name: row[index].replace("\0", "␀").strip() if index < len(row) else "" for name, index in where.items()
-        }
-        if said.get("reply"):
+    def add(self, place: str, cells: tuple[str | None, ...]) -> None:
+        """One row, in the order of FIELDS, if anything was filled in."""
+        if any(cells[1 : 1 + len(REPLY)]):
             self.place.append(place)
-            self.item_id.append(said.get("item_id", ""))
-            self.reply.append(said["reply"].lower())
-            self.reason.append(said.get("reason", ""))
-            self.evidence.append(said.get("evidence", ""))
-            self.by_date.append(said.get("by_date", ""))
+            self.rows.append(cells)
+        elif cells[0]:
+            self.unanswered += 1
 
 
 def read_replies(path: Path) -> Replies:
@@ -63,6 +65,8 @@ def read_replies(path: Path) -> Replies:
     """
     if path.stat().st_size > BYTES:
         raise UnreadableError(f"{path.stat().st_size:,} bytes: must be at most {BYTES:,}")
+    if path.suffix.lower() == ".json":
+        return _json(path)
     replies, found = Replies(), False
     for sheet, rows in _workbook(path) if path.suffix.lower() == ".xlsx" else [("", _csv(path))]:
         lines = iter(rows)
@@ -70,19 +74,30 @@ def read_replies(path: Path) -> Replies:
         if where:
             found = True
             for number, row in enumerate(lines, start=2):
-                replies.add(f"{sheet}!{number}" if sheet else str(number), row, where)
+                replies.add(f"{sheet}!{number}" if sheet else str(number), _cells(row, where))
     if not found:
         raise UnreadableError("no table with the columns item_id and reply in its first row")
     return replies
 
 
-def _header(row: Sequence[str]) -> dict[str, int]:
-    """Column numbers by field; empty when the row is no header of ours. A notice's own `reason` gives way."""
-    words = [cell.split()[0].lower() if cell.split() else "" for cell in row]
+def _cells(row: Sequence[object], where: Sequence[int | None]) -> tuple[str | None, ...]:
+    width = len(row)
+    return tuple(
+        None if at is None else ("" if at >= width else _text(row[at]).replace("\0", "␀").strip()) for at in where
+    )
+
+
+def _header(row: Sequence[object]) -> list[int | None]:
+    """Column numbers in the order of FIELDS; empty when the row is no header of ours.
+
+    A hand-made file may call the explanation `reason`; a notice's own reason column is not the department's.
+    """
+    words = [str(cell).split()[0].lower() if str(cell).split() else "" for cell in row]
     if "item_id" not in words or "reply" not in words:
-        return {}
-    ignored = {"reason"} if "explanation" in words else set()
-    return {FIELDS[word]: index for index, word in enumerate(words) if word in FIELDS and word not in ignored}
+        return []
+    if "explanation" not in words and "reason" in words:
+        words[words.index("reason")] = "explanation"
+    return [words.index(name) if name in words else None for name in FIELDS]
 
 
 def _csv(path: Path) -> Iterator[list[str]]:
@@ -102,7 +117,31 @@ def _csv(path: Path) -> Iterator[list[str]]:
     raise UnreadableError("the text is neither UTF-8 nor GB18030")
 
 
-def _workbook(path: Path) -> Iterator[tuple[str, Iterable[list[str]]]]:
+def _json(path: Path) -> Replies:
+    """A filled notice, or a list of replies."""
+    shape = 'must be a notice with replies in its items, or [{"item_id": …, "reply": …}, …]'
+    try:
+        told = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(f"not a JSON file: {type(error).__name__}") from error
+    replies = Replies()
+    orders = told.get("orders") if isinstance(told, dict) else [{"items": told}]
+    for number, order in enumerate(orders if isinstance(orders, list) else [None]):
+        items = order.get("items") if isinstance(order, dict) else None
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise UnreadableError(f"orders[{number}]: {shape}")
+        for place, item in enumerate(items):
+            cells = tuple(_said(item, name) for name in FIELDS)
+            replies.add(f"orders[{number}].items[{place}]" if isinstance(told, dict) else f"[{place}]", cells)
+    return replies
+
+
+def _said(item: dict[str, Any], name: str) -> str | None:
+    value = item.get(name)
+    return None if value is None else str(value).replace("\0", "␀").strip()
+
+
+def _workbook(path: Path) -> Iterator[tuple[str, Iterable[list[Any]]]]:
     try:
         with zipfile.ZipFile(path) as parts:
             unpacked = sum(part.file_size for part in parts.infolist())
@@ -110,14 +149,15 @@ def _workbook(path: Path) -> Iterator[tuple[str, Iterable[list[str]]]]:
             raise UnreadableError(f"{unpacked:,} bytes unpacked: must be at most {UNPACKED:,}")
         book = CalamineWorkbook.from_path(path)
         for name in book.sheet_names:
-            rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-            yield name, ([_text(cell) for cell in row] for row in rows)
+            yield name, book.get_sheet_by_name(name).to_python(skip_empty_area=False)
     except (zipfile.BadZipFile, CalamineError) as error:
         raise UnreadableError(f"not an XLSX workbook: {error}") from error
 
 
 def _text(cell: object) -> str:
     """A cell as text; Excel turns typed dates into dates and codes into numbers."""
+    if isinstance(cell, str):
+        return cell
     if isinstance(cell, datetime):
         return cell.date().isoformat()
     if isinstance(cell, date):

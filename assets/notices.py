@@ -1,292 +1,193 @@
-"""Notices: what a department is sent, one spreadsheet and one CSV a day, to be filled in and sent back.
+"""Notices: what departments are sent on a day, to be filled in and sent back, and what their clocks did.
 
-A notice lists the orders opened on its day with everything a steward needs and empty columns for the reply
-(`assets.feedback` reads them). The same day gives the same bytes however often it is written. No cell can become a
-formula: XLSX cells are written as strings, CSV cells that a spreadsheet would run begin with an apostrophe.
+A notice lists the orders whose clock it starts, with everything a steward needs and empty columns for the reply
+(`assets.feedback` reads them). A second list, `deadlines`, tells who is reminded, who is overdue and whom it was taken
+to, and what else happened to the department's orders. Both are written from the ledger, so the same day gives the same
+bytes however often; the files themselves are `assets.notice_files`, where they go besides the outbox `assets.sending`.
 """
 
 from __future__ import annotations
 
-import csv
-import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time
-from itertools import islice
-from math import floor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import xlsxwriter
-
 from assets.corrections import tell
+from assets.notice_files import Notice, Order, parts, write_list, write_notice
+from assets.order_clock import tick
+from assets.sending import BUREAU, enqueue
+from catalog.jurisdiction import LADDER
 from catalog.load import Catalog
 from catalog.models import METHODS, Method
 from quality_checks.corrections import ItemEvent
+from quality_checks.order_states import OrderEvent
 from quality_checks.rule_book import rule_book
 from resources import ledger
 from resources.city import City
+from resources.lake import literal
 
 ROWS_PER_FILE = 50_000
 SHEETS_PER_FILE = 200  # each open sheet costs a file handle while the notice is written
-# Codes a department answers with, and what each means; `assets.feedback` takes no other.
-REPLIES = {
-    "acknowledged": "已收悉,将核实",
-    "corrected": "已在源头更正,下批数据验证",
-    "objection": "数据无误,提出异议(须写明理由)",
-    "wrong_source": "非本部门数据",
-    "needs_information": "信息不足,请补充",
-}
-# Columns of every order sheet and of the CSV: the first word is what a filled file is read by.
-COLUMNS = (
-    ("item_id 工单项编号", 34),
-    ("record_key 记录主键", 24),
-    ("column 信息项", 24),
-    ("observed 现值", 24),
-    ("suggested 建议值", 24),
-    ("found_by 建议依据", 24),
-    ("reason 原因", 60),
-    ("relapses 复发次数", 10),
-    ("due_on 截止日期", 12),
-    ("reply 回复", 18),
-    ("explanation 理由", 40),
-    ("evidence 依据", 30),
-    ("by_date 预计完成日期", 14),
-)
-REPLY_COLUMN = 9
-ORDER_COLUMNS = (
-    ("sheet 工作表", 31),
-    ("order 工单号", 16),
-    ("resource 信息资源", 40),
-    ("rule 规则", 40),
-    ("requirement 要求", 60),
-    ("severity 级别", 10),
-    ("delivery 批次", 44),
-    ("items 条数", 10),
-    ("due_on 截止日期", 12),
-    ("provisional 截止日期待定", 12),
-)
 README = Path(__file__).parent / "templates" / "notice_readme.txt"
-CELL = 32_767  # characters a spreadsheet cell can hold
-
-
-@dataclass(frozen=True)
-class Order:
-    """One order as the notice names it."""
-
-    order_id: str
-    number: str
-    resource: str
-    rule: str
-    requirement: str
-    severity: str
-    delivery: str
-    items: int
-    due_on: date
-    provisional: bool
-
-    @property
-    def sheet(self) -> str:
-        """Name of its sheet: unique by the number, at most 31 characters, none that a spreadsheet refuses."""
-        name = f"{self.number.partition('-')[2]} {self.resource}"
-        return re.sub(r"[][:*?/\\]", " ", name)[:31].rstrip(" '")
+TO_BUREAU = LADDER.index("bureau") + 1  # levels from here on are the bureau's business too
 
 
 def issue(city: City, as_of: date, *, author: str, rows_per_file: int = ROWS_PER_FILE) -> list[Path]:
-    """Write the notices of the orders opened on `as_of` and note in the ledger that their items were sent.
+    """Let the clocks of all orders reach `as_of`, and write what departments are told on that day.
 
-    `outbox/<department>/<as_of>/notice.xlsx` and `notice.csv`, continued in `notice-2.xlsx` and so on when the rows do
-    not fit one file, with a `README.txt`. Files appear whole or not at all.
+    `outbox/<department>/<as_of>/notice.xlsx`, `.csv` and `.json`, continued in `notice-2.xlsx` and so on when the rows
+    do not fit one file, with a `README.txt`; `deadlines.*` beside it, and in `outbox/city` for the bureau. Files appear
+    whole or not at all, and are then on their way to the departments' channels.
+
+    Raises:
+        duckdb.Error: nothing was written; run the pass again.
     """
-    written: list[Path] = []
-    book = _requirements(city.catalog)
     with city.server.lock(ledger.LOCK):
-        for department, orders in _orders(city, as_of, book).items():
-            folder = city.home.outbox / department / as_of.isoformat()
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(README, folder / "README.txt")
-            rows = _rows(city, department, as_of)
-            for number, part in enumerate(parts(orders, rows_per_file, SHEETS_PER_FILE), start=1):
-                stem = "notice" if number == 1 else f"notice-{number}"
-                written += _write(folder / stem, part, rows, scratch=city.home.tmp, as_of=as_of)
-        _note_sent(city, as_of, author)
+        events = tick(city.con, city.catalog, as_of, author)
+        _told_items(city)
+        tell(city, "notices_told", kind="notice", as_of=as_of, actor=author, author=author, order_events=events)
+        written = _write_notices(city, as_of, rows_per_file)
+        written += write_deadlines(city, as_of)
     return written
 
 
-def found_by(method: str | None, confidence: float | None) -> str:
-    """How a suggestion was found and how sure it is, in words; empty without one."""
-    if method is None:
-        return ""
-    said = METHODS[Method(method)]
-    share = "" if confidence is None else f" {floor(confidence * 100)}%"  # only what is certain is 100 %
-    return f"{said.zh} {said.en}{share}"
+def _told_items(city: City) -> None:
+    """`notices_told`: the items of orders that are notified now, for `assets.corrections.tell`."""
+    started = city.con.execute(f"SELECT order_id FROM clock_events WHERE event = '{OrderEvent.notified}'").fetchall()
+    listed = ", ".join(literal(row[0]) for row in started)
+    query = f"select distinct item_id from ledger.events where order_id = any(array[{listed}]::text[])"
+    city.con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE notices_told AS
+        SELECT item_id, '{ItemEvent.notified}' AS event, NULL::VARCHAR AS reason, NULL::VARCHAR AS evidence,
+               NULL::DATE AS by_date
+        FROM postgres_query('shuyuan', {literal(query)})
+        """
+    )
 
 
-def harmless(cell: object) -> str:
-    """A CSV cell no spreadsheet runs as a formula."""
-    text = "" if cell is None else str(cell)
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+def _write_notices(city: City, as_of: date, rows_per_file: int) -> list[Path]:
+    written: list[Path] = []
+    for department, orders in _orders(city, as_of).items():
+        folder = city.home.outbox / department / as_of.isoformat()
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(README, folder / "README.txt")
+        notice = Notice(city.con, city.catalog, "notices_rows", department, as_of, city.home.tmp)
+        made: list[Path] = []
+        for number, part in enumerate(parts(orders, rows_per_file, SHEETS_PER_FILE), start=1):
+            stem = "notice" if number == 1 else f"notice-{number}"
+            made += write_notice(notice, folder / stem, part)
+        enqueue(city, department, as_of, made)
+        written += made
+    city.con.execute("DROP TABLE IF EXISTS notices_rows")
+    return written
 
 
 def _requirements(catalog: Catalog) -> dict[str, str]:
     return {rule_id: f"{rule.zh} {rule.en}" for rule_id, rule in rule_book(catalog).items()}
 
 
-def _orders(city: City, as_of: date, requirements: dict[str, str]) -> dict[str, list[Order]]:
-    """Orders opened on the day by department, in the order of their numbers."""
+def _orders(city: City, as_of: date) -> dict[str, list[Order]]:
+    """Orders notified on the day by department, in the order of their numbers; `notices_rows` holds their items."""
+    book = _requirements(city.catalog)
+    _read_rows(city, as_of)
+    listed = city.con.execute(
+        """
+        SELECT department, resource, order_id, order_number, rule_id, severity, delivery_id, count(*), due_on,
+               due_provisional
+        FROM notices_rows GROUP BY ALL ORDER BY department, min(place)
+        """
+    ).fetchall()
     found: dict[str, list[Order]] = {}
-    with city.server.session() as cursor:
-        cursor.execute(
-            """
-            select o.department, o.resource, o.order_id, o.order_number, o.rule_id, o.severity, o.delivery_id,
-                   (select count(*) from ledger.events e
-                    where e.order_id = o.order_id and e.event in ('opened', 'reopened')),
-                   o.due_on, o.due_provisional
-            from ledger.orders o where o.opened_on = %s order by o.department, length(o.order_number), o.order_number
-            """,
-            (as_of,),
-        )
-        for department, resource, order_id, number, rule, severity, delivery, items, due, provisional in cursor:
-            known = city.catalog.resources.get(f"{department}.{resource}")
-            title = f"{resource} {known.title.zh}" if known else resource
-            requirement = requirements.get(rule, "")
-            found.setdefault(department, []).append(
-                Order(order_id, number, title, rule, requirement, severity, delivery, items, due, provisional)
-            )
+    for department, resource, order_id, number, rule, severity, delivery, items, due, provisional in listed:
+        known = city.catalog.resources.get(f"{department}.{resource}")
+        title = f"{resource} {known.title.zh}" if known else resource
+        order = Order(order_id, number, title, rule, book.get(rule, ""), severity, delivery, items, due, provisional)
+        found.setdefault(department, []).append(order)
     return found
 
 
-def _rows(city: City, department: str, as_of: date) -> Iterator[tuple[Any, ...]]:
-    """Items of the department's orders of the day as they were when opened, order by order; streamed."""
-    connection = city.server.connect()
-    try:
-        with connection.cursor(name="notice") as cursor:
-            cursor.itersize = 10_000
-            cursor.execute(
-                """
-                select i.item_id, i.record_key, i.column_name, e.observed, e.suggested, e.suggestion_method,
-                       e.suggestion_confidence, e.reason, e.relapses, o.due_on
-                from ledger.orders o
-                join ledger.events e on e.order_id = o.order_id and e.event in ('opened', 'reopened')
-                join ledger.items i on i.item_id = e.item_id
-                where o.opened_on = %s and o.department = %s
-                order by length(o.order_number), o.order_number, i.record_key, i.column_name, i.item_id
-                """,
-                (as_of, department),
-            )
-            for *told, method, confidence, reason, relapses, due_on in cursor:
-                yield (*told, found_by(method, confidence), reason, relapses, due_on)
-    finally:
-        connection.close()
+def _read_rows(city: City, as_of: date) -> None:
+    """`notices_rows`: one row per item of an order notified on the day, as it was when it was opened in it.
 
-
-def parts(orders: Sequence[Order], rows: int, sheets: int) -> Iterator[list[tuple[Order, int]]]:
-    """Which orders, with how many of their items, go into each file."""
-    part: list[tuple[Order, int]] = []
-    room = rows
-    for order in orders:
-        left = order.items
-        while left:
-            if not room or len(part) == sheets:
-                yield part
-                part, room = [], rows
-            taken = min(left, room)
-            part.append((order, taken))
-            left -= taken
-            room -= taken
-    if part:
-        yield part
-
-
-IN_MEMORY = 5_000  # items a workbook holds in memory; above, each sheet spills to a file of its own, which is slow
-
-
-def _write(
-    path: Path, part: list[tuple[Order, int]], rows: Iterator[tuple[Any, ...]], *, scratch: Path, as_of: date
-) -> list[Path]:
-    """One workbook and its CSV; both get their names when they are whole."""
-    targets = [path.with_name(f"{path.name}.xlsx"), path.with_name(f"{path.name}.csv")]
-    partial = [target.with_name(f".{target.name}.part") for target in targets]
-    options = {
-        "constant_memory": sum(count for _, count in part) > IN_MEMORY,
-        "tmpdir": str(scratch),
-        "strings_to_formulas": False,
-        "strings_to_urls": False,
-        "strings_to_numbers": False,
-    }
-    with (
-        partial[1].open("w", encoding="utf-8-sig", newline="") as text,
-        xlsxwriter.Workbook(str(partial[0]), options) as book,
-    ):
-        book.set_properties({"created": datetime.combine(as_of, time())})  # the same bytes every time
-        lines = csv.writer(text, lineterminator="\r\n")
-        lines.writerow(["order 工单号", *(title for title, _ in COLUMNS)])
-        look = {"head": book.add_format({"bold": True, "bg_color": "#DDE6F0", "text_wrap": True})}
-        look["reply"] = book.add_format({"bg_color": "#FFF8E1"})
-        _write_orders(book, look, part)
-        for order, count in part:
-            _write_items(book, look, order, islice(rows, count), lines)
-    for source, target in zip(partial, targets, strict=True):
-        source.replace(target)
-    return targets
-
-
-def _sheet(book: Any, name: str, columns: Iterable[tuple[str, int]], look: Any) -> Any:
-    sheet = book.add_worksheet(name)
-    for index, (_, width) in enumerate(columns):
-        sheet.set_column(index, index, width)
-    for index, (title, _) in enumerate(columns):
-        sheet.write_string(0, index, title, look["head"])
-    sheet.freeze_panes(1, 0)
-    return sheet
-
-
-def _write_orders(book: Any, look: Any, part: list[tuple[Order, int]]) -> None:
-    sheet = _sheet(book, "Orders 工单", ORDER_COLUMNS, look)
-    for row, (order, count) in enumerate(part, start=1):
-        cells = (
-            *(order.sheet, order.number, order.resource, order.rule, order.requirement, order.severity, order.delivery),
-            *(str(count), order.due_on.isoformat(), "是 yes" if order.provisional else ""),
-        )
-        for index, cell in enumerate(cells):
-            sheet.write_string(row, index, cell)
-    sheet.autofilter(0, 0, len(part), len(ORDER_COLUMNS) - 1)
-
-
-def _write_items(book: Any, look: Any, order: Order, rows: Iterator[tuple[Any, ...]], lines: Any) -> None:
-    sheet = _sheet(book, order.sheet, COLUMNS, look)
-    for index, (_, width) in enumerate(COLUMNS[REPLY_COLUMN:], start=REPLY_COLUMN):
-        sheet.set_column(index, index, width, look["reply"])
-    number = 0
-    for number, row in enumerate(rows, start=1):  # a spreadsheet is written cell by cell
-        cells = ["" if cell is None else str(cell) for cell in row]
-        for index, cell in enumerate(cells):
-            sheet.write_string(number, index, cell if len(cell) <= CELL else f"{cell[: CELL - 1]}…")
-        lines.writerow([order.number, *map(harmless, cells), *[""] * (len(COLUMNS) - REPLY_COLUMN)])
-    sheet.data_validation(
-        1,
-        REPLY_COLUMN,
-        max(number, 1),
-        REPLY_COLUMN,
-        {
-            "validate": "list",
-            "source": list(REPLIES),
-            "input_title": "reply 回复",
-            "input_message": "\n".join(f"{code}: {meaning}" for code, meaning in REPLIES.items())[:255],
-        },
-    )
-    sheet.autofilter(0, 0, max(number, 1), len(COLUMNS) - 1)
-
-
-def _note_sent(city: City, as_of: date, author: str) -> None:
+    `place` counts a department's rows in the order of the file.
+    """
+    query = f"""
+        select o.department, o.resource, o.order_id, o.order_number, o.rule_id, o.severity, o.delivery_id, n.due_on,
+               n.due_provisional, i.item_id, i.record_key, i.column_name, e.observed, e.suggested, e.suggestion_method,
+               e.suggestion_confidence, e.reason, e.relapses
+        from ledger.order_events n
+        join ledger.orders o using (order_id)
+        join ledger.events e on e.order_id = o.order_id and e.event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')
+        join ledger.items i on i.item_id = e.item_id
+        where n.event = '{OrderEvent.notified}' and n.as_of = date '{as_of}'
+    """
     city.con.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE notices_sent AS
-        SELECT item_id, '{ItemEvent.notified}' AS event, NULL::VARCHAR AS reason, NULL::VARCHAR AS evidence,
-               NULL::DATE AS by_date
-        FROM shuyuan.ledger.item_states WHERE ordered_on = $day::DATE AND notified_on IS NULL AND NOT closed
-        """,
-        {"day": as_of},
+        CREATE OR REPLACE TEMP TABLE notices_rows AS
+        SELECT *, {found_by_sql("suggestion_method", "suggestion_confidence")} AS found_by,
+               row_number() OVER (
+                   PARTITION BY department
+                   ORDER BY length(order_number), order_number, record_key, column_name, item_id
+               ) AS place
+        FROM postgres_query('shuyuan', {literal(query)})
+        ORDER BY department, place
+        """
     )
-    tell(city, "notices_sent", kind="notice", as_of=as_of, actor=author, author=author)
+
+
+def found_by_sql(method: str, confidence: str) -> str:
+    """How a suggestion was found and how sure it is, in words; only what is certain is 100 %."""
+    cases = " ".join(f"WHEN {literal(one)} THEN {literal(f'{METHODS[one].zh} {METHODS[one].en}')}" for one in Method)
+    return f"CASE {method} {cases} END || coalesce(printf(' %d%%', floor({confidence} * 100)::INTEGER), '')"
+
+
+def write_deadlines(city: City, as_of: date) -> list[Path]:
+    """The list of what happened to orders on the day, for each department and, of what reached it, for the bureau."""
+    told: dict[str, list[dict[str, Any]]] = {}
+    for row in _deadlines(city, as_of):
+        told.setdefault(row["department"], []).append(row)
+        if row["level"] >= TO_BUREAU and row["event"] == OrderEvent.escalated:
+            told.setdefault(BUREAU, []).append(row)
+    written: list[Path] = []
+    for department, rows in told.items():
+        folder = city.home.outbox / department / as_of.isoformat()
+        folder.mkdir(parents=True, exist_ok=True)
+        made = write_list(folder / "deadlines", "Deadlines 期限", rows, as_of)
+        enqueue(city, department, as_of, made)
+        written += made
+    return written
+
+
+def _deadlines(city: City, as_of: date) -> list[dict[str, Any]]:
+    """One row per event of an order on the day, without the notice itself and without any value of a record."""
+    with city.server.session() as cursor:
+        cursor.execute(
+            """
+            select e.department, o.order_number, o.resource, o.rule_id, o.severity, e.event, e.level, e.due_on,
+                   e.due_provisional, e.actor, e.reason, e.evidence
+            from ledger.order_events e join ledger.orders o using (order_id)
+            where e.as_of = %s and e.event = any(%s)
+            order by e.department, length(o.order_number), o.order_number, e.number
+            """,
+            (as_of, [event.value for event in _TOLD]),
+        )
+        names = [column.name for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return [{**row, "addressee": _addressee(city.catalog, row)} for row in rows]
+
+
+_TOLD = (
+    OrderEvent.reminded, OrderEvent.escalated, OrderEvent.extended, OrderEvent.paused, OrderEvent.resumed,
+    OrderEvent.recomputed, OrderEvent.withdrawn, OrderEvent.transferred,
+)  # fmt: skip
+
+
+def _addressee(catalog: Catalog, row: dict[str, Any]) -> str:
+    """Who is meant: the sharing office, from the second level on the officer, then the bureau."""
+    department = catalog.departments.get(row["department"])
+    if department is None or row["event"] != OrderEvent.escalated:
+        return department.sharing_office if department else ""
+    steward, head = department.sharing_office, department.chief_data_officer
+    return (steward, head, "数据主管部门 data bureau", "督查清单 supervision list")[row["level"] - 1]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import xlsxwriter
 
-from assets.notices import harmless
+from assets.notice_files import harmless
 from resources.city import City
 
 State = Literal["open", "closed", "overdue", "all"]
@@ -24,7 +24,10 @@ FORMATS = (".csv", ".xlsx")
 
 @dataclass(frozen=True)
 class OrderRow:
-    """One order; `open`, `closed`, `verified` and `relapsed` count its items."""
+    """One order; `open`, `closed`, `verified` and `relapsed` count its items.
+
+    `overdue`: its clock runs and the last day for the reply has passed. `level`: how far it was escalated.
+    """
 
     order_number: str
     department: str
@@ -35,6 +38,8 @@ class OrderRow:
     opened_on: date
     due_on: date
     due_provisional: bool
+    state: str
+    level: int
     overdue: bool
     items: int
     open: int
@@ -67,10 +72,27 @@ class EventRow:
 
 
 @dataclass(frozen=True)
+class ClockRow:
+    """One thing that happened to the order itself, with the deadline after it."""
+
+    number: int
+    as_of: date
+    event: str
+    state: str
+    due_on: date
+    due_provisional: bool
+    paused_days: int
+    level: int
+    actor: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class OrderDetail:
-    """One order with the history of its items."""
+    """One order with its own history and that of its items."""
 
     order: OrderRow
+    clock: tuple[ClockRow, ...]
     events: tuple[EventRow, ...]
 
 
@@ -80,13 +102,19 @@ class UnknownOrderError(LookupError):
 
 _LIST = """
     select order_number, department, resource, rule_id, severity, delivery_id, opened_on, due_on, due_provisional,
-           open > 0 and due_on < %(day)s as overdue, items, open, closed, verified, relapsed, closed_on
+           state, level, open > 0 and due_on < %(day)s and state in ('open', 'notified') as overdue, items, open,
+           closed, verified, relapsed, closed_on
     from ledger.order_states
     where (%(department)s is null or department = %(department)s)
       and (%(number)s is null or order_number = %(number)s)
       and case %(state)s when 'open' then open > 0 when 'closed' then open = 0
-          when 'overdue' then open > 0 and due_on < %(day)s else true end
+          when 'overdue' then open > 0 and due_on < %(day)s and state in ('open', 'notified') else true end
     order by opened_on, length(order_number), order_number
+"""
+_CLOCK = """
+    select e.number, e.as_of, e.event, e.state, e.due_on, e.due_provisional, e.paused_days, e.level, e.actor, e.reason
+    from ledger.order_events e join ledger.orders o using (order_id)
+    where o.order_number = %(number)s order by e.number
 """
 _EVENTS = """
     select e.item_id, i.record_key, i.column_name, e.number, e.as_of, e.event, e.state, e.observed, e.suggested,
@@ -108,18 +136,85 @@ def list_orders(city: City, as_of: date, *, department: str | None = None, state
     return _orders(city, {"day": as_of, "department": department, "number": None, "state": state})
 
 
-def show_order(city: City, number: str, as_of: date) -> OrderDetail:
-    """One order by its number, with everything that happened to its items.
+def show_order(city: City, number: str, as_of: date, *, department: str | None = None) -> OrderDetail:
+    """One order by its number, with everything that happened to it and its items; only a department's, if stated.
 
     Raises:
         UnknownOrderError: the ledger holds no order of that number.
     """
-    orders = _orders(city, {"day": as_of, "department": None, "number": number, "state": "all"})
+    orders = _orders(city, {"day": as_of, "department": department, "number": number, "state": "all"})
     if not orders:
         raise UnknownOrderError(f"order {number}: the ledger holds none of that number")
     with city.server.session() as cursor:
+        cursor.execute(_CLOCK, {"number": number})
+        clock = tuple(ClockRow(*row) for row in cursor.fetchall())
         cursor.execute(_EVENTS, {"number": number})
-        return OrderDetail(orders[0], tuple(EventRow(*row) for row in cursor.fetchall()))
+        return OrderDetail(orders[0], clock, tuple(EventRow(*row) for row in cursor.fetchall()))
+
+
+@dataclass(frozen=True)
+class FeedbackStatus:
+    """What one department has answered of its open items, and what it still owes.
+
+    `promised_past`: items it would have corrected by a day that has passed. `unsent`: notice files that wait for a
+    channel or failed on it. `files`: replies taken in so far; `last_reply`: the day of the newest.
+    """
+
+    department: str
+    orders_open: int
+    orders_overdue: int
+    orders_paused: int
+    items_open: int
+    unanswered: int
+    acknowledged: int
+    promised_past: int
+    objections: int
+    asked: int
+    wrong_source: int
+    files: int
+    last_reply: date | None
+    unsent: int
+
+
+def feedback_status(city: City, as_of: date, *, department: str | None = None) -> list[FeedbackStatus]:
+    """One row per department that has orders, by name."""
+    with city.server.session() as cursor:
+        cursor.execute(_STATUS, {"day": as_of, "department": department})
+        return [FeedbackStatus(*row) for row in cursor.fetchall()]
+
+
+_STATUS = """
+    with orders as (
+        select department, count(*) filter (where open > 0) as open,
+               count(*) filter (where open > 0 and due_on < %(day)s and state in ('open', 'notified')) as overdue,
+               count(*) filter (where state = 'paused') as paused
+        from ledger.order_states where %(department)s::text is null or department = %(department)s
+        group by department
+    ), items as (
+        select department, count(*) as open,
+               count(*) filter (where state in ('open', 'notified', 'reopened')) as unanswered,
+               count(*) filter (where state = 'acknowledged') as acknowledged,
+               count(*) filter (where by_date < %(day)s) as promised_past,
+               count(*) filter (where state = 'objection_raised') as objections,
+               count(*) filter (where state = 'insufficient_information') as asked,
+               count(*) filter (where state = 'wrong_source') as wrong_source
+        from ledger.item_states
+        where not closed and (%(department)s::text is null or department = %(department)s)
+        group by department
+    ), files as (
+        select department, count(*) as files, max(as_of) as last_reply
+        from ledger.batches where kind = 'feedback' group by department
+    ), unsent as (
+        select department, count(*) as unsent
+        from ops.sendings where state in ('waiting', 'sending', 'failed') group by department
+    )
+    select department, o.open, o.overdue, o.paused, coalesce(i.open, 0), coalesce(i.unanswered, 0),
+           coalesce(i.acknowledged, 0), coalesce(i.promised_past, 0), coalesce(i.objections, 0), coalesce(i.asked, 0),
+           coalesce(i.wrong_source, 0), coalesce(f.files, 0), f.last_reply, coalesce(u.unsent, 0)
+    from orders o
+    left join items i using (department) left join files f using (department) left join unsent u using (department)
+    order by department
+"""
 
 
 def export_orders(city: City, path: Path, as_of: date, *, department: str | None = None, state: State = "all") -> int:

@@ -24,6 +24,7 @@ from quality_checks.results import RuleResult
 from quality_checks.rule_book import on_day, rule_book
 from quality_checks.rules import lookup_rules, pool_rules, thematic_rules
 from quality_checks.suites import pool_suites, thematic_suites
+from quality_checks.working_days import Calendar
 from resources import clock
 from resources.city import City
 
@@ -86,11 +87,17 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
     """
     deliveries = punctuality.read_deliveries(city.con, as_of)
     shifted = shifts.measure(city.con, city.catalog)
+    calendar = Calendar.with_table(city.catalog.holidays)
     judged = [
         judgement
         for resource in city.catalog.resources.values()
         for judgement in punctuality.judge(
-            resource, deliveries.get(resource.id, []), as_of, clock.now(), shifted.get(resource.id)
+            resource,
+            deliveries.get(resource.id, []),
+            as_of,
+            clock.now(),
+            calendar=calendar,
+            shift=shifted.get(resource.id),
         )
     ]
     judged += contracts.judge(city.con, city.catalog, as_of)
@@ -103,7 +110,8 @@ def check_deliveries(city: City, as_of: date, *, author: str) -> list[RuleResult
 def due_deliveries(city: City, as_of: date) -> list[Due]:
     """Which deliveries are missing or expected next on `as_of`, the latest first."""
     deliveries = punctuality.read_deliveries(city.con, as_of)
-    return due_calendar(city.catalog.resources.values(), deliveries, as_of, clock.now())
+    calendar = Calendar.with_table(city.catalog.holidays)
+    return due_calendar(city.catalog.resources.values(), deliveries, as_of, clock.now(), calendar)
 
 
 def _check(

@@ -21,6 +21,7 @@ from assets.report_themes import Theme, collect_themes
 from catalog.load import Catalog
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.punctuality import read_deliveries
+from quality_checks.working_days import Calendar
 from resources import clock
 
 Row = TypeVar("Row")
@@ -253,8 +254,14 @@ def collect(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> Figures:
         scores=collect_scores(con, as_of),
         quarantine=_quarantine(con, sorted(catalog.departments), passes[0]),
         libraries=collect_libraries(con, catalog),
-        due=due_calendar(catalog.resources.values(), read_deliveries(con, as_of), as_of, clock.now()),
         themes=collect_themes(con, catalog, as_of),
+        due=due_calendar(
+            catalog.resources.values(),
+            read_deliveries(con, as_of),
+            as_of,
+            clock.now(),
+            Calendar.with_table(catalog.holidays),
+        ),
     )
 
 

@@ -55,7 +55,7 @@ REST = """
     select 'order' || n, 'number' || n, '{department}', '{resource}', '{rule}', '{old}', 'P03', 'accuracy', '0401',
         'error', '{first}', '2026-11-16', false, 1 from generate_series(0, ({items} - 1) / {orders}) n;
     insert into ledger.order_events
-    select order_id, 1, department, 'opened', 'open', '{first}', due_on, false, 0, 0, 'run', null, null, 1
+    select order_id, 1, department, 'opened', 'open', '{first}', due_on, false, 10, 0, 0, 'run', null, null, 1
     from ledger.orders;
     insert into ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on,
         batch)

@@ -1,17 +1,19 @@
-"""What one jurisdiction decides about scores: weights, grades, and how few counted things make a small sample.
+"""What one jurisdiction decides: weights and grades of scores, small samples, and the clock of correction orders.
 
-The national standard (GB/T 36344-2018) defines indicators and fixes neither weights nor grades. Read from
-`jurisdiction.yaml` at the root of the catalogue; without that file the values here hold.
+The national standard (GB/T 36344-2018) defines indicators and fixes neither weights nor grades; Order 809 fixes ten
+working days and no reminder, extension or ladder. Read from `jurisdiction.yaml` at the root of the catalogue; without
+that file the values here hold.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from catalog.channels import Channel
 from catalog.frozen import Frozen, Text
-from catalog.models import Dimension, Indicator, Title, known_indicator
+from catalog.models import Dimension, Indicator, Severity, Title, known_indicator
 
 Weight = Annotated[int, Field(ge=0, le=1000)]
 
@@ -45,8 +47,59 @@ class Weights(Frozen):
 _USUAL = (("优", "excellent", 95), ("良", "good", 80), ("中", "fair", 60), ("差", "poor", 0))
 
 
+ResourceId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
+Days = Annotated[int, Field(ge=1, le=250)]
+# Whom an order that is overdue is taken to, in this order; a level may be left out.
+LADDER = ("steward", "department_head", "bureau", "supervision_list")
+
+
+class Rung(Frozen):
+    """An order reaches this level so many working days after its last day for the reply."""
+
+    level: Literal["steward", "department_head", "bureau", "supervision_list"]
+    after: Days
+
+
+_LADDER = tuple(Rung(level=level, after=after) for level, after in zip(LADDER, (1, 3, 5, 10), strict=True))
+
+
+class Clock(Frozen):
+    """When a department's answer to a correction order is due, in working days after the day of the notice.
+
+    A resource's own number holds before a severity's, that before `working_days`. `extension` is the most that the one
+    extension may add, 0 allows none; `remind` says how many working days before the last one is reminded.
+    """
+
+    working_days: Days = 10  # 政务数据共享条例 (Order 809) art. 26
+    severities: dict[Severity, Days] = Field(default_factory=dict)
+    resources: dict[ResourceId, Days] = Field(default_factory=dict)
+    extension: int = Field(default=10, ge=0, le=250)  # as art. 21 allows for an application; art. 26 says nothing of it
+    remind: tuple[Days, ...] = (3,)
+    escalate: tuple[Rung, ...] = _LADDER
+    basis: Text = "政务数据共享条例（国令第809号）第二十六条 Order 809 art. 26"  # stands in notices
+
+    @model_validator(mode="after")
+    def _upwards(self) -> Clock:
+        places = [LADDER.index(rung.level) for rung in self.escalate]
+        waits = [rung.after for rung in self.escalate]
+        if places != sorted(set(places)) or waits != sorted(set(waits)):
+            raise ValueError(
+                f"escalate: each level once, in the order {', '.join(LADDER)}, each later than the one before"
+            )
+        if len(set(self.remind)) != len(self.remind):
+            raise ValueError("remind: each number once")
+        return self
+
+    def days(self, resource: str, severity: str) -> int:
+        """Working days for an order about `<department>.<resource>` of that severity."""
+        return self.resources.get(resource, self.severities.get(Severity(severity), self.working_days))
+
+
 class Jurisdiction(Frozen):
     """The decisions of one city, county or province."""
+
+    clock: Clock = Clock()
+    channels: tuple[Channel, ...] = ()  # where the bureau's own notices (escalations) go besides its outbox folder
 
     small_sample: int = Field(default=30, ge=1)  # fewer counted things than this are marked
     weights: Weights = Weights()

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -20,6 +21,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from catalog.divisions import DIVISIONS, FILES
+from catalog.holidays import FILE, HolidayTableError, read_holidays
 from catalog.jurisdiction import Jurisdiction
 from catalog.models import (
     ABOVE,
@@ -75,6 +77,7 @@ class Catalog:
     products: Mapping[str, Product]
     codes: Mapping[str, CodeList]
     jurisdiction: Jurisdiction = field(default_factory=Jurisdiction)
+    holidays: Mapping[date, bool] = field(default_factory=dict)  # imported days, and whether each is a working day
 
     def of_department(self, department: str) -> list[Resource]:
         return [resource for resource in self.resources.values() if resource.department == department]
@@ -270,7 +273,8 @@ def load_catalog(root: Path) -> Catalog:
         table = reader.read(path, ThematicTable, topic=path.parent.name, name=path.stem, sql=sql.read_text("utf-8"))
         if table:
             thematic[table.id] = table
-    catalog = Catalog(root, departments, resources, libraries, thematic, products, codes, _read_jurisdiction(reader))
+    stated = _read_jurisdiction(reader), _read_holidays(reader)
+    catalog = Catalog(root, departments, resources, libraries, thematic, products, codes, *stated)
     _check_codes(reader, catalog)
     for resource in resources.values():
         _check_resource(reader, catalog, resource)
@@ -284,6 +288,7 @@ def load_catalog(root: Path) -> Catalog:
     _check_order(reader, catalog)
     for product in products.values():
         _check_product(reader, catalog, product)
+    _check_clock(reader, catalog)
     _check_unique(reader, catalog)
     _check_strays(reader)
     if reader.problems:
@@ -295,6 +300,19 @@ def _read_jurisdiction(reader: _Reader) -> Jurisdiction:
     path = reader.root / "jurisdiction.yaml"
     read = reader.read(path, Jurisdiction) if path.is_file() else None
     return read or Jurisdiction()
+
+
+def _read_holidays(reader: _Reader) -> dict[date, bool]:
+    """The table alone: which years a library publishes besides is known above this layer."""
+    path = reader.root / FILE
+    reader.seen.add(path)
+    if not path.is_file():
+        return {}
+    try:
+        return read_holidays(path, range(date.max.year))
+    except HolidayTableError as error:
+        reader.report(path, "(table)", None, str(error))
+        return {}
 
 
 def _read_departments(reader: _Reader) -> tuple[dict[str, Department], dict[str, Resource]]:
@@ -494,6 +512,11 @@ def _check_source(reader: _Reader, resource: Resource) -> None:
         reader.known(file, "source.columns", name, resource.columns)
     if resource.source.watermark and resource.mode == "full":
         reader.report(file, "source.watermark", resource.source.watermark, "needs mode: incremental")
+
+
+def _check_clock(reader: _Reader, catalog: Catalog) -> None:
+    for name in catalog.jurisdiction.clock.resources:
+        reader.known("jurisdiction.yaml", "clock.resources", name, catalog.resources)
 
 
 def _check_library(reader: _Reader, catalog: Catalog, library: Library) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from catalog.authority import Authority, Origin
+from catalog.channels import Channel
 from catalog.coverage import Coverage
 from catalog.expect import Expect
 from catalog.frozen import Frozen, Sql, Text
@@ -499,6 +500,7 @@ class Department(Frozen):
     kind: Literal["municipal", "county", "public_service", "social"] = "municipal"
     sharing_office: Text  # art. 11: the unit that handles correction requests
     chief_data_officer: Text
+    channels: tuple[Channel, ...] = ()  # where notices go besides its outbox folder
 
 
 class ChangeColumn(Frozen):

@@ -12,7 +12,7 @@ from datetime import date
 
 import dagster as dg
 
-from assets import deliveries, feedback, passes, pulls
+from assets import deliveries, feedback, passes, pulls, sending
 from assets.graph import LAST_STEP
 from assets.graph_pools import PASS, pool_key
 from assets.passing import Figures, Pass
@@ -40,6 +40,7 @@ class RunSummary:
     pulled: int = 0
     not_pulled: list[str] = field(default_factory=list)
     not_loaded: list[str] = field(default_factory=list)
+    not_sent: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -51,6 +52,7 @@ class RunSummary:
             "pulled": self.pulled,
             "not_pulled": self.not_pulled,
             "not_loaded": self.not_loaded,
+            "not_sent": self.not_sent,
             "totals": asdict(self.totals()),
         }
 
@@ -108,6 +110,8 @@ def run_city(
                     figures, failures = make_pass(city, day, pools, watcher, instance, full=full)
                     summary.passes[day.isoformat()] = figures
                     summary.not_loaded += failures
+        watcher.note("sending notices")
+        summary.not_sent = [f"{s.file}: {s.message}" for s in sending.send(city, settings.vault()) if s.message]
     return summary
 
 

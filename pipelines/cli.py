@@ -18,12 +18,13 @@ import duckdb
 import typer
 
 from catalog import CatalogError, load_catalog
+from pipelines.cli_calendar import calendar_app
 from pipelines.cli_corrections import feedback_app, orders_app
 from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_history import app as history_app
 from pipelines.cli_identity import identity_app
-from pipelines.cli_libraries import libraries_app
 from pipelines.cli_ledger import ledger_app
+from pipelines.cli_libraries import libraries_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
 from pipelines.cli_rules import rules_app
@@ -54,6 +55,7 @@ app.add_typer(scores_app, name="scores")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
 app.add_typer(identity_app, name="identity")
+app.add_typer(calendar_app, name="calendar")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(operations_app)
 app.add_typer(sources_app)
@@ -133,6 +135,8 @@ def run(
         err.print(f"left in landing: {path}: permission denied; give this account the right to read it", soft_wrap=True)
     for failure in summary.not_pulled:
         err.print(f"not pulled: {failure}", soft_wrap=True)
+    for failure in summary.not_sent:
+        err.print(f"notice not sent: {failure}", soft_wrap=True)
     for failure in summary.not_loaded:
         err.print(f"[bold]not loaded[/bold]: {failure}", soft_wrap=True)
     if summary.not_loaded:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -22,6 +22,9 @@ orders_app = typer.Typer(no_args_is_help=True, help="Correction orders 纠错工
 feedback_app = typer.Typer(no_args_is_help=True, help="What departments answer to their orders.")
 
 Department = Annotated[str | None, typer.Option("--department", help="only this department")]
+Number = Annotated[str, typer.Argument(help="as in `orders list`, e.g. 20261102-0001")]
+Reason = Annotated[str, typer.Option("--reason", help="why; kept in the ledger, the department reads it")]
+By = Annotated[str | None, typer.Option("--by", help="who decided; default the user of this machine")]
 State = Annotated[str, typer.Option("--state", help="open, closed, overdue or all")]
 
 
@@ -53,21 +56,19 @@ def list_orders(department: Department = None, state: State = "open", as_of: Day
 
 
 @orders_app.command("show")
-def show_order(
-    number: Annotated[str, typer.Argument(help="as in `orders list`, e.g. 20261102-0001")],
-    as_of: Day = None,
-    as_json: Json = False,
-) -> None:
+def show_order(number: Number, department: Department = None, as_of: Day = None, as_json: Json = False) -> None:
     """One order with everything that happened to its items; holds the department's own values."""
     from assets import orders
     from pipelines.console import emit_json, emit_table
 
     with _city(as_of) as (city, day):
-        detail = orders.show_order(city, number, day)
+        one_of("--department", department, city.catalog.departments)
+        detail = orders.show_order(city, number, day, department=department)
     if as_json:
         emit_json(asdict(detail))
         return
     emit_table([{"field": field, "value": value} for field, value in asdict(detail.order).items()], title=number)
+    emit_table([asdict(event) for event in detail.clock], title="clock")
     emit_table([asdict(event) for event in detail.events], title="items")
 
 
@@ -77,16 +78,93 @@ def export_orders(
     department: Department = None,
     state: State = "all",
     as_of: Day = None,
+    as_json: Json = False,
 ) -> None:
     """Write the list of orders to a file."""
     from assets import orders
-    from pipelines.console import err
+    from pipelines.console import emit_json, err
 
     with _city(as_of) as (city, day):
         one_of("--department", department, city.catalog.departments)
         one_of("--state", state, get_args(orders.State))
         rows = orders.export_orders(city, path, day, department=department, state=state)  # type: ignore[arg-type]  # checked
+    if as_json:
+        emit_json({"orders": rows, "path": str(path)})
+        return
     err.print(f"{rows:,} orders in {path}")
+
+
+@orders_app.command("extend")
+def extend_order(
+    number: Number,
+    reason: Reason,
+    days: Annotated[int, typer.Option("--days", help="working days; the jurisdiction says how many at most")],
+    by: By = None,
+    as_of: Day = None,
+    as_json: Json = False,
+) -> None:
+    """Give an order its one extension, before its deadline has passed."""
+    with _acting(number, reason, by, as_of, as_json) as (book, city, act, told):
+        told(book.extend(city, act, days))
+
+
+@orders_app.command("answer")
+def answer_order(
+    number: Number,
+    text: Annotated[str, typer.Option("--text", help="what the department asked for; kept in the ledger")],
+    by: By = None,
+    as_of: Day = None,
+    as_json: Json = False,
+) -> None:
+    """Answer what a department asked: its clock goes on, without the days it stood."""
+    with _acting(number, text, by, as_of, as_json) as (book, city, act, told):
+        told(book.answer(city, act))
+
+
+@orders_app.command("withdraw")
+def withdraw_order(number: Number, reason: Reason, by: By = None, as_of: Day = None, as_json: Json = False) -> None:
+    """Take an order back: nothing is due any more; its items are judged on."""
+    with _acting(number, reason, by, as_of, as_json) as (book, city, act, told):
+        told(book.withdraw(city, act))
+
+
+@orders_app.command("escalate")
+def escalate_order(number: Number, reason: Reason, by: By = None, as_of: Day = None, as_json: Json = False) -> None:
+    """Take an order to the next level: steward, department head, bureau, supervision list."""
+    with _acting(number, reason, by, as_of, as_json) as (book, city, act, told):
+        told(book.escalate(city, act))
+
+
+@orders_app.command("transfer")
+def transfer_order(
+    number: Number,
+    reason: Reason,
+    to: Annotated[str | None, typer.Option("--to", help="default the department that the replies name")] = None,
+    by: By = None,
+    as_of: Day = None,
+    as_json: Json = False,
+) -> None:
+    """Move the items that are not this department's to the right one, with their history."""
+    with _acting(number, reason, by, as_of, as_json) as (book, city, act, told):
+        told(book.transfer(city, act, to))
+
+
+@contextmanager
+def _acting(number: str, reason: str, by: str | None, as_of: str | None, as_json: bool) -> Iterator[tuple[Any, ...]]:
+    """The module that acts, the city, the act, and how its outcome is told."""
+    from assets import order_book
+    from pipelines.console import emit_json, err
+
+    def told(done: order_book.OrderMoved) -> None:
+        if as_json:
+            emit_json(asdict(done))
+            return
+        provisional = " (provisional)" if done.due_provisional else ""
+        err.print(f"{number}: {done.event}, {done.items} items, due on {done.due_on}{provisional}, level {done.level}")
+
+    with _city(as_of) as (city, day):
+        act = order_book.Act(number, by or getpass.getuser(), reason, day)
+        yield order_book, city, act, told
 
 
 @orders_app.command("decide")
@@ -124,4 +202,39 @@ def import_feedback(
         emit_json(asdict(receipt))
         return
     again = " (taken before: nothing changed)" if receipt.repeated else ""
-    err.print(f"{receipt.accepted:,} replies taken, {len(receipt.refusals):,} refused{again}; receipt: {receipt.path}")
+    err.print(
+        f"{receipt.accepted:,} replies taken, {receipt.late:,} of them late, {len(receipt.refusals):,} refused,"
+        f" {receipt.unanswered:,} rows not filled in{again}; receipt: {receipt.path}",
+        soft_wrap=True,
+    )
+
+
+@feedback_app.command("status")
+def feedback_status(department: Department = None, as_of: Day = None, as_json: Json = False) -> None:
+    """One line per department: what is unanswered, promised, asked, objected to, overdue, and not yet sent."""
+    from assets import orders
+    from pipelines.console import emit_table
+
+    with _city(as_of) as (city, day):
+        one_of("--department", department, city.catalog.departments)
+        rows = orders.feedback_status(city, day, department=department)
+    emit_table([asdict(row) for row in rows], title=f"replies on {day}", as_json=as_json)
+
+
+@feedback_app.command("send")
+def send_notices(
+    department: Department = None,
+    again: Annotated[bool, typer.Option("--again", help="what failed for good too")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send the notices that wait to the departments' channels; exit 1 when one could not be sent."""
+    from assets import sending
+    from pipelines.console import emit_table
+    from pipelines.settings import Settings
+
+    with _city(None) as (city, _):
+        one_of("--department", department, [*city.catalog.departments, sending.BUREAU])
+        done = sending.send(city, Settings().vault(), department=department, again=again)
+    emit_table([asdict(one) for one in done], title="sendings", as_json=as_json)
+    if any(one.state in ("waiting", "failed") for one in done):
+        raise typer.Exit(1)

@@ -21,6 +21,7 @@ from pipelines.installation import RUN_LOCK, open_city
 from pipelines.jobs import TIME_ZONE, WHOLE, build_department_jobs, build_jobs, build_schedules
 from pipelines.policy import apply_policy
 from pipelines.pull_jobs import PREFIX, build_pull_jobs, build_pull_schedules
+from pipelines.send_jobs import JOB, build_send_jobs, build_send_schedules
 from pipelines.sensors import landing_sensor
 from pipelines.settings import Settings
 from resources import clock
@@ -64,7 +65,8 @@ def build_defs(
 
             def enter() -> City:
                 city = opened_now.enter_context(open_city(settings, catalog))
-                if run is None or not run.job_name.startswith(PREFIX):  # a pull and a pass do not disturb each other
+                # A pull or a sending and a pass do not disturb each other.
+                if run is None or not (run.job_name.startswith(PREFIX) or run.job_name == JOB):
                     opened_now.enter_context(city.server.lock(RUN_LOCK))
                 return city
 
@@ -80,8 +82,17 @@ def build_defs(
     departments = build_department_jobs(catalog)
     return dg.Definitions(
         assets=apply_policy(catalog, build_assets(catalog)),
-        jobs=[*build_jobs(), *departments.values(), *build_pull_jobs(catalog, settings.vault())],
-        schedules=[*build_pull_schedules(catalog, TIME_ZONE), *build_schedules()],
+        jobs=[
+            *build_jobs(),
+            *departments.values(),
+            *build_pull_jobs(catalog, settings.vault()),
+            *build_send_jobs(catalog, settings.vault()),
+        ],
+        schedules=[
+            *build_pull_schedules(catalog, TIME_ZONE),
+            *build_send_schedules(catalog, TIME_ZONE),
+            *build_schedules(),
+        ],
         sensors=[landing_sensor(Home(settings.home).landing, departments)],
         resources={PASS: pass_resource(opened or own_pass)},
         executor=dg.in_process_executor,

@@ -90,12 +90,13 @@ def doctor(settings: Settings, catalog: Catalog) -> Iterator[Check]:
     free = shutil.disk_usage(settings.home).free
     yield Check("disk free", f"{free / 1024**3:.1f} GB", free > ROOM, f"free space on the disk of {settings.home}")
     yield Check("clock", clock.now().isoformat(timespec="seconds"), clock.now().year >= 2025, "set the machine's clock")
-    _, provisional = working_days.add_workdays(clock.today(), 10)
+    calendar = working_days.Calendar.with_table(catalog.holidays)
+    _, provisional = working_days.add_workdays(clock.today(), catalog.jurisdiction.clock.working_days, calendar)
     yield Check(
         "working-day calendar",
         "deadlines from today are provisional" if provisional else "official for deadlines from today",
         not provisional,
-        "upgrade chinesecalendar when the State Council has announced the next year",
+        "shuyuan calendar import FILE (or upgrade chinesecalendar) once the State Council has announced the next year",
     )
     began = time.monotonic()
     with open_city(settings, catalog) as city:

@@ -18,7 +18,7 @@ from catalog.load import Catalog
 from catalog.models import INDICATORS, Severity, ThematicTable
 from quality_checks.punctuality import Judgement, Kind
 from quality_checks.results import RuleResult
-from quality_checks.working_days import add_workdays
+from quality_checks.working_days import Calendar, add_workdays
 
 STALE = Kind("stale", "", "0502", Severity.info, "主题库表所用数据的最旧一批应在规定时限内")
 
@@ -47,10 +47,11 @@ def contributions(catalog: Catalog, table: ThematicTable, newest: Mapping[str, d
     if table.freshness is None:
         return []
     found = []
+    calendar = Calendar.with_table(catalog.holidays)
     for resource in catalog.behind(table.id):
         if last := newest.get(resource.id):
             age = table.freshness.of(resource.id)
-            until = add_workdays(last + timedelta(days=age.days), age.working_days)[0]
+            until = add_workdays(last + timedelta(days=age.days), age.working_days, calendar)[0]
             found.append(Contribution(resource.id, last, until))
     return sorted(found, key=lambda one: (one.as_of, one.resource))
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from catalog.models import Cycle, Resource
 from quality_checks.punctuality import Delivery, due_after, minutes_late
-from quality_checks.working_days import add_workdays, workdays_between
+from quality_checks.working_days import PUBLISHED, Calendar, add_workdays, workdays_between
 
 LOOK_BACK = 92  # days in which a gap between two deliveries is looked for
 LISTED = 60  # missing deliveries named of one resource, the newest
@@ -44,55 +44,59 @@ def due_calendar(
     deliveries: Mapping[str, Sequence[Delivery]],
     as_of: date,
     now: datetime | None = None,
+    calendar: Calendar = PUBLISHED,
 ) -> list[Due]:
     """What is missing or expected next on `as_of`, the latest first; `deliveries` by resource id as the register has
     them. `now` is the moment that ages in minutes are measured against on its own day.
     """
-    found = [due for resource in resources for due in _of(resource, deliveries.get(resource.id, ()), as_of, now)]
+    came = ((resource, deliveries.get(resource.id, ())) for resource in resources)
+    found = [due for resource, known in came for due in _of(resource, known, as_of, now, calendar)]
     return sorted(
         found, key=lambda due: (-due.late_by, -due.minutes_late, due.department, due.resource, due.expected_as_of)
     )
 
 
-def _of(resource: Resource, deliveries: Sequence[Delivery], as_of: date, now: datetime | None) -> Iterator[Due]:
+def _of(
+    resource: Resource, deliveries: Sequence[Delivery], as_of: date, now: datetime | None, calendar: Calendar
+) -> Iterator[Due]:
     cycle = resource.cycle
     pooled = [one for one in deliveries if one.state == "pooled" and one.as_of <= as_of]
     came = sorted({one.as_of for one in pooled})
     last = came[-1] if came else None
 
     def due(state: str, day: date, before: date, minutes: int = 0) -> Due:
-        due_on = due_after(resource, before)
-        late_by = 0 if state == "expected" else max(0, workdays_between(due_on, as_of))
+        due_on = due_after(resource, before, calendar)
+        late_by = 0 if state == "expected" else max(0, workdays_between(due_on, as_of, calendar))
         return Due(resource.department, resource.name, cycle.value, state, last, day, due_on, late_by, minutes)
 
     for before, later in pairwise(came):
         if (as_of - later).days <= LOOK_BACK:
             # What came after the next one was due is not this one come late.
-            missed = [day for day in _expected(cycle, before, later) if _next(cycle, day) <= later]
+            missed = [day for day in _expected(cycle, before, later, calendar) if _next(cycle, day, calendar) <= later]
             yield from (due("gap", day, owed) for owed, day in pairwise([before, *missed]))
     over = minutes_late(resource, pooled[-1] if pooled else None, as_of, now)
     if over is not None and last:
         yield due("late", as_of, last, over) if over > 0 else due("expected", as_of, last)
         return
     chain = [last or resource.published]
-    while due_after(resource, chain[-1]) < as_of:
-        chain.append(_next(cycle, chain[-1]))
+    while due_after(resource, chain[-1], calendar) < as_of:
+        chain.append(_next(cycle, chain[-1], calendar))
     yield from (due("late", day, owed) for owed, day in list(pairwise(chain))[-LISTED:])
     if len(chain) == 1:
-        yield due("expected", _next(cycle, chain[0]), chain[0])
+        yield due("expected", _next(cycle, chain[0], calendar), chain[0])
 
 
-def _expected(cycle: Cycle, after: date, before: date) -> Iterator[date]:
+def _expected(cycle: Cycle, after: date, before: date, calendar: Calendar) -> Iterator[date]:
     """As-of dates the cycle calls for after a delivery, before a day."""
-    day = _next(cycle, after)
+    day = _next(cycle, after, calendar)
     while day < before:
         yield day
-        day = _next(cycle, day)
+        day = _next(cycle, day, calendar)
 
 
-def _next(cycle: Cycle, day: date) -> date:
+def _next(cycle: Cycle, day: date, calendar: Calendar) -> date:
     if cycle is Cycle.daily:
-        return add_workdays(day, 1)[0]
+        return add_workdays(day, 1, calendar)[0]
     if cycle in {Cycle.real_time, Cycle.hourly, Cycle.every_day}:  # of a day gone by, at least one is asked for
         return day + timedelta(days=1)
     if cycle is Cycle.weekly:

@@ -19,7 +19,7 @@ from catalog.timing import MaxAge
 from quality_checks import findings, volume
 from quality_checks.results import RuleResult
 from quality_checks.shifts import FEW, Shift
-from quality_checks.working_days import add_workdays
+from quality_checks.working_days import PUBLISHED, Calendar, add_workdays
 
 # How old a delivery may be before the next one is late (domain.md 2.3, our proposal); a resource may say otherwise.
 MAX_AGE: Mapping[Cycle, MaxAge] = {
@@ -129,6 +129,8 @@ def judge(
     deliveries: Sequence[Delivery],
     as_of: date,
     now: datetime | None = None,
+    calendar: Calendar = PUBLISHED,
+    *,
     shift: Shift | None = None,
 ) -> list[Judgement]:
     """The verdicts on a resource; a rule that does not apply to it yet has 0 applicable.
@@ -138,7 +140,7 @@ def judge(
     """
     judged = [one for one in deliveries if one.state != "registered"]
     return [
-        _late(resource, deliveries, as_of, now),
+        _late(resource, deliveries, as_of, now, calendar),
         _rows(resource, judged),
         _volume(resource, judged),
         _structure(resource, judged),
@@ -154,10 +156,10 @@ def max_age(resource: Resource) -> MaxAge:
     return resource.max_age or MAX_AGE[resource.cycle]
 
 
-def due_after(resource: Resource, last: date) -> date:
+def due_after(resource: Resource, last: date, calendar: Calendar = PUBLISHED) -> date:
     """The last day on which a delivery of `last` is still fresh; where its age is one in minutes, that day itself."""
     age = max_age(resource)
-    return add_workdays(last + timedelta(days=age.days), age.working_days)[0]
+    return add_workdays(last + timedelta(days=age.days), age.working_days, calendar)[0]
 
 
 def minutes_late(resource: Resource, last: Delivery | None, as_of: date, now: datetime | None) -> int | None:
@@ -174,9 +176,11 @@ def minutes_late(resource: Resource, last: Delivery | None, as_of: date, now: da
     return int((now - last.arrived).total_seconds()) // 60 - age.minutes
 
 
-def _late(resource: Resource, deliveries: Sequence[Delivery], as_of: date, now: datetime | None) -> Judgement:
+def _late(
+    resource: Resource, deliveries: Sequence[Delivery], as_of: date, now: datetime | None, calendar: Calendar
+) -> Judgement:
     last = next((one for one in reversed(deliveries) if one.state != "rejected"), None)  # here, if not loaded yet
-    due = due_after(resource, last.as_of if last else resource.published)
+    due = due_after(resource, last.as_of if last else resource.published, calendar)
     over = minutes_late(resource, last, as_of, now)
     late = as_of > due if over is None else over > 0
     allowed = max_age(resource).minutes

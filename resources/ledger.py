@@ -28,8 +28,8 @@ ORDERS = (
     "opened_on, due_on, due_provisional"
 )
 ORDER_EVENTS = (
-    "order_id, number, department, event, state, as_of, due_on, due_provisional, paused_days, level, actor, reason, "
-    "evidence"
+    "order_id, number, department, event, state, as_of, due_on, due_provisional, working_days, paused_days, level, "
+    "actor, reason, evidence"
 )
 ITEMS = "item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, transferred_from"
 EVENTS = (

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import duckdb
 
+from catalog.channels import WebhookChannel
 from catalog.sources import FileSource, S3Source, SftpSource, Source
 from resources.failures import PermanentError, TransientError
 
@@ -40,7 +41,7 @@ MISSING = Meaning("is not there: check the address with the department")
 DENIED = Meaning("may not be read by this user: ask the department for the right to read it")
 
 
-def login(source: Source) -> Meaning:
+def login(source: Source | WebhookChannel) -> Meaning:
     """Refused at the door; names user and where the secret is kept."""
     given = getattr(source, "credentials", None)
     if given is None:
@@ -52,7 +53,7 @@ def login(source: Source) -> Meaning:
 
 
 @contextmanager
-def explained(place: str, source: FileSource) -> Iterator[None]:
+def explained(place: str, source: FileSource | WebhookChannel) -> Iterator[None]:
     """Turn what a file system raises into a failure with a sentence.
 
     Raises:
@@ -95,7 +96,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
 
 
-def _meaning(error: BaseException, source: FileSource) -> Meaning | None:
+def _meaning(error: BaseException, source: FileSource | WebhookChannel) -> Meaning | None:
     if isinstance(source, SftpSource):
         found = _of_ssh(error, source)
     elif isinstance(source, S3Source):
@@ -146,7 +147,7 @@ def _of_s3(error: BaseException, source: S3Source) -> Meaning | None:
     return NETWORK if isinstance(error, exceptions.HTTPClientError) else None
 
 
-def _of_http(error: BaseException, source: FileSource) -> Meaning | None:
+def _of_http(error: BaseException, source: FileSource | WebhookChannel) -> Meaning | None:
     import aiohttp  # noqa: PLC0415  # loaded already: it raised
 
     if isinstance(error, aiohttp.ClientResponseError):

@@ -121,7 +121,7 @@ def reach(source: FileSource, vault: Vault) -> Store:
     place = address(source)
     with explained(place, source):
         if isinstance(source, SftpSource):
-            files = _sftp(source, vault)
+            files = open_sftp(source, vault)
         elif isinstance(source, S3Source):
             files = _s3(source, vault)
         else:
@@ -129,7 +129,8 @@ def reach(source: FileSource, vault: Vault) -> Store:
     return Store(source, files, place)
 
 
-def _sftp(source: SftpSource, vault: Vault) -> Any:
+def open_sftp(source: SftpSource, vault: Vault) -> Any:
+    """Log in to an SSH server as the catalogue states it, with nothing of this machine's user; a file system."""
     import asyncssh  # noqa: PLC0415  # 0.3 s, only for those who pull
     from sshfs import SSHFileSystem  # noqa: PLC0415
 

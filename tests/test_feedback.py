@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from datetime import date
+from pathlib import Path
 
 import pytest
 import xlsxwriter
@@ -11,11 +18,13 @@ from python_calamine import CalamineWorkbook
 
 from assets.corrections import advance
 from assets.feedback import UnknownItemError, decide, import_file, take
+from assets.notice_files import REPLIES
 from assets.notices import issue
 from quality_checks.corrections import SETTLED
 from resources.ledger import verify_chain
 
 DEPARTMENT = "public_security"
+SOFFICE = shutil.which("soffice")
 
 
 @pytest.fixture
@@ -92,17 +101,22 @@ def test_what_cannot_be_taken_is_refused_with_its_row_and_what_is_allowed(loop, 
     assert receipt.accepted == 1
     assert [(refusal.row, refusal.message) for refusal in receipt.refusals] == [
         ("2", "no such item of this department"),
-        ("3", "reply yes: must be one of: acknowledged, corrected, objection, wrong_source, needs_information"),
+        ("3", f"reply yes: must be one of: {', '.join(REPLIES)}"),
         ("4", "an objection needs an explanation"),
         ("5", "by_date tomorrow: must be a date, YYYY-MM-DD"),
         ("8", "the item is answered further up"),
     ]
     assert loop.states() == {"a": "acknowledged", "b": "notified", "c": "notified", "d": "notified"}
+    assert (receipt.unanswered, receipt.late) == (1, 0)
     with receipt.path.open(encoding="utf-8-sig", newline="") as text:
-        _, first, *refused = csv.reader(text)
-    assert first == ["reply.csv", "", "", "1 accepted 已接收"]
-    assert len(refused) == 5
-    assert refused[0] == ["reply.csv", "2", "nothing", "refused 未接收: no such item of this department"]
+        _, first, *told = csv.reader(text)
+    assert first == [
+        "reply.csv", "", "", "summary", "接收 1,其中逾期 0,未接收 5,未填 1",
+        "1 taken, 0 of them late, 5 refused, 1 not filled in",
+    ]  # fmt: skip
+    assert [row[1] for row in told] == ["2", "3", "4", "5", "7", "8"]
+    assert told[0] == ["reply.csv", "2", "nothing", "unknown_item", "本部门无此条目", "no such item of this department"]
+    assert told[4][3:] == ["taken", "已接收", "taken"]
 
 
 def test_a_department_cannot_answer_for_another(loop, tmp_path):
@@ -126,9 +140,9 @@ def test_the_filled_notice_comes_back_as_a_spreadsheet(loop, tmp_path):
     with xlsxwriter.Workbook(str(filled)) as book:
         for name in notice.sheet_names:
             rows = notice.get_sheet_by_name(name).to_python()
-            if name != notice.sheet_names[0]:
-                rows[1][9:] = ["acknowledged", "", "", ""]
-                rows[3][9:] = ["objection", "数据无误", "底册", ""]
+            if name not in (notice.sheet_names[0], notice.sheet_names[-1]):
+                rows[1][9:] = ["acknowledged", "", "", "", ""]
+                rows[3][9:] = ["objection", "数据无误", "底册", "", ""]
             sheet = book.add_worksheet(name)
             for number, row in enumerate(rows):
                 sheet.write_row(number, 0, row)
@@ -258,3 +272,100 @@ def test_a_closed_item_takes_no_reply(loop, tmp_path):
     assert [refusal.message for refusal in receipt.refusals] == ["the item is closed: verified_as_suggested"]
     advance(loop.city, DAYS[1], author="test")
     assert loop.states()["a"] == "verified_as_suggested"
+
+
+def test_every_way_to_fill_a_row_in_wrongly_has_its_own_outcome(loop, tmp_path):
+    item = ids(loop)
+    header = "item_id,record_key,column,observed,suggested,reply,explanation,evidence,by_date,right_department"
+    told = {key: (item[key], key, "birth_date", str(WRONG), str(RIGHT)) for key in "abcd"}
+    rows = [
+        (item["a"], "b", *told["a"][2:], "acknowledged", "", "", "", ""),
+        (*told["a"][:3], "1990-01-03", told["a"][4], "acknowledged", "", "", "", ""),
+        (*told["a"][:4], "1990-05-05", "corrected", "", "", "", ""),
+        (*told["a"], "", "", "", "2026-11-09", ""),
+        (*told["a"], "will_correct", "", "", "", ""),
+        (*told["a"], "will_correct", "", "", "2026-11-01", ""),
+        (*told["a"], "needs_information", "", "", "", ""),
+        (*told["a"], "wrong_source", "", "", "", "sports"),
+        (*told["a"], "wrong_source", "", "", "", DEPARTMENT),
+        (*told["b"][:3], "1990/1/2", "1990/1/1", "will_correct", "", "", "2026/11/9", ""),
+        (*told["c"], "wrong_source", "", "推送", "", "civil_affairs"),
+    ]
+    receipt = send(loop, tmp_path, rows, header=header, encoding="gb18030")
+    assert [refusal.outcome for refusal in receipt.refusals] == [
+        "told_changed", "told_changed", "told_changed", "no_reply_code", "needs_date", "past_date", "needs_explanation",
+        "unknown_department", "unknown_department",
+    ]  # fmt: skip
+    assert "record_key列被改动" in receipt.refusals[0].zh
+    assert "column suggested was changed" in receipt.refusals[2].message
+    assert (receipt.accepted, receipt.late) == (2, 0)
+    assert loop.states() == {"a": "notified", "b": "acknowledged", "c": "wrong_source", "d": "notified"}
+    # The same again in another file changes nothing; after the deadline an answer is taken, and is late.
+    again = [rows[10], (*told["d"], "acknowledged", "", "", "", "")]
+    late = send(loop, tmp_path, again, header=header, day=date(2026, 11, 18))
+    assert [refusal.outcome for refusal in late.refusals] == ["said_before"]
+    assert (late.accepted, late.late) == (1, 1)
+    assert "taken, 2 working days late" in late.path.read_text("utf-8")
+
+
+def test_a_filled_json_notice_is_taken_and_a_broken_one_says_what_it_must_be(loop, tmp_path):
+    notice = loop.city.home.outbox / DEPARTMENT / "2026-11-02" / "notice.json"
+    told = json.loads(notice.read_text("utf-8"))
+    told["orders"][0]["items"][1] |= {"reply": "corrected"}
+    (tmp_path / "filled.json").write_text(json.dumps(told), "utf-8")
+    receipt = import_file(loop.city, tmp_path / "filled.json", DEPARTMENT, DAYS[1], author="test")
+    assert (receipt.accepted, receipt.unanswered, receipt.refusals) == (1, 3, ())
+    assert loop.states()["b"] == "acknowledged"
+    (tmp_path / "wrong.json").write_text('{"orders": 5}', "utf-8")
+    wrong = import_file(loop.city, tmp_path / "wrong.json", DEPARTMENT, DAYS[1], author="test")
+    assert [(one.outcome, "must be a notice" in one.message) for one in wrong.refusals] == [("unreadable", True)]
+
+
+@pytest.mark.libreoffice
+@pytest.mark.skipif(SOFFICE is None, reason="needs Debian's libreoffice-calc")
+def test_a_notice_filled_in_and_saved_by_libreoffice_is_taken(loop, tmp_path):
+    """An office fills it in, LibreOffice opens and saves it: nothing is lost, also not what protects and offers."""
+    notice = loop.city.home.outbox / DEPARTMENT / "2026-11-02" / "notice.xlsx"
+    (tmp_path / "profile").mkdir()
+    command = [SOFFICE, f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", "--norestore"]
+    filled = filled_in(notice, tmp_path / "filled.xlsx")
+    subprocess.run(
+        [*command, "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", tmp_path / "saved", filled],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    saved = tmp_path / "saved" / "filled.xlsx"
+    with zipfile.ZipFile(saved) as parts:
+        sheet = parts.read("xl/worksheets/sheet2.xml").decode()
+        assert "LibreOffice" in parts.read("docProps/app.xml").decode()
+    assert "<sheetProtection" in sheet
+    assert "<dataValidation " in sheet
+    receipt = import_file(loop.city, saved, DEPARTMENT, DAYS[1], author="test")
+    assert (receipt.accepted, receipt.unanswered, receipt.refusals) == (2, 2, ())
+    assert loop.states() == {"a": "acknowledged", "b": "notified", "c": "objection_raised", "d": "notified"}
+    promised = loop.city.con.execute(
+        "SELECT by_date::VARCHAR FROM shuyuan.ledger.item_states WHERE record_key = 'a'"
+    ).fetchall()
+    assert promised == [("2026-11-09",)]
+
+
+def filled_in(notice: Path, target: Path) -> Path:
+    """The notice with two answers typed in: a promise with a date cell, an objection with its reason."""
+    with zipfile.ZipFile(notice) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as written:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "xl/worksheets/sheet2.xml":
+                sheet = content.decode()
+                [style] = re.findall(r'<col min="13" max="13" [^>]*style="(\d+)"', sheet)
+                sheet = typed(sheet, 2, typed_text("J2", "will_correct") + f'<c r="M2" s="{style}"><v>46335</v></c>')
+                sheet = typed(sheet, 4, typed_text("J4", "objection") + typed_text("K4", "数据无误"))
+                content = sheet.encode()
+            written.writestr(name, content)
+    return target
+
+
+def typed(sheet: str, row: int, cells: str) -> str:
+    return re.sub(rf'(<row r="{row}".*?)</row>', lambda found: f"{found[1]}{cells}</row>", sheet, count=1)
+
+
+def typed_text(place: str, text: str) -> str:
+    return f'<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>'

@@ -186,7 +186,8 @@ class Machine(RuleBasedStateMachine):
                     " NULL::VARCHAR AS evidence, NULL::DATE AS by_date FROM shuyuan.ledger.items LIMIT 0")  # fmt: skip
         con.execute(
             "CREATE OR REPLACE TEMP TABLE extended AS SELECT order_id, number + 1 AS number, department,"
-            " 'extended' AS event, state, $day::DATE AS as_of, due_on + 5 AS due_on, due_provisional, paused_days,"
+            " 'extended' AS event, state, $day::DATE AS as_of, due_on + 5 AS due_on, due_provisional,"
+            " working_days + 5 AS working_days, paused_days,"
             " level, 'officer' AS actor, 'because' AS reason, NULL::VARCHAR AS evidence"
             " FROM shuyuan.ledger.order_states ORDER BY order_number LIMIT 1",
             {"day": self.day},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 import zipfile
 from datetime import date
 
@@ -11,7 +13,8 @@ from correction_loop import DAYS, RIGHT, WRONG, Loop
 from python_calamine import CalamineWorkbook
 
 from assets.corrections import advance
-from assets.notices import COLUMNS, README, REPLIES, ROWS_PER_FILE, Order, issue, parts
+from assets.notice_files import COLUMNS, REPLIES, Order, parts
+from assets.notices import README, ROWS_PER_FILE, issue
 
 NASTY = '=HYPERLINK("http://x","y")'
 
@@ -34,15 +37,18 @@ def test_a_notice_holds_what_the_steward_needs_and_empty_columns_for_the_reply(l
     loop.day(DAYS[0], {"a": WRONG, "b": WRONG, "c": RIGHT}, ["a", "b"])
     written = issue(loop.city, DAYS[0], author="test")
     folder = loop.city.home.outbox / "public_security" / "2026-11-02"
-    assert written == [folder / "notice.xlsx", folder / "notice.csv"]
+    assert written == [folder / "notice.xlsx", folder / "notice.csv", folder / "notice.json"]
     assert (folder / "README.txt").read_bytes() == README.read_bytes()
-    (_, (sheet, number, resource, rule, requirement, severity, _, items, due, provisional)) = table(written[0], 0)
+    (_, (sheet, number, resource, rule, requirement, severity, _, items, due, provisional, basis)) = table(
+        written[0], 0
+    )
+    assert "国令第809号" in basis
     assert (number, rule, severity, items, due, provisional) == (
         "20261102-0001", "PSB-001", "error", "2", "2026-11-16", "",
     )  # fmt: skip
     assert "户籍人口信息" in resource
     assert "出生日期应与公民身份号码中的一致" in requirement
-    assert CalamineWorkbook.from_path(written[0]).sheet_names == ["Orders 工单", sheet]
+    assert CalamineWorkbook.from_path(written[0]).sheet_names == ["Orders 工单", sheet, "Codes 代码"]
     header, *rows = table(written[0], 1)
     assert header == [title for title, _ in COLUMNS]
     found_by = "由本记录其他信息项推得 derived from another field"
@@ -53,15 +59,38 @@ def test_a_notice_holds_what_the_steward_needs_and_empty_columns_for_the_reply(l
     with written[1].open(encoding="utf-8-sig", newline="") as text:
         _, *lines = csv.reader(text)
     assert [line[1:] for line in lines] == rows
+    told = json.loads(written[2].read_text("utf-8"))
+    assert (told["department"], told["as_of"], list(told["replies"])) == (
+        "public_security",
+        "2026-11-02",
+        list(REPLIES),
+    )
+    [stated] = told["orders"]
+    assert (stated["order"], stated["rule"], stated["due_on"]) == (number, rule, due)
+    assert [[item["record_key"], item["observed"]] for item in stated["items"]] == [
+        ["a", str(WRONG)],
+        ["b", str(WRONG)],
+    ]
 
 
-def test_reply_codes_are_offered_as_a_drop_down(loop):
+def test_reply_codes_and_departments_are_offered_and_all_but_the_reply_is_protected(loop):
     loop.day(DAYS[0], {"a": WRONG}, ["a"])
-    xlsx, _ = issue(loop.city, DAYS[0], author="test")
+    xlsx, *_ = issue(loop.city, DAYS[0], author="test")
     with zipfile.ZipFile(xlsx) as parts_of_book:
-        sheet = parts_of_book.read("xl/worksheets/sheet2.xml").decode()
-    assert f'"{",".join(REPLIES)}"' in sheet
-    assert "ySplit" in sheet
+        sheets = [parts_of_book.read(f"xl/worksheets/sheet{n}.xml").decode() for n in (1, 2, 3)]
+        styles = parts_of_book.read("xl/styles.xml").decode()
+    assert all("<sheetProtection" in sheet and "ySplit" in sheet for sheet in sheets)
+    assert "$A$2:$A$7" in sheets[1]
+    assert "$C$2:$C$4" in sheets[1]
+    codes = table(xlsx, 2)
+    assert [row[0] for row in codes[1:]] == list(REPLIES)
+    assert [row[2] for row in codes[1:4]] == list(loop.city.catalog.departments)
+    unlocked = [n for n, xf in enumerate(re.findall(r"<xf .*?(?:/>|</xf>)", styles)) if 'locked="0"' in xf]
+    columns = re.findall(r'<col min="(\d+)" max="(\d+)" [^>]*style="(\d+)"', sheets[1])
+    offset = styles.count("<xf ", 0, styles.index("<cellXfs"))
+    free = [int(first) for first, _, style in columns if int(style) + offset in unlocked]
+    assert free == [10, 11, 12, 13, 14]
+    assert ' s="' not in re.findall(r"<row r=\"2\".*?</row>", sheets[1])[0]
 
 
 def test_no_cell_of_a_notice_can_become_a_formula(loop):
@@ -75,11 +104,11 @@ def test_no_cell_of_a_notice_can_become_a_formula(loop):
         author="test",
     )
     advance(loop.city, DAYS[0], author="test")
-    xlsx, text = issue(loop.city, DAYS[0], author="test")
+    xlsx, text, _ = issue(loop.city, DAYS[0], author="test")
     assert [table(xlsx, 1)[1][n] for n in (3, 4, 6)] == [NASTY, "@SUM(A1)", "\tx"]
     with zipfile.ZipFile(xlsx) as book:
         sheets = [name for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
-        assert len(sheets) == 2
+        assert len(sheets) == 3
         for name in sheets:
             assert b"<f>" not in book.read(name)
             assert b"hyperlink" not in book.read(name)
@@ -112,7 +141,7 @@ def test_a_relapse_is_sent_again_and_stays_visible_as_one(loop):
     issue(loop.city, DAYS[0], author="test")
     loop.day(DAYS[1], {"a": RIGHT}, [])
     loop.day(DAYS[2], {"a": WRONG}, ["a"])
-    xlsx, _ = issue(loop.city, DAYS[2], author="test")
+    xlsx, *_ = issue(loop.city, DAYS[2], author="test")
     assert table(xlsx, 1)[1][7] == "1"
     issue(loop.city, DAYS[2], author="test")
     assert loop.events("a") == ["opened", "notified", "verified_as_suggested", "reopened", "notified"]
@@ -131,17 +160,20 @@ def test_many_orders_have_sheets_of_their_own_with_names_a_spreadsheet_takes(loo
     for number in range(30):
         loop.check(DAYS[0], keys[: number + 1], rule=f"R-{number}")
     advance(loop.city, DAYS[0], author="test")
-    xlsx, _ = issue(loop.city, DAYS[0], author="test")
+    xlsx, *_ = issue(loop.city, DAYS[0], author="test")
     book = CalamineWorkbook.from_path(xlsx)
-    assert len(book.sheet_names) == 31
-    items = [len(book.get_sheet_by_name(name).to_python()) - 1 for name in book.sheet_names[1:]]
+    assert len(book.sheet_names) == 32
+    items = [len(book.get_sheet_by_name(name).to_python()) - 1 for name in book.sheet_names[1:-1]]
     assert sorted(items) == list(range(1, 31))
 
 
 def test_what_does_not_fit_one_file_is_continued_in_the_next():
-    cut = [[(o.order_id, count) for o, count in part] for part in parts([order(1, 3), order(2, 6), order(3, 1)], 4, 9)]
-    assert cut == [[("1", 3), ("2", 1)], [("2", 4)], [("2", 1), ("3", 1)]]
-    assert [len(part) for part in parts([order(n, 1) for n in range(5)], ROWS_PER_FILE, 2)] == [2, 2, 1]
+    cut = list(parts([order(1, 3), order(2, 6), order(3, 1)], 4, 9))
+    assert [[(o.order_id, count) for o, count in part.orders] for part in cut] == [
+        [("1", 3), ("2", 1)], [("2", 4)], [("2", 1), ("3", 1)],
+    ]  # fmt: skip
+    assert [(part.first, part.last) for part in cut] == [(1, 4), (5, 8), (9, 10)]
+    assert [len(part.orders) for part in parts([order(n, 1) for n in range(5)], ROWS_PER_FILE, 2)] == [2, 2, 1]
     assert list(parts([], 4, 9)) == []
 
 
@@ -150,8 +182,8 @@ def test_a_continued_notice_names_every_item_once(loop):
     loop.day(DAYS[0], dict.fromkeys(keys, WRONG), keys)
     written = issue(loop.city, DAYS[0], author="test", rows_per_file=4)
     assert [path.name for path in written] == [
-        "notice.xlsx", "notice.csv", "notice-2.xlsx", "notice-2.csv", "notice-3.xlsx", "notice-3.csv",
-    ]  # fmt: skip
-    listed = [row[1] for path in written[::2] for row in table(path, 1)[1:]]
+        f"{stem}.{kind}" for stem in ("notice", "notice-2", "notice-3") for kind in ("xlsx", "csv", "json")
+    ]
+    listed = [row[1] for path in written[::3] for row in table(path, 1)[1:]]
     assert listed == sorted(keys)
-    assert date.fromisoformat(table(written[4], 0)[1][8]) == date(2026, 11, 16)
+    assert date.fromisoformat(table(written[6], 0)[1][8]) == date(2026, 11, 16)

@@ -140,7 +140,7 @@ def measured(
     found = shifts.measure(con, catalog)["housing.buildings"]
     day = date(2026, 11, 2)
     delivery = Delivery("one", day, "full", "pooled", None, len(stated), ())
-    judged = punctuality.judge(catalog.resources["housing.buildings"], [delivery], day, None, found)
+    judged = punctuality.judge(catalog.resources["housing.buildings"], [delivery], day, shift=found)
     return found, judged[-1]
 
 

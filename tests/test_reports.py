@@ -122,8 +122,9 @@ from (values ('o1', 'JC-20261020-0001', 'PSB-001', '2026-10-20', '2026-11-02', f
              ('o3', 'JC-20261020-0003', 'PSB-001', '2026-10-20', '2026-11-02', false)
      ) o(id, number, rule_id, opened, due, provisional);
 insert into ledger.order_events (order_id, number, department, event, state, as_of, due_on, due_provisional,
-                                 paused_days, level, actor, batch)
-select order_id, 1, department, 'opened', 'open', opened_on, due_on, due_provisional, 0, 0, 'run', 1 from ledger.orders;
+                                 working_days, paused_days, level, actor, batch)
+select order_id, 1, department, 'opened', 'open', opened_on, due_on, due_provisional, 10, 0, 0, 'run', 1
+from ledger.orders;
 insert into ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
 select 'i' || n, 'i' || n, 'public_security', 'resident_registration', 'PSB-001', '{CANARY_ID}', 'birth_date',
        '{DAY_1}', 1

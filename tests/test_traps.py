@@ -43,6 +43,7 @@ The denominator is all rows instead of those a rule applies to:
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -54,6 +55,7 @@ from test_findings import DAY, con, see, state
 from assets.corrections import advance
 from assets.notices import issue
 from assets.report_ledger import collect_ledger
+from catalog.jurisdiction import Clock, Jurisdiction
 
 __all__ = ["con"]
 
@@ -104,11 +106,13 @@ def test_what_was_found_before_is_kept_when_nothing_is_found_now(con: duckdb.Duc
 
 def test_new_open_overdue_and_reopened_are_counted_apart(loop: Loop) -> None:
     keys = ["old", "again", "new"]
+    catalog = replace(loop.city.catalog, jurisdiction=Jurisdiction(clock=Clock(working_days=5)))
+    city = replace(loop.city, catalog=catalog)
     for day, failing in ((DAYS[0], keys[:2]), (DAYS[1], keys[:1]), (DAYS[11], keys)):
         loop.deliver(day, {key: WRONG if key in failing else RIGHT for key in keys})
         loop.check(day, failing)
-        advance(loop.city, day, author="test", working_days=5)
-        issue(loop.city, day, author="test")
+        advance(city, day, author="test")
+        issue(city, day, author="test")
     ledger = collect_ledger(loop.city.con, DAYS[11])
     assert [(one.new, one.verified, one.relapsed) for one in ledger.changes] == [(1, 0, 1)]
     assert [(one.open, one.overdue) for one in ledger.counts] == [(2, 1)]

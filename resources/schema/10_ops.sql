@@ -151,3 +151,25 @@ comment on column ops.identity_decisions.record is '<department>.<resource>|<rec
 comment on column ops.identity_decisions.content is 'Digest of what the record said, where it has no key of its own; of relink the model';
 comment on column ops.identity_decisions.entity_key is 'The entity it is, or is not; of merge and split the one that stays';
 comment on column ops.identity_decisions.other_key is 'What became part of it, or was given back';
+
+create table if not exists ops.sendings (
+    key text primary key,
+    department text not null,
+    as_of date not null,
+    kind text not null,
+    address text not null,
+    file text not null,
+    sha256 text not null,
+    bytes bigint not null,
+    state text not null check (state in ('waiting', 'sending', 'sent', 'failed', 'superseded')),
+    attempts integer not null default 0,
+    message text not null default '',
+    queued_at timestamptz not null default now(),
+    settled_at timestamptz
+);
+create index if not exists sendings_open on ops.sendings (state) where state in ('waiting', 'sending');
+comment on table ops.sendings is 'One row per notice file and channel it goes to besides the outbox folder';
+comment on column ops.sendings.key is 'The same for the same bytes to the same place: nothing is sent twice';
+comment on column ops.sendings.file is 'Below the outbox folder';
+comment on column ops.sendings.state is 'sending: under way, or its process died; failed: somebody must change something first';
+comment on column ops.sendings.message is 'Why the last attempt failed; our own words, no value of a record';

@@ -57,6 +57,7 @@ create table if not exists ledger.order_events (
     as_of date not null,
     due_on date not null,
     due_provisional boolean not null,
+    working_days integer not null check (working_days > 0),
     paused_days integer not null check (paused_days >= 0),
     level integer not null check (level >= 0),
     actor text not null,
@@ -69,8 +70,9 @@ create index if not exists order_events_by_batch on ledger.order_events (departm
 create index if not exists order_events_by_day on ledger.order_events (as_of);
 comment on table ledger.order_events is 'One row per thing that happened to an order; the last one is its state';
 comment on column ledger.order_events.due_on is 'The deadline after this event';
+comment on column ledger.order_events.working_days is 'Working days from the notice to the deadline: allowed, extension and pauses together';
 comment on column ledger.order_events.paused_days is 'Working days the clock has stood so far';
-comment on column ledger.order_events.level is 'How far it was escalated: 0 not, 1 department head, 2 bureau, 3 supervision list';
+comment on column ledger.order_events.level is 'How far it was escalated: 0 not, 1 steward, 2 department head, 3 bureau, 4 supervision list';
 
 -- salt, personal_digest: personal values can be taken out by law and the chain stays whole, see ledger.sealed.
 create table if not exists ledger.items (
@@ -155,7 +157,8 @@ do $$ begin
             standard text, "table" text);
         create type ledger.order_event_line as (
             actor text, as_of date, department text, due_on date, due_provisional boolean, event text, evidence text,
-            level integer, number integer, order_id text, paused_days integer, reason text, state text, "table" text);
+            level integer, number integer, order_id text, paused_days integer, reason text, state text, "table" text,
+            working_days integer);
         create type ledger.item_line as (
             column_name text, department text, finding_id text, item_id text, opened_on date, personal text,
             resource text, rule_id text, "table" text, transferred_from text);
@@ -188,7 +191,7 @@ language sql stable parallel safe as $$
     union all
     select row_to_json(row(
             actor, as_of, department, due_on, due_provisional, event, evidence, level, number, order_id, paused_days,
-            reason, state, 'order_event')::ledger.order_event_line), null, null
+            reason, state, 'order_event', working_days)::ledger.order_event_line), null, null
     from ledger.order_events where department = wanted_department and batch = wanted_batch
     union all
     select row_to_json(row(
@@ -248,7 +251,7 @@ create or replace view ledger.order_states as
 select
     o.order_id, o.order_number, o.department, o.resource, o.rule_id, o.delivery_id, o.standard, o.dimension,
     o.indicator, o.severity, o.opened_on, o.due_on as first_due_on, e.due_on, e.due_provisional,
-    e.state, e.event, e.number, e.as_of, e.paused_days, e.level,
+    e.state, e.event, e.number, e.as_of, e.working_days, e.paused_days, e.level,
     s.items, s.open, s.items - s.open as closed, s.verified, s.relapsed,
     case when s.open = 0 then s.last_event end as closed_on
 from ledger.orders o
