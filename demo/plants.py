@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from catalog.load import Catalog
 from catalog.models import Column, ColumnType, Identifier, Library, Resource, Rule
 from demo.written import WRITTEN, Wrong
-from quality_checks.comparison import agreement_rules
+from quality_checks.comparison import agreement_rules, doubt_rules
 from quality_checks.macros import name as quoted
 from quality_checks.macros import quote
 from quality_checks.rules import SMALL_LIST, baseline_rules, read_codes, thematic_rules
@@ -55,7 +55,7 @@ class Plant:
     def accuses(self) -> bool:
         """Whether the wrong value could make other registers look wrong."""
         said = {word for text in self.resource.supplies.values() for word in text.replace("'", " ").split()}
-        return self.kind not in ("required", "type", "agrees") and not self.cells.keys().isdisjoint(said)
+        return self.kind not in ("required", "type", "agrees", "doubted") and not self.cells.keys().isdisjoint(said)
 
 
 def plants_for(resource: Resource, catalog: Catalog) -> list[Plant]:
@@ -67,6 +67,7 @@ def plants_for(resource: Resource, catalog: Catalog) -> list[Plant]:
             if rule.id in WRITTEN and rule.accuse and rule.accuse.resource == resource.id:
                 found.append(_written(resource, rule, wide=True))
     found += _disagreements(resource, catalog)
+    found += _doubts(resource, catalog)
     return sorted(found, key=lambda plant: plant.where == "true" and not plant.guest)
 
 
@@ -241,6 +242,53 @@ def _disagreements(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
             ordered=rule.severity != "info",
             kind="agrees",
         )
+
+
+def _doubts(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
+    """An authority states another valid value than so many independent departments agree on that it is in doubt."""
+    if resource.describes is None or resource.describes.by is None:
+        return
+    library = catalog.libraries[resource.describes.library]
+    for rule in doubt_rules(library):
+        attribute = rule.column
+        stated = library.attributes[attribute]
+        said = resource.supplies.get(attribute, "")
+        terms = stated.authority.everyone() if stated.authority else ()
+        if said not in resource.columns or _noticed(resource, said):
+            continue
+        if not any(term.department == resource.department for term in terms):
+            continue
+        named = [r for r in catalog.sources_of(library.name) if r.describes and r.describes.by and r.id != resource.id]
+        telling = [one for one in named if attribute in one.supplies]
+        own = [_speakers(one, attribute) for one in telling if one.department == resource.department]
+        others = [one for one in telling if one.department != resource.department and not _received(one, attribute)]
+        if len({one.department for one in others}) < stated.doubted_by:
+            continue
+        told = " UNION ALL ".join(
+            f"SELECT key, {quote(one.department)} AS department FROM ({_speakers(one, attribute)}) s(key)"
+            for one in others
+        )
+        among = f"SELECT key FROM ({told}) GROUP BY key HAVING count(DISTINCT department) >= {stated.doubted_by}"
+        key, value = f"({resource.describes.by})", quoted(said)
+        say = _own_say(library, resource, attribute) if stated.authority and stated.authority.by else "true"
+        alone = f" AND {key} NOT IN ({' UNION ALL '.join(own)})" if own else ""
+        yield Plant(
+            rule_id=rule.id,
+            resource=resource,
+            column=said,
+            cells={said: _another(library.name, attribute, resource.columns[said], value)},
+            where=f"{value} IS NOT NULL AND {key} IN ({among}) AND {say}{alone}",
+            suggest="clean",
+            own=False,
+            ordered=rule.severity != "info",
+            kind="doubted",
+        )
+
+
+def _received(resource: Resource, attribute: str) -> bool:
+    """Whether another department gave the resource what it says of the attribute."""
+    column = resource.columns.get(resource.supplies[attribute])
+    return bool(resource.received_from or (column and column.received_from))
 
 
 def _own_say(library: Library, resource: Resource, attribute: str) -> str:

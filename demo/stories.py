@@ -102,7 +102,7 @@ def _lots(table: Sequence[tuple[str, int]], able: dict[str, str], last: str) -> 
 def _story(parts: Cast) -> str:
     able = {
         "otherwise": "kind IN ('required', 'length') AND length(clean) < most",
-        "blanked": "kind IN ('type', 'length', 'code', 'identifier', 'agrees') AND optional",
+        "blanked": "kind IN ('type', 'length', 'code', 'identifier', 'agrees', 'doubted') AND optional",
         "deleted": "NOT incremental AND NOT referenced",
     }
     # A thematic figure is made from other records too: it may change while the department stands by its own.
