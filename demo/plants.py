@@ -7,8 +7,10 @@ planted by `stories` too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from catalog.load import Catalog
 from catalog.models import Column, ColumnType, Identifier, Library, Resource, Rule
@@ -254,7 +256,7 @@ def _doubts(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
         stated = library.attributes[attribute]
         said = resource.supplies.get(attribute, "")
         terms = stated.authority.everyone() if stated.authority else ()
-        if said not in resource.columns or _noticed(resource, said):
+        if said not in resource.columns or _compared_within(resource, said):
             continue
         if not any(term.department == resource.department for term in terms):
             continue
@@ -283,6 +285,12 @@ def _doubts(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
             ordered=rule.severity != "info",
             kind="doubted",
         )
+
+
+def _compared_within(resource: Resource, column: str) -> bool:
+    """Whether a rule holds the column against others of the record: then the wrong value puts itself in doubt."""
+    graver = [set(re.findall(r"\w+", rule.condition)) for rule in resource.rules if rule.severity != "info"]
+    return any(column in words and len(words & resource.columns.keys()) > 1 for words in graver)
 
 
 def _received(resource: Resource, attribute: str) -> bool:
@@ -322,9 +330,12 @@ def _better(catalog: Catalog, library: Library, resource: Resource, attribute: s
     if attribute not in resource.supplies:
         return []
     stated = library.attributes[attribute]
-    terms = stated.authority.everyone() if stated.authority else ()
-    registrars = list(dict.fromkeys(term.department for term in terms))  # an earlier one speaks of kinds of its own
-    order = [*registrars, *(origin for origin in stated.substitutes if origin not in registrars)]
+    present = stated.authorities(date.max)
+    by_kind = bool(stated.authority and stated.authority.by)  # then another registrar may have the say on an entity
+    if resource.department in present and not by_kind:
+        return []
+    order = list(stated.substitutes)
     own = order.index(resource.department) if resource.department in order else len(order)
+    better = present.union(order[:own]) - {resource.department}
     named = [r for r in catalog.sources_of(library.name) if r.describes and r.describes.by]
-    return [r for r in named if attribute in r.supplies and r.department in order[:own]]
+    return [r for r in named if attribute in r.supplies and r.department in better]

@@ -648,8 +648,9 @@ def test_records_and_keys_are_led_to_their_entity() -> None:
     catalog, con = case.catalog(), load(case.records)
     library = catalog.libraries["people"]
     con.execute(
-        "INSERT INTO library_links VALUES ('key', NULL, NULL, NULL, '?', $1),"
-        " ('record', 'c', 'one', '3', NULL, '#c.one|3')",
+        "INSERT INTO library_links BY NAME SELECT 'key' AS kind, '?' AS alias_key, $1 AS entity_key, 'exact' AS how"
+        " UNION ALL BY NAME SELECT 'record' AS kind, 'c' AS department, 'one' AS resource, '3' AS record_key,"
+        " '#c.one|3' AS entity_key, 'person' AS how",
         [LONG[0]],
     )
     disputed = base.arbitrate(con, catalog, library)

@@ -209,6 +209,7 @@ def pages(filled: City) -> dict[str, str]:
 def test_every_department_and_resource_has_its_page(pages):
     assert set(pages) == {
         "index.html",
+        "anchor.json",
         "deliveries.html",
         "libraries.html",
         "rules.html",

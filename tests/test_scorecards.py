@@ -152,7 +152,7 @@ def test_all_twenty_indicators_of_every_scope_stand_in_the_scores_and_what_has_n
         ("city", 1, each),
         ("department", 3, 3 * each),
         ("library", 2, 2 * each),
-        ("resource", 3, 3 * each),
+        ("resource", 4, 4 * each),  # a thematic table that promises freshness is one
     ]
     wrong, absent = row(con, "0105"), row(con, "0305")
     assert (wrong["numerator"], wrong["denominator"], wrong["score"]) == (0, 100, 0)
@@ -559,7 +559,7 @@ def test_any_counts_come_out_as_a_plain_reference_says(
     scorecards.compute(con, weighted, DAY)
     libraries = {RESIDENTS: "population", MARRIAGES: "population", ENTERPRISES: "legal_entity"}
     found = con.execute("SELECT period, scope, name, dimension, indicator, score FROM quality.scores").fetchall()
-    assert len(found) == 2 * 9 * 26
+    assert len(found) == 2 * 10 * 26
     got = {tuple(key): score if score is None else int(score * BILLION) for *key, score in found}
     for period in ("day", "month"):
         for scope, name in {(scope, name) for _, scope, name, *_ in found}:
@@ -623,7 +623,7 @@ def test_a_stranger_recomputes_every_departments_score_from_the_exported_rows(
     monkeypatch.chdir(tmp_path)
     for month in (None, DAY.replace(day=1)):
         written = export_scores(con, tmp_path, find_period(con, month))
-        assert written["scores.csv"] == 9 * 26
+        assert written["scores.csv"] == 10 * 26
         exec(snippet, {})
         said = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in said] == sorted(small_catalog.departments)

@@ -59,7 +59,7 @@ def test_every_rule_of_the_catalogue_was_tripped(city):
     )
     assert silent == []
     doubted = {rule for (rule,) in rows(city, "SELECT rule_id FROM quality.findings WHERE rule_id LIKE '%.doubted'")}
-    assert {"population.name.doubted", "spatial.division.doubted"} <= doubted
+    assert {"population.name.doubted", "spatial.name.doubted"} <= doubted
 
 
 def test_every_kind_of_delivery_rule_was_tripped(city):
