@@ -648,8 +648,8 @@ def test_records_and_keys_are_led_to_their_entity() -> None:
     catalog, con = case.catalog(), load(case.records)
     library = catalog.libraries["people"]
     con.execute(
-        "INSERT INTO library_links VALUES ('key', NULL, NULL, NULL, '?', $1),"
-        " ('record', 'c', 'one', '3', NULL, '#c.one|3')",
+        "INSERT INTO library_links VALUES ('key', NULL, NULL, NULL, '?', $1, 'exact'),"
+        " ('record', 'c', 'one', '3', NULL, '#c.one|3', 'exact')",
         [LONG[0]],
     )
     disputed = base.arbitrate(con, catalog, library)
