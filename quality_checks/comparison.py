@@ -249,15 +249,20 @@ def _authority_cells(con: DuckDBPyConnection, library: Library, witnesses: Seque
     The value is that of the department's first source that agrees with what stands.
     """
     stating = ", ".join(
-        f"{quote(a)}: {by_index(departments(suppliers(witnesses, a)))}" for a in library.attributes
+        f"({quote(attribute)}, {place}, {quote(department)})"
+        for attribute in library.attributes
+        for place, department in enumerate(departments(suppliers(witnesses, attribute)))
     )
-    own = "({})[attribute][p + 1] = source AND substr(said, (p + 1)::INTEGER, 1) = 'a'".format(f"MAP {{{stating}}}")
-    place = f"list_filter(range({len(witnesses)}), lambda p: {own})[1]"
+    agreeing = (
+        f"SELECT attribute, min(place) AS place, entities, outcome FROM {SAID} s"
+        f" JOIN (VALUES {stating or '(NULL, 0, NULL)'}) t(attribute, place, source) USING (attribute, source)"
+        " WHERE outcome IN ('agreed', 'authority_prevails', 'authority_doubted') AND substr(said, place + 1, 1) = 'a'"
+        " GROUP BY attribute, s.rowid, entities, outcome"
+    )
     return _cells(
         con,
-        f"SELECT attribute, {place} AS place, sum(entities),"
-        f" coalesce(sum(entities) FILTER (outcome = 'authority_doubted'), 0) FROM {SAID}"
-        " WHERE outcome IN ('agreed', 'authority_prevails', 'authority_doubted') GROUP BY ALL",
+        "SELECT attribute, place, sum(entities), coalesce(sum(entities) FILTER (outcome = 'authority_doubted'), 0)"
+        f" FROM ({agreeing}) GROUP BY ALL",
     )
 
 
