@@ -83,8 +83,8 @@ def build(city: City, library: Library, as_of: date, *, author: str, full: bool 
 def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyConnection) -> BaseResult:
     table = f"base.{library.name}"
     take_links(con, library)
-    independence.take_groups(con, library)
-    plan = increment.plan(city, con, library, as_of, full=full, decided={"groups": independence.groups(con, library)})
+    decided = {"groups": independence.take_groups(con, library)}
+    plan = increment.plan(city, con, library, as_of, full=full, decided=decided)
     touched = not plan.full
     settled = arbitrate(con, city.catalog, library, touched=touched)
     written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
@@ -127,7 +127,7 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
-    return comparison.compare(con, catalog, library, witnesses, ENTITIES, said)
+    return comparison.compare(con, catalog, library, witnesses, entities=ENTITIES, said=said)
 
 
 def _evaluated_sql(witnesses: Sequence[Source]) -> str:
@@ -156,8 +156,9 @@ def _check_limits(library: Library, witnesses: Sequence[Source]) -> None:
 
 
 def entities_sql(library: Library, witnesses: Sequence[Source], said: str) -> str:
-    """One row per entity of the statements, and one for nobody: `key, _sources` (records that speak of it), per attribute `v_` (the
-    smallest value), `b_` (whether there is another), `k_` (the best standing), and the columns of `matrix.masks`.
+    """One row per entity of the statements, and one for nobody: `key, _sources` (records that speak of it), per
+    attribute `v_` (the smallest value), `b_` (whether there is another), `k_` (the best standing), and the columns
+    of `matrix.masks`.
     """
     columns = ["key", "count(*)::INTEGER AS _sources"]
     for attribute in library.attributes:
@@ -172,7 +173,7 @@ def entities_sql(library: Library, witnesses: Sequence[Source], said: str) -> st
 
 
 def statements_sql(library: Library, witnesses: Sequence[Source]) -> str:
-    """One row per record: `key, src` (index of its source)`, _record_key, _delivery_id`, per attribute `v_` (what it
+    """One row per record: `key, src, _record_key, _delivery_id` (`src`: index of its source), per attribute `v_` (what it
     says), `k_` (its standing) and the columns of `matrix.masks`.
     """
     return " UNION ALL ".join(_said_sql(library, witnesses, source) for source in witnesses) or _nothing(library)

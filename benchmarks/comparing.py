@@ -98,7 +98,7 @@ def joined(scratch: Path, rows: int, repeat: int) -> dict[str, object]:
             plain.append(_raw(con, "s.id_number", rows))
             normal.append(_raw(con, f"{key_macro(library)}(s.id_number)", rows))
             began = time.perf_counter()
-            comparison.compare(con, catalog, library, witnesses, base.ENTITIES, said)
+            comparison.compare(con, catalog, library, witnesses, entities=base.ENTITIES, said=said)
             results = comparison.results(con, catalog, library, LIBRARY)
             ours.append(time.perf_counter() - began)
             [result] = [r for r in results if (r.department, r.rule_id) == ("civil", "population.name.agrees")]

@@ -106,6 +106,7 @@ def compare(
     catalog: Catalog,
     library: Library,
     witnesses: Sequence[Source],
+    *,
     entities: str,
     said: str,
 ) -> list[str]:
