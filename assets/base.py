@@ -173,8 +173,8 @@ def entities_sql(library: Library, witnesses: Sequence[Source], said: str) -> st
 
 
 def statements_sql(library: Library, witnesses: Sequence[Source]) -> str:
-    """One row per record: `key, src, _record_key, _delivery_id` (`src`: index of its source), per attribute `v_` (what it
-    says), `k_` (its standing) and the columns of `matrix.masks`.
+    """One row per record: `key, src, _record_key, _delivery_id` (`src`: index of its source), per attribute `v_` (what
+    it says), `k_` (its standing) and the columns of `matrix.masks`.
     """
     return " UNION ALL ".join(_said_sql(library, witnesses, source) for source in witnesses) or _nothing(library)
 
