@@ -26,16 +26,19 @@ from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import comparison, disputes, findings, independence, library_counts
 from quality_checks.macros import name, quote
-from quality_checks.matrix import bit, grounds_sql, masks, winner
+from quality_checks.matrix import bit, departments, grounds_sql, masks, winner
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
+    CHANGED,
     EVALUATED,
     LINK_COLUMNS,
     LINKS,
+    MARKS,
     MAX_INDEX,
     MAX_RANK,
+    STATEMENTS,
     Source,
-    evaluated_sql,
+    by_index,
     listed_ranks,
     prepared,
     sources,
@@ -80,8 +83,8 @@ def build(city: City, library: Library, as_of: date, *, author: str, full: bool 
 def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyConnection) -> BaseResult:
     table = f"base.{library.name}"
     take_links(con, library)
-    independence.take_groups(con, library)
-    plan = increment.plan(city, con, library, as_of, full=full, decided={"groups": independence.groups(con, library)})
+    decided = {"groups": independence.take_groups(con, library)}
+    plan = increment.plan(city, con, library, as_of, full=full, decided=decided)
     touched = not plan.full
     settled = arbitrate(con, city.catalog, library, touched=touched)
     written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
@@ -115,15 +118,28 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     """
     witnesses = prepared(con, catalog, library, touched=touched)
     _check_limits(library, witnesses)
+    said = f"({statements_sql(library, witnesses)})"
     if touched:
-        for source in witnesses:
-            con.execute(source.taken_sql())
-        disputes.create(con, EVALUATED, evaluated_sql(witnesses))
-    disputes.create(con, ENTITIES, entities_sql(library, witnesses))
+        disputes.create(con, STATEMENTS, f"FROM {said}")
+        said = STATEMENTS
+        disputes.create(con, EVALUATED, _evaluated_sql(witnesses))
+    disputes.create(con, ENTITIES, entities_sql(library, witnesses, said))
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
-    return comparison.compare(con, catalog, library, witnesses, ENTITIES)
+    return comparison.compare(con, catalog, library, witnesses, entities=ENTITIES, said=said)
+
+
+def _evaluated_sql(witnesses: Sequence[Source]) -> str:
+    """Records of an increment: those that changed, all of its entities, and, which may accuse nobody, those that are
+    blocked.
+    """
+    resources = by_index([source.resource.name for source in witnesses])
+    return (
+        f"SELECT department, resource, record_key FROM {CHANGED} UNION ALL"
+        f" SELECT ({by_index(departments(witnesses))})[src + 1], ({resources})[src + 1], _record_key FROM {STATEMENTS}"
+        f" UNION ALL SELECT department, resource, _record_key FROM {MARKS} WHERE _blocked"
+    )
 
 
 def _grounds(attribute: str) -> str:
@@ -139,9 +155,10 @@ def _check_limits(library: Library, witnesses: Sequence[Source]) -> None:
         )
 
 
-def entities_sql(library: Library, witnesses: Sequence[Source]) -> str:
-    """One row per entity, and one for nobody: `key, _sources` (records that speak of it), per attribute `v_` (the
-    smallest value), `b_` (whether there is another), `k_` (the best standing), and the columns of `matrix.masks`.
+def entities_sql(library: Library, witnesses: Sequence[Source], said: str) -> str:
+    """One row per entity of the statements, and one for nobody: `key, _sources` (records that speak of it), per
+    attribute `v_` (the smallest value), `b_` (whether there is another), `k_` (the best standing), and the columns
+    of `matrix.masks`.
     """
     columns = ["key", "count(*)::INTEGER AS _sources"]
     for attribute in library.attributes:
@@ -152,13 +169,18 @@ def entities_sql(library: Library, witnesses: Sequence[Source]) -> str:
             f"min({standing}) AS {standing}",
         ]
         columns += [f"bit_or({mask.column}) AS {mask.column}" for mask in masks(witnesses, attribute)]
-    said = " UNION ALL ".join(_said_sql(library, witnesses, source) for source in witnesses)
-    return f"SELECT {', '.join(columns)} FROM ({said or _nothing(library)}) GROUP BY key"
+    return f"SELECT {', '.join(columns)} FROM {said} GROUP BY key"
+
+
+def statements_sql(library: Library, witnesses: Sequence[Source]) -> str:
+    """One row per record: `key, src, _record_key, _delivery_id` (`src`: index of its source), per attribute `v_` (what
+    it says), `k_` (its standing) and the columns of `matrix.masks`.
+    """
+    return " UNION ALL ".join(_said_sql(library, witnesses, source) for source in witnesses) or _nothing(library)
 
 
 def _said_sql(library: Library, witnesses: Sequence[Source], source: Source) -> str:
-    """One row per record of the source, with the columns of all attributes."""
-    columns = ["key"]
+    columns = ["key", f"{source.index}::SMALLINT AS src", "_record_key", "_delivery_id"]
     for attribute, stated in library.attributes.items():
         value, standing = name("v_" + attribute), name("k_" + attribute)
         supplied = attribute in source.resource.supplies

@@ -11,6 +11,7 @@ found is `assets.base`, which entities are looked at is `assets.increment`, how 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -47,14 +48,17 @@ def write(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, 
         touched: `rows` holds the entities of `TOUCHED` alone; all others stay as they are.
     """
     base = f"base.{name(library.name)}"
-    fresh = _typed(con, base, rows)
-    content = _hash(con, library, fresh)
-    if not touched:
+    types = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {base}").fetchall() if column not in OWN}
+    fresh = f"SELECT *, {_hash(library, types)} AS _hash FROM ({_typed(con, base, types, rows)})"
+    if touched:
+        con.execute(f"CREATE OR REPLACE TEMP TABLE _rows AS {fresh}")
+        fresh = "SELECT * FROM _rows"
+    else:
         con.execute(f"DELETE FROM {base} WHERE entity_id IS NULL")  # rows of an earlier version of the program
     if con.execute(f"SELECT 1 FROM {base} LIMIT 1").fetchone() is None:
-        came = _number(con, f"INSERT INTO {base} BY NAME SELECT *, {content} AS _hash, {_day(as_of)} FROM ({fresh})")
+        came = _number(con, f"INSERT INTO {base} BY NAME SELECT *, {_day(as_of)} FROM ({fresh})")
         return Written(came, 0, 0)
-    _compare(con, library, f"SELECT entity_id, {content} AS _hash FROM ({fresh})", as_of, touched=touched)
+    _compare(con, library, f"SELECT entity_id, _hash FROM ({fresh})", as_of, touched=touched)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE _before AS SELECT b.*, o.silent, o.ended FROM {base} b JOIN _out o"
         " ON b.rowid = o.id"
@@ -67,8 +71,8 @@ def write(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, 
     if replaced + left:
         con.execute(f"DELETE FROM {base} WHERE rowid IN (SELECT id FROM _out)")
     if came + replaced:
-        con.execute(f"INSERT INTO {base} BY NAME {_next_sql(library, fresh, content, as_of)}")
-    con.execute("DROP TABLE _fresh; DROP TABLE _known; DROP TABLE _out; DROP TABLE _come; DROP TABLE _before")
+        con.execute(f"INSERT INTO {base} BY NAME {_next_sql(library, fresh, _hash(library, types), as_of)}")
+    con.execute("; ".join(f"DROP TABLE IF EXISTS _{t}" for t in ("rows", "fresh", "known", "out", "come", "before")))
     return Written(came, replaced, left)
 
 
@@ -77,9 +81,8 @@ def entity_id(library: Library, key: str) -> str:
     return f"CAST(md5({quote(library.name + '|')} || {key}) AS UUID)"
 
 
-def _typed(con: DuckDBPyConnection, base: str, rows: str) -> str:
+def _typed(con: DuckDBPyConnection, base: str, types: Mapping[str, str], rows: str) -> str:
     """The rows as the table's types hold them, so that their hash is that of what is stored; null where one lacks."""
-    types = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {base}").fetchall() if column not in OWN}
     given = {column for column, *_ in con.execute(f"DESCRIBE {rows}").fetchall()}
     if strange := given - types.keys():
         raise ValueError(f"{base} has no column {', '.join(sorted(strange))} to put the library's values in")
@@ -87,10 +90,9 @@ def _typed(con: DuckDBPyConnection, base: str, rows: str) -> str:
     return f"SELECT {', '.join(columns)} FROM ({rows})"
 
 
-def _hash(con: DuckDBPyConnection, library: Library, rows: str) -> str:
+def _hash(library: Library, columns: Collection[str]) -> str:
     """SQL of the hash by which two versions of an entity are equal: over everything but the as-of dates."""
-    dates = {f"{attribute}_as_of" for attribute in library.attributes}
-    listed = [column for column, *_ in con.execute(f"DESCRIBE {rows}").fetchall() if column not in dates]
+    listed = set(columns) - {f"{attribute}_as_of" for attribute in library.attributes}
     return f"hash({', '.join(map(name, sorted(listed)))})"
 
 
@@ -137,7 +139,8 @@ def _next_sql(library: Library, fresh: str, content: str, as_of: date) -> str:
         f"SELECT * EXCLUDE (silent, ended, {', '.join(OWN)}) REPLACE (0 AS _sources, {', '.join(silenced)})"
         " FROM _before WHERE silent AND ended"
     )
-    return f"SELECT *, {content} AS _hash, {_day(as_of)} FROM (({came}) UNION ALL BY NAME ({stayed}))"
+    stayed = f"SELECT *, {content} AS _hash FROM ({stayed})"
+    return f"SELECT *, {_day(as_of)} FROM (({came}) UNION ALL BY NAME ({stayed}))"
 
 
 def _day(as_of: date) -> str:

@@ -92,12 +92,13 @@ def joined(scratch: Path, rows: int, repeat: int) -> dict[str, object]:
         con.execute("create schema base")
         con.execute(f"create table {LIBRARY} as {base.table_sql(catalog, library, disputed)}")
         witnesses = prepared(con, catalog, library)
+        said = f"({base.statements_sql(library, witnesses)})"
         ours, plain, normal = [], [], []
         for _ in range(repeat):
             plain.append(_raw(con, "s.id_number", rows))
             normal.append(_raw(con, f"{key_macro(library)}(s.id_number)", rows))
             began = time.perf_counter()
-            comparison.compare(con, catalog, library, witnesses, base.ENTITIES)
+            comparison.compare(con, catalog, library, witnesses, entities=base.ENTITIES, said=said)
             results = comparison.results(con, catalog, library, LIBRARY)
             ours.append(time.perf_counter() - began)
             [result] = [r for r in results if (r.department, r.rule_id) == ("civil", "population.name.agrees")]

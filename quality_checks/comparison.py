@@ -42,6 +42,7 @@ from quality_checks.sources import (
 )
 
 VIOLATIONS = "temp.library_violations"
+SAID = "temp.library_said"  # one row per attribute, `source`, `outcome` and `said`: `entities` of which they are true
 
 
 def agreement_rules(library: Library) -> tuple[Rule, ...]:
@@ -101,9 +102,15 @@ def _compared(library: Library) -> list[str]:
 
 
 def compare(
-    con: DuckDBPyConnection, catalog: Catalog, library: Library, witnesses: Sequence[Source], entities: str
+    con: DuckDBPyConnection,
+    catalog: Catalog,
+    library: Library,
+    witnesses: Sequence[Source],
+    *,
+    entities: str,
+    said: str,
 ) -> list[str]:
-    """Settle what sources say differently of the `entities` and write to `VIOLATIONS` whom that accuses.
+    """Settle what sources say differently of the `entities`, as `said`, and write to `VIOLATIONS` whom that accuses.
 
     Returns:
         the attributes in dispute, each with a table `disputes.settled`.
@@ -114,7 +121,7 @@ def compare(
     disputes.create(con, VIOLATIONS, f"SELECT {columns} WHERE false")
     disputed = disputes.disputed_in(con, library, entities)
     if disputed:
-        disputes.gather(con, witnesses, disputed, entities)
+        disputes.gather(con, disputed, entities, said)
     titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
     for attribute in disputed:
         disputes.settle(con, witnesses, attribute, titles)
@@ -194,57 +201,74 @@ def _told(
 
 
 def results(con: DuckDBPyConnection, catalog: Catalog, library: Library, table: str) -> list[RuleResult]:
-    """What the comparisons came to, counted from the library's `table`: cells of entity and source.
+    """What the comparisons came to, counted from the library's `table`: cells of entity and source; writes `SAID`.
 
     One result per resource, attribute and rule, also when nothing could be compared (applicable 0), so that findings
     which no longer stand are closed.
     """
     witnesses = sources(catalog, library)
-    found = []
-    for rule in agreement_rules(library):
-        stating = suppliers(witnesses, rule.column)
-        counts = _compared_cells(con, rule.column, table, len(stating))
-        found += [_result(source, rule, *counts.get(place, (0, 0))) for place, source in enumerate(stating)]
-    for rule in doubt_rules(library):
-        stating = suppliers(witnesses, rule.column)
-        counts = _authority_cells(con, rule.column, table, [source.resource.department for source in stating])
-        found += [
-            _result(source, rule, *counts.get(place, (0, 0)))
-            for place, source in enumerate(stating)
-            if source.may_be_authority(rule.column)
-        ]
-    return found
+    disputes.create(con, SAID, _said_sql(library, table))
+    compared, authorities = _compared_cells(con, len(witnesses)), _authority_cells(con, library, witnesses)
+    found = [
+        _result(source, rule, *compared.get((str(rule.column), place), (0, 0)))
+        for rule in agreement_rules(library)
+        for place, source in enumerate(suppliers(witnesses, rule.column))
+    ]
+    return found + [
+        _result(source, rule, *authorities.get((str(rule.column), place), (0, 0)))
+        for rule in doubt_rules(library)
+        for place, source in enumerate(suppliers(witnesses, rule.column))
+        if source.may_be_authority(rule.column)
+    ]
 
 
-def _compared_cells(con: DuckDBPyConnection, attribute: str, table: str, places: int) -> dict[int, tuple[int, int]]:
-    """Cells compared and cells that differ, by the source's place."""
-    said = f"SELECT {name(attribute + '_said')} AS said, count(*) AS n FROM {table} GROUP BY ALL"
-    counted = con.execute(
-        "SELECT place, sum(n) FILTER (letter IN ('A', 'D')), coalesce(sum(n) FILTER (letter = 'D'), 0)"
-        f" FROM (SELECT n, place, substr(said, place + 1, 1) AS letter FROM ({said}), range({places}) p(place))"
-        " WHERE letter IN ('A', 'D') GROUP BY place"
+def _said_sql(library: Library, table: str) -> str:
+    """One row per attribute, department, outcome and string of letters: few, however many entities there are."""
+    return " UNION ALL ".join(
+        f"SELECT {quote(a)} AS attribute, {name(a + '_source')} AS source, {name(a + '_outcome')} AS outcome,"
+        f" {name(a + '_said')} AS said, count(*) AS entities FROM {table} GROUP BY ALL"
+        for a in library.attributes
     )
-    return {place: (int(applicable), int(failed)) for place, applicable, failed in counted.fetchall()}
 
 
-def _authority_cells(
-    con: DuckDBPyConnection, attribute: str, table: str, stating: Sequence[str]
-) -> dict[int, tuple[int, int]]:
-    """Values of an authority that others spoke of too, and those of them in doubt, by the source's place.
+Cells = dict[tuple[str, int], tuple[int, int]]  # attribute and place of the source among its suppliers: cells, failed
+
+
+def _compared_cells(con: DuckDBPyConnection, places: int) -> Cells:
+    """Cells compared and cells that differ."""
+    return _cells(
+        con,
+        "SELECT attribute, place, sum(entities), coalesce(sum(entities) FILTER (letter = 'D'), 0)"
+        f" FROM (SELECT *, substr(said, place + 1, 1) AS letter FROM {SAID}, range({places}) p(place))"
+        " WHERE letter IN ('A', 'D') GROUP BY ALL",
+    )
+
+
+def _authority_cells(con: DuckDBPyConnection, library: Library, witnesses: Sequence[Source]) -> Cells:
+    """Values of an authority that others spoke of too, and those of them in doubt.
 
     The value is that of the department's first source that agrees with what stands.
     """
-    source, outcome, said = (name(f"{attribute}_{part}") for part in ("source", "outcome", "said"))
-    grouped = (
-        f"SELECT {source} AS department, {outcome} = 'authority_doubted' AS doubted, {said} AS said, count(*) AS n"
-        f" FROM {table} WHERE {outcome} IN ('agreed', 'authority_prevails', 'authority_doubted') GROUP BY ALL"
+    stating = ", ".join(
+        f"({quote(attribute)}, {place}, {quote(department)})"
+        for attribute in library.attributes
+        for place, department in enumerate(departments(suppliers(witnesses, attribute)))
     )
-    own = f"({by_index(stating)})[p + 1] = department AND substr(said, (p + 1)::INTEGER, 1) = 'a'"
-    place = f"list_filter(range({len(stating)}), lambda p: {own})[1]"
-    counted = con.execute(
-        f"SELECT {place} AS place, sum(n), coalesce(sum(n) FILTER (doubted), 0) FROM ({grouped}) GROUP BY place"
+    agreeing = (
+        f"SELECT attribute, min(place) AS place, entities, outcome FROM {SAID} s"
+        f" JOIN (VALUES {stating or '(NULL, 0, NULL)'}) t(attribute, place, source) USING (attribute, source)"
+        " WHERE outcome IN ('agreed', 'authority_prevails', 'authority_doubted') AND substr(said, place + 1, 1) = 'a'"
+        " GROUP BY attribute, s.rowid, entities, outcome"
     )
-    return {place: (int(applicable), int(failed)) for place, applicable, failed in counted.fetchall()}
+    return _cells(
+        con,
+        "SELECT attribute, place, sum(entities), coalesce(sum(entities) FILTER (outcome = 'authority_doubted'), 0)"
+        f" FROM ({agreeing}) GROUP BY ALL",
+    )
+
+
+def _cells(con: DuckDBPyConnection, query: str) -> Cells:
+    return {(attribute, place): (int(n), int(failed)) for attribute, place, n, failed in con.execute(query).fetchall()}
 
 
 def _result(source: Source, rule: Rule, applicable: int, failed: int) -> RuleResult:

@@ -54,29 +54,19 @@ def disputed_in(con: DuckDBPyConnection, library: Library, entities: str) -> lis
     return [attribute for attribute, flag in zip(library.attributes, found, strict=True) if flag]
 
 
-def gather(con: DuckDBPyConnection, witnesses: Sequence[Source], attributes: Sequence[str], entities: str) -> None:
+def gather(con: DuckDBPyConnection, attributes: Sequence[str], entities: str, said: str) -> None:
     """Write `SPOKEN`: what each record of an entity in dispute says of the attributes in dispute."""
-    columns = ", ".join(f"{name('b_' + a)}, {name('k_' + a)} AS {name('best_' + a)}" for a in attributes)
     disputed = " OR ".join(name("b_" + a) for a in attributes)
-    create(con, DISPUTED, f"SELECT rowid AS id, key, {columns} FROM {entities} WHERE {disputed}")
-    told = [_records_sql(w, attributes) for w in witnesses if not w.resource.supplies.keys().isdisjoint(attributes)]
-    create(con, SPOKEN, " UNION ALL ".join(told))
-
-
-def _records_sql(source: Source, attributes: Sequence[str]) -> str:
+    flags = ", ".join(f"{name('b_' + a)}, {name('k_' + a)} AS {name('best_' + a)}" for a in attributes)
+    create(con, DISPUTED, f"SELECT rowid AS id, key, {flags} FROM {entities} WHERE {disputed}")
     columns = []
     for attribute in attributes:
-        value, standing, won, disputed, best = (name(kind + attribute) for kind in ("v_", "k_", "w_", "b_", "best_"))
-        if attribute in source.resource.supplies:
-            stands = source.standing(attribute)
-            columns.append(f"CASE WHEN {disputed} THEN {value} END AS {value}")
-            columns.append(f"{stands} AS {standing}, {stands} = {best} AS {won}")
-        else:
-            kind = source.library.attributes[attribute].as_column().sql_type
-            columns.append(f"NULL::{kind} AS {value}, NULL::BIGINT AS {standing}, NULL::BOOLEAN AS {won}")
-    return (
-        f"SELECT id, {source.index}::SMALLINT AS src, _record_key, _delivery_id, {', '.join(columns)}"
-        f" FROM (SELECT s.*, e.* EXCLUDE (key) FROM ({source.relation()}) s JOIN {DISPUTED} e ON e.key = s.key)"
+        value, standing, won, split, best = (name(kind + attribute) for kind in ("v_", "k_", "w_", "b_", "best_"))
+        columns.append(f"CASE WHEN {split} THEN {value} END AS {value}, {standing}, {standing} = {best} AS {won}")
+    create(
+        con,
+        SPOKEN,
+        f"SELECT id, src, _record_key, _delivery_id, {', '.join(columns)} FROM {said} JOIN {DISPUTED} USING (key)",
     )
 
 

@@ -92,10 +92,11 @@ def measure(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> list
     return sorted(pairs, key=lambda pair: (-pair.weight, pair.one, pair.other))
 
 
-def take_groups(con: DuckDBPyConnection, library: Library) -> None:
-    """Write the groups of the library's last measurement where its sources look for them."""
-    rows = [(source, first) for source, first in sorted(groups(con, library).items())]
-    load(con, _bare(GROUPS), {"source": "VARCHAR", "first": "VARCHAR"}, rows)
+def take_groups(con: DuckDBPyConnection, library: Library) -> dict[str, str]:
+    """Write the groups of the library's last measurement where its sources look for them; returns `groups`."""
+    found = groups(con, library)
+    load(con, _bare(GROUPS), {"source": "VARCHAR", "first": "VARCHAR"}, sorted(found.items()))
+    return found
 
 
 def groups(con: DuckDBPyConnection, library: Library) -> dict[str, str]:

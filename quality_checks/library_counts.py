@@ -21,16 +21,17 @@ from duckdb import BinderException, CatalogException, DuckDBPyConnection
 from catalog.coverage import Coverage
 from catalog.load import Catalog
 from catalog.models import Library, Resource
+from quality_checks.comparison import SAID
 from quality_checks.macros import name, quote
 from quality_checks.sources import Source, sources
 
-SAID = "temp.library_said"
-
 
 def count(con: DuckDBPyConnection, catalog: Catalog, library: Library, as_of: date) -> None:
-    """Replace the library's rows of `base._agreement`, `base._outcomes` and `base._coverage`; part of its build."""
+    """Replace the library's rows of `base._agreement`, `base._outcomes` and `base._coverage`; part of its build.
+
+    `comparison.results` has written `SAID`.
+    """
     witnesses = sources(catalog, library)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {SAID.removeprefix('temp.')} AS {said_sql(library)}")
     stamp = f"{quote(library.name)} AS library, DATE '{as_of}' AS as_of"
     for table, rows in (
         ("_agreement", agreement_sql(library, witnesses)),
@@ -53,15 +54,6 @@ def _replace(con: DuckDBPyConnection, table: str, library: Library, rows: str) -
     if apart:
         con.execute(f"DELETE {kept}; INSERT INTO {table} BY NAME FROM temp.library_counted")
     con.execute("DROP TABLE temp.library_counted")
-
-
-def said_sql(library: Library) -> str:
-    """One row per attribute, outcome and string of letters: few, however many entities there are."""
-    return " UNION ALL ".join(
-        f"SELECT {quote(a)} AS attribute, {name(a + '_outcome')} AS outcome, {name(a + '_said')} AS said,"
-        f" count(*) AS entities FROM base.{name(library.name)} GROUP BY outcome, said"
-        for a in library.attributes
-    )
 
 
 def agreement_sql(library: Library, witnesses: Sequence[Source]) -> str:

@@ -27,12 +27,14 @@ from quality_checks.rules import looks_around, thematic_rules
 # Temporary tables. `LINKS` is written by the stage that finds identities: keys and records whose entity is not what
 # their own key says; `GROUPS` names for each source the first of its group, where some were found to share errors. Of
 # an increment `TOUCHED` holds the entity keys, `CHANGED` the records that changed, gone ones too; both are written by
-# whoever decides what it is. `EVALUATED` are the records whose findings it decides.
+# whoever decides what it is; `STATEMENTS` is what their records say. `EVALUATED` are the records whose findings it
+# decides.
 MARKS = "temp.library_marks"
 LINKS = "temp.library_links"
 GROUPS = "temp.library_groups"  # source VARCHAR, first VARCHAR
 TOUCHED = "temp.library_touched"  # key VARCHAR
 CHANGED = "temp.library_changed"  # department VARCHAR, resource VARCHAR, record_key VARCHAR
+STATEMENTS = "temp.library_statements"  # as `assets.base.statements_sql`
 EVALUATED = "temp.library_evaluated"  # as `CHANGED`
 LINK_COLUMNS = (
     "kind VARCHAR, department VARCHAR, resource VARCHAR, record_key VARCHAR, alias_key VARCHAR, entity_key VARCHAR,"
@@ -83,22 +85,19 @@ class Source:
         return f"{name(self.resource.department)}.{name(self.resource.name)}"
 
     @property
-    def table(self) -> str:
-        """The table its records are read from: the pool, or what `taken_sql` took of it."""
-        return f"temp.library_taken_{self.index}" if self.touched else self.pool
-
-    @property
     def identifying(self) -> list[str]:
         """Columns of the resource that say of whom a record speaks."""
         stated = self.resource.describes.model_dump(mode="json") if self.resource.describes else {}
         words = {word for value in stated.values() for word in re.findall(r"\w+", str(value))}
         return sorted(words & self.resource.columns.keys())
 
-    def taken_sql(self) -> str:
-        """SQL that writes `table`: the records whose entity is touched, and perhaps some whose is not.
+    def _read(self) -> str:
+        """From what its records are read: the pool, or those whose entity is touched, and perhaps some whose is not.
 
-        The pool, which may be wide, is read once, and all later joins are with few records.
+        So values are worked out, and joined with links and marks, of few records.
         """
+        if not self.touched:
+            return self.pool
         columns = {column for attribute in self.resource.supplies for column in self.supplying(attribute)}
         listed = sorted((columns & self.resource.columns.keys()) | set(self.identifying))
         taken = ", ".join([*map(name, listed), "_record_key", "_delivery_id", "_as_of"])
@@ -111,7 +110,7 @@ class Source:
             records = f"SELECT record_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key"
             records += f" WHERE kind = 'record' AND {self._own()}"
             query += f" UNION SELECT {taken} FROM {self.pool} WHERE _record_key IN ({records})"
-        return f"CREATE OR REPLACE TEMP TABLE {self.table.removeprefix('temp.')} AS {query}"
+        return f"({query})"
 
     @property
     def key(self) -> str:
@@ -213,7 +212,7 @@ class Source:
         `key` is NULL where the record names nobody: a filter here would compute each key twice.
         """
         values = "".join(f", {self.value(a)} AS {name('v_' + a)}" for a in sorted(self.resource.supplies))
-        said = f"SELECT {self.key} AS key, _record_key, _delivery_id, _as_of{values} FROM {self.table}"
+        said = f"SELECT {self.key} AS key, _record_key, _delivery_id, _as_of{values} FROM {self._read()}"
         linked = "SELECT s.* REPLACE (coalesce(l.entity_key, s.key) AS key) FROM ({0}) s LEFT JOIN ({1}) l ON {2}"
         if self.linked_keys:
             aliases = f"SELECT alias_key, entity_key FROM {LINKS} WHERE kind = 'key'"
@@ -262,16 +261,6 @@ def sources(catalog: Catalog, library: Library) -> list[Source]:
     """The witnesses of the library, by name."""
     described = sorted(catalog.sources_of(library.name), key=lambda resource: resource.id)
     return [Source(library, resource, index) for index, resource in enumerate(described)]
-
-
-def evaluated_sql(witnesses: Sequence[Source]) -> str:
-    """The records of an increment: those that changed, and all of its entities, also those that may not speak."""
-    speaking = [
-        f"SELECT {quote(source.resource.department)}, {quote(source.resource.name)}, _record_key"
-        f" FROM ({replace(source, marked=False).relation()})"
-        for source in witnesses
-    ]
-    return " UNION ".join([f"SELECT department, resource, record_key FROM {CHANGED}", *speaking])
 
 
 def suppliers(witnesses: Sequence[Source], attribute: str) -> list[Source]:

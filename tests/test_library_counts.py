@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from catalog.coverage import Coverage
 from catalog.load import Catalog
 from catalog.models import Attribute, Column, Department, Library, Resource
-from quality_checks import library_counts
+from quality_checks import comparison, library_counts
 from quality_checks.macros import name
 from resources.lake import AGREEMENT, COVERAGE, OUTCOMES
 
@@ -95,6 +95,7 @@ def _counted(rows: list[tuple]) -> duckdb.DuckDBPyConnection:
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             [UUID(int=number), f"P{number}", surname, named, names, dated, dates],
         )
+    comparison.results(con, CATALOG, LIBRARY, "base.people")
     library_counts.count(con, CATALOG, LIBRARY, DAY)
     return con
 
