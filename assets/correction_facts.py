@@ -47,10 +47,7 @@ def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
     moving = f"(NOT closed OR state = '{ItemState.upheld}')"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_items_now AS
-        FROM {ALL} WHERE {moving}
-        UNION ALL
-        FROM {ALL} SEMI JOIN (SELECT finding_id FROM quality.findings WHERE status = 'open') USING (finding_id)
-        WHERE NOT {moving}
+        FROM {ALL} WHERE {moving} OR finding_id IN (SELECT finding_id FROM quality.findings WHERE status = 'open')
     """)
     con.execute(
         """
@@ -63,10 +60,9 @@ def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
             ),
             f.status = 'open' AS failing, r.rule_id IS NOT NULL AS evaluated
         FROM (
-            SELECT *, false AS unknown FROM quality.findings SEMI JOIN corrections_items_now USING (finding_id)
-            UNION ALL
-            SELECT *, true FROM quality.findings ANTI JOIN corrections_items_now USING (finding_id)
-            WHERE status = 'open' AND severity <> 'info'
+            SELECT f.*, i.finding_id IS NULL AS unknown FROM quality.findings f
+            LEFT JOIN (SELECT DISTINCT finding_id FROM corrections_items_now) i USING (finding_id)
+            WHERE NOT unknown OR (status = 'open' AND severity <> 'info')
         ) f
         LEFT JOIN (
             SELECT DISTINCT department, resource, rule_id FROM quality.results WHERE as_of = $day AND state = 'ok'

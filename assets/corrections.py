@@ -17,7 +17,7 @@ from catalog.load import Catalog
 from quality_checks.clocks import days_sql, due_sql, horizon
 from quality_checks.corrections import CORRECTED, SETTLED, ItemEvent, ItemState, decision_sql, transitions_sql
 from quality_checks.order_states import DONE, OrderEvent, OrderState, order_transitions_sql
-from quality_checks.working_days import Calendar
+from quality_checks.working_days import Calendar, calendar_sql
 from resources import ledger
 from resources.city import City
 from resources.lake import literal
@@ -143,7 +143,9 @@ def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None
     """`corrections_opened`: findings that get a new clock; `corrections_orders` and `corrections_items`: the new ones.
 
     The day is part of an order's identity: a finding that appears long after its delivery has a full clock of its own.
+    So is a deadline that is kept: what relapses while the order it was corrected in still had time gains none by it.
     """
+    _read_kept_deadlines(con, as_of)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_opened AS
@@ -152,35 +154,41 @@ def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None
                coalesce(CASE WHEN s.on_delivery THEN nullif(f.delivery_id, '') END, s.delivery_id, f.delivery_id)
                    AS judged_delivery,
                md5(concat_ws('|', coalesce(i.department, f.department), f.resource, f.rule_id, judged_delivery,
-                             $day::DATE)) AS order_id
+                             $day::DATE, i.kept_due_on)) AS order_id,
+               i.kept_due_on
         FROM corrections_findings f JOIN corrections_seen s USING (finding_id)
         LEFT JOIN (
-            SELECT n.item_id, n.finding_id, n.department
+            SELECT n.item_id, n.finding_id, n.department, k.due_on AS kept_due_on
             FROM corrections_judged j JOIN corrections_items_now n USING (item_id)
+            LEFT JOIN corrections_kept k USING (item_id)
             WHERE j.event = '{ItemEvent.reopened}'
         ) i USING (finding_id)
         WHERE (f.unknown AND NOT s.withdrawn) OR i.item_id IS NOT NULL
         """,
         {"day": as_of},
     )
+    calendar = Calendar.with_table(catalog.holidays)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_numbered AS
+        WITH days AS ({_days_until_kept(con, as_of, calendar)})
         SELECT order_id,
                printf('%s-%04d', strftime($day::DATE, '%Y%m%d'),
                       row_number() OVER (ORDER BY department, resource, rule_id, delivery_id)
                       + (SELECT count(*) FROM shuyuan.ledger.orders WHERE opened_on = $day::DATE)) AS order_number,
                department, resource, rule_id, delivery_id, standard, dimension, indicator, severity,
-               $day::DATE AS opened_on, $day::DATE AS started_on, {days_sql(catalog.jurisdiction.clock)} AS working_days
+               $day::DATE AS opened_on, $day::DATE AS started_on,
+               coalesce(left_days, {days_sql(catalog.jurisdiction.clock)}) AS working_days
         FROM (
             SELECT order_id, department, resource, rule_id, judged_delivery AS delivery_id, max(standard) AS standard,
-                   max(dimension) AS dimension, max(indicator) AS indicator, max(severity) AS severity
+                   max(dimension) AS dimension, max(indicator) AS indicator, max(severity) AS severity,
+                   any_value(kept_due_on) AS kept_due_on
             FROM corrections_opened GROUP BY ALL
-        ) WHERE order_id NOT IN (SELECT order_id FROM shuyuan.ledger.orders WHERE opened_on = $day::DATE)
+        ) LEFT JOIN days ON days.day = kept_due_on
+        WHERE order_id NOT IN (SELECT order_id FROM shuyuan.ledger.orders WHERE opened_on = $day::DATE)
         """,
         {"day": as_of},
     )
-    calendar = Calendar.with_table(catalog.holidays)
     due = due_sql("corrections_numbered", as_of, horizon(con, "corrections_numbered", as_of), calendar)
     con.execute(
         "CREATE OR REPLACE TEMP TABLE corrections_orders AS"
@@ -195,6 +203,35 @@ def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None
         """,
         {"day": as_of},
     )
+
+
+def _read_kept_deadlines(con: DuckDBPyConnection, as_of: date) -> None:
+    """`corrections_kept`: the deadline of each corrected item that fails again before it has passed."""
+    corrected = ", ".join(literal(state) for state in sorted(CORRECTED))
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE corrections_relapsed AS
+        SELECT item_id, order_id FROM corrections_judged j JOIN corrections_items_now USING (item_id)
+        WHERE j.event = '{ItemEvent.reopened}' AND j.state IN ({corrected})
+    """)
+    orders = con.execute("SELECT DISTINCT order_id FROM corrections_relapsed").fetchall()
+    read_order_states(con, "corrections_left", [row[0] for row in orders])
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE corrections_kept AS
+        SELECT item_id, l.due_on FROM corrections_relapsed JOIN corrections_left l USING (order_id)
+        WHERE l.due_on >= $day::DATE AND l.state <> '{OrderState.withdrawn}'
+        """,
+        {"day": as_of},
+    )
+
+
+def _days_until_kept(con: DuckDBPyConnection, as_of: date, calendar: Calendar) -> str:
+    """DuckDB SQL for the working days that are left until each kept deadline: at least one after the notice."""
+    latest = con.execute("SELECT max(due_on) FROM corrections_kept").fetchone()
+    last = latest[0] if latest and latest[0] else as_of
+    return f"""
+        SELECT day, greatest(1, workday_number - min(workday_number) OVER ()) AS left_days
+        FROM ({calendar_sql(as_of, last, calendar)})"""
 
 
 def _write_events(con: DuckDBPyConnection, as_of: date, author: str) -> None:

@@ -89,7 +89,7 @@ class Order:
     @property
     def sheet(self) -> str:
         """Name of its sheet: unique by the number, at most 31 characters, none that a spreadsheet refuses."""
-        name = f"{self.number.partition('-')[2]} {self.resource}"
+        name = f"{self.number} {self.resource}"
         return re.sub(r"[][:*?/\\]", " ", name)[:31].rstrip(" '")
 
 

@@ -12,7 +12,7 @@ from datetime import date
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from quality_checks.clocks import days_sql, due_sql, horizon, tick_sql
+from quality_checks.clocks import due_sql, horizon, tick_sql
 from quality_checks.corrections import ItemState
 from quality_checks.order_states import OrderEvent, OrderState
 from quality_checks.working_days import Calendar, calendar_sql
@@ -58,7 +58,7 @@ def tick(con: DuckDBPyConnection, catalog: Catalog, as_of: date, author: str) ->
     calendar = Calendar.with_table(catalog.holidays)
     read_live(con)
     _asking(con)
-    moved(con, _started_and_resumed(catalog, as_of), as_of, calendar)
+    moved(con, _started_and_resumed(as_of), as_of, calendar)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE clock_running AS
@@ -114,11 +114,11 @@ def _asking(con: DuckDBPyConnection) -> None:
     con.execute(f"CREATE OR REPLACE TEMP TABLE clock_asking AS FROM postgres_query('shuyuan', {literal(query)})")
 
 
-def _started_and_resumed(catalog: Catalog, as_of: date) -> str:
+def _started_and_resumed(as_of: date) -> str:
     """Of `clock_live`, what starts, goes on or is to be worked out anew: a relation for `moved`."""
     return f"""
         SELECT order_id, '{OrderEvent.notified}' AS event, DATE '{as_of}' AS started_on, NULL::DATE AS asked_on,
-               {days_sql(catalog.jurisdiction.clock)} AS working_days, 0 AS paused_days, NULL::VARCHAR AS reason
+               working_days, 0 AS paused_days, NULL::VARCHAR AS reason
         FROM clock_live WHERE state = '{OrderState.open}'
         UNION ALL
         SELECT order_id, '{OrderEvent.resumed}', started_on, asked_on, working_days, paused_days,

@@ -39,7 +39,8 @@ class ByCity(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return "the city of four days" if file.endswith(("test_four_days.py", "test_kills.py")) else file
+        together = ("test_four_days.py", "test_kills.py", "test_correction_walk.py")
+        return "the city of four days" if file.endswith(together) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCity:

@@ -168,6 +168,13 @@ class Loop:
         ).fetchall()
         return [event for (event,) in rows]
 
+    def due_on(self, key: str) -> date:
+        """The deadline of the item of one record."""
+        ((due_on,),) = self.city.con.execute(
+            "SELECT due_on FROM shuyuan.ledger.item_states WHERE record_key = ? AND rule_id = ?", [key, RULE]
+        ).fetchall()
+        return due_on
+
     def ledger(self) -> list[tuple]:
         """Everything the ledger holds."""
         rows = []

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from correction_loop import DAYS, RIGHT, WRONG, Loop
 from test_ledger import answered
 
 from assets.corrections import advance
+from assets.notices import issue
 from quality_checks.corrections import ItemEvent
+from quality_checks.working_days import add_workdays
 from resources.ledger import verify_chain
 
 IDLE = {"open": 2, "corrected": 0, "relapses": 0, "verified": 0, "relapsed": 0}  # two wrong records, left as they are
+DUE = add_workdays(DAYS[0], 10)[0]
 
 
 @pytest.fixture
@@ -111,6 +115,7 @@ def test_cheat_saying_corrected_and_doing_nothing(loop):
 
 
 def test_cheat_correcting_for_one_day(loop):
+    issue(loop.city, DAYS[0], author="test")
     loop.day(DAYS[1], {"a": RIGHT, "b": WRONG}, ["b"])
     loop.day(DAYS[2], {"a": WRONG, "b": WRONG}, ["a", "b"])
     assert loop.states() == {"a": "reopened", "b": "still_wrong"}
@@ -118,5 +123,21 @@ def test_cheat_correcting_for_one_day(loop):
     assert figures == {**IDLE, "relapses": 1, "relapsed": 2}  # counted in the order it left and in the one it came to
     items = loop.city.con.execute("SELECT count(*) FROM shuyuan.ledger.items").fetchone()
     assert items == (2,)  # the same item, with its history
-    assert loop.events("a") == ["opened", "verified_as_suggested", "reopened"]
+    assert loop.events("a") == ["opened", "notified", "verified_as_suggested", "reopened"]
+    issue(loop.city, DAYS[2], author="test")
+    assert loop.due_on("a") == loop.due_on("b") == DUE  # and no day was gained, however often
+    loop.day(DAYS[3], {"a": RIGHT, "b": WRONG}, ["b"])
+    loop.day(DAYS[9], {"a": WRONG, "b": WRONG}, ["a", "b"])
+    assert loop.due_on("a") == DUE
+    loop.day(DUE, {"a": RIGHT, "b": WRONG}, ["b"])
+    loop.day(DUE + timedelta(days=1), {"a": WRONG, "b": WRONG}, ["a", "b"])  # the old order's time is over
+    assert loop.due_on("a") == add_workdays(DUE + timedelta(days=1), 10)[0]
+    assert loop.figures() == {**IDLE, "relapses": 3, "relapsed": 4}
     assert verify_chain(loop.city.server) == []
+
+
+def test_a_relapse_on_the_last_day_has_one_working_day_and_new_findings_have_all_of_theirs(loop):
+    loop.day(DAYS[1], {"a": RIGHT, "b": WRONG}, ["b"])
+    loop.day(DUE, {"a": WRONG, "b": WRONG, "c": WRONG}, ["a", "b", "c"])
+    assert loop.due_on("a") == add_workdays(DUE, 1)[0]
+    assert loop.due_on("c") == add_workdays(DUE, 10)[0]

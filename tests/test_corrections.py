@@ -145,7 +145,7 @@ def test_touching_another_field_is_no_correction_of_a_value_compared_with_others
     assert loop.states() == {f"{rule} a": "resolved_elsewhere"}
 
 
-def test_a_relapse_reopens_the_same_item_under_a_new_order(loop):
+def test_a_relapse_reopens_the_same_item_under_a_new_order_with_the_old_deadline(loop):
     loop.day(DAYS[0], {"a": WRONG}, ["a"])
     assert loop.day(DAYS[1], {"a": RIGHT}, []) == CorrectionsSummary(0, 0, 1, 0, 0, 0, 1)
     summary = loop.day(DAYS[2], {"a": WRONG}, ["a"])
@@ -154,7 +154,7 @@ def test_a_relapse_reopens_the_same_item_under_a_new_order(loop):
     rows = loop.city.con.execute(
         "SELECT state, relapses, due_on FROM shuyuan.ledger.item_states WHERE record_key = 'a'"
     ).fetchall()
-    assert rows == [("reopened", 1, add_workdays(DAYS[2], 10)[0])]
+    assert rows == [("reopened", 1, add_workdays(DAYS[0], 10)[0])]
     orders = loop.city.con.execute(
         "SELECT order_number, open, closed, verified, relapsed, closed_on FROM shuyuan.ledger.order_states ORDER BY ALL"
     ).fetchall()

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -369,3 +370,49 @@ def typed(sheet: str, row: int, cells: str) -> str:
 
 def typed_text(place: str, text: str) -> str:
     return f'<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>'
+
+
+IMPORTER = """
+import json, sys
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from assets.feedback import import_file
+from catalog import load_catalog
+from quality_checks import macros
+from resources.city import City
+with City.open(Path(sys.argv[1]), load_catalog(Path(sys.argv[2])), threads=1, prelude=macros.SQL) as city:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    receipt = import_file(city, Path(sys.argv[4]), "public_security", date(2026, 11, 2), author="test")
+    print(json.dumps([receipt.accepted, receipt.repeated, len(receipt.refusals)]))
+"""
+
+
+def test_imports_at_once_of_one_file_and_of_another_lose_and_double_nothing(loop, tmp_path):
+    item, root = ids(loop), Path(__file__).parents[1]
+    one = write(tmp_path / "one.csv", [(item[key], "acknowledged", "", "", "") for key in "abc"])
+    other = write(tmp_path / "other.csv", [(item[key], "will_correct", "", "", "2026-11-09") for key in "bcd"])
+    where = [str(loop.city.home.root), str(root / "tests" / "small_catalogue"), str(root)]
+    importers = [
+        subprocess.Popen([sys.executable, "-c", IMPORTER, *where, str(file)], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True)
+        for file in (one, one, other)
+    ]  # fmt: skip
+    assert [importer.stdout.readline() for importer in importers] == ["ready\n"] * 3
+    for importer in importers:
+        importer.stdin.write("go\n")
+        importer.stdin.flush()
+    first, again, else_ = (json.loads(importer.communicate(timeout=60)[0]) for importer in importers)
+    assert sorted([first, again]) == [[0, True, 0], [3, False, 0]]
+    assert else_ == [3, False, 0]
+    for key, said in {"a": ["acknowledged"], "d": ["will_correct"]}.items():
+        assert loop.events(key) == ["opened", "notified", *said]
+    for key in "bc":  # in the order in which the files came
+        assert sorted(loop.events(key)[2:]) == ["acknowledged", "will_correct"]
+    batches = "SELECT count(*), count(DISTINCT source) FROM shuyuan.ledger.batches WHERE kind = 'feedback'"
+    assert loop.city.con.execute(batches).fetchone() == (2, 2)
+    receipts = list((loop.city.home.outbox / DEPARTMENT / "2026-11-02").glob("receipt-*"))
+    assert len(receipts) == 2
+    assert verify_chain(loop.city.server) == []
