@@ -212,9 +212,11 @@ def _write_xlsx(notice: Notice, path: Path, part: Part) -> None:
         "strings_to_urls": False,
         "strings_to_numbers": False,
     }
-    rows = _stream(
-        notice.con.execute(f"SELECT {FIELDS} FROM {_rows(notice, part)} ORDER BY place"),
+    cells = ", ".join(
+        f"CASE WHEN length(text) > {CELL} THEN left(text, {CELL - 1}) || '…' ELSE text END".replace("text", field)
+        for field in (f"CAST({name} AS VARCHAR)" for name in FIELDS.split(", "))
     )
+    rows = _stream(notice.con.execute(f"SELECT {cells} FROM {_rows(notice, part)} ORDER BY place"))
     with xlsxwriter.Workbook(str(path), options) as book:
         book.set_properties({"created": datetime.combine(notice.as_of, time())})  # the same bytes every time
         look = {
@@ -270,8 +272,7 @@ def _list_items(
     for number, row in enumerate(rows, start=1):  # a spreadsheet is written cell by cell
         for index, cell in enumerate(row):
             if cell is not None:
-                text = str(cell)
-                write(number, index, text if len(text) <= CELL else f"{text[: CELL - 1]}…")
+                write(number, index, cell)
     last = max(number, 1)
     codes = {
         "validate": "list",

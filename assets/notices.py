@@ -47,6 +47,7 @@ def issue(city: City, as_of: date, *, author: str, rows_per_file: int = ROWS_PER
         events = tick(city.con, city.catalog, as_of, author)
         _told_items(city)
         tell(city, "notices_told", kind="notice", as_of=as_of, actor=author, author=author, order_events=events)
+        city.con.execute("DROP TABLE notices_told")
         written = _write_notices(city, as_of, rows_per_file)
         written += write_deadlines(city, as_of)
     return written
