@@ -106,7 +106,7 @@ def _written(resource: Resource, rule: Rule, *, wide: bool = False) -> Plant:
         guest=wrong.guest,
         extra=wrong.extra,
         suggest=offered if rule.offered and wrong.suggests else None,
-        own=not rule.lookup and not wide,
+        own=not rule.lookup and not rule.of_several and not wide,
         ordered=rule.severity != "info",
     )
 

@@ -122,6 +122,7 @@ def _corrected() -> str:
     """The state of an item whose record is put right."""
     return """CASE
         WHEN kind = 'unique' THEN 'verified_otherwise'
+        WHEN moves AND NOT extra THEN 'key_changed'
         WHEN moves THEN 'removed_at_source'
         WHEN clean IS NULL AND observed IS NOT NULL THEN 'blanked_at_source'
         WHEN NOT own AND observed = clean THEN 'resolved_elsewhere'

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 COPIED = 0.8  # share of its errors that a copier is taken to have copied, as in the paper
 LEAST_CHANCE, MOST_CHANCE = 0.3, 0.9  # bounds of the share that chance explains
-ENOUGH = 7.0  # odds of a thousand to one
+ENOUGH = 11.5  # odds of a hundred thousand to one
 TELLING = 5  # errors of a third source from which a share can be learned
 
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 STATES_OF_STORIES = {
     "verified_as_suggested", "verified_otherwise", "still_wrong", "blanked_at_source", "removed_at_source",
-    "feed_silent", "reopened", "objection_raised",
+    "key_changed", "feed_silent", "reopened", "objection_raised",
 }  # fmt: skip
 
 

@@ -288,7 +288,8 @@ def test_a_citys_findings_results_documents_and_scores_follow_its_pool(small_cit
 
     late = quality.check_deliveries(small_city, following, author="t")
     assert {r.rule_id for r in late if r.failed} == {
-        f"{r.id}.delivery.late" for r in small_city.catalog.resources.values()
+        *(f"{r.id}.delivery.late" for r in small_city.catalog.resources.values()),
+        "public_security.credit_village__resident_overview.delivery.stale",
     }
     scoring.score(small_city, following, author="t")
     score = (
