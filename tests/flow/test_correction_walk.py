@@ -34,8 +34,9 @@ def test_the_walk_from_finding_to_verified_is_as_told(four_days, tmp_path):
         ).fetchall()
         assert verify_chain(city.server) == []
     events = [event for (event,) in told]
-    assert events == [
-        "opened", "notified", "objection_raised", "rejected", "needs_information", "informed", "will_correct",
+    assert events[:2] == ["opened", "notified"]
+    assert events[-6:] == [
+        "objection_raised", "rejected", "needs_information", "informed", "will_correct",
         "verified_as_suggested",
     ]  # fmt: skip
     assert [event for (event,) in clock] == [
