@@ -347,8 +347,10 @@ def test_psql_as_dashboard_reader_reads_curated_tables_and_is_refused_everything
 
 
 SAID = (  # what a repaired library and its findings say, whatever the day
-    "SELECT count(*), bit_xor(hash(said)) FROM (SELECT COLUMNS(lambda c: c NOT LIKE '%\\_as\\_of' ESCAPE '\\'"
-    " AND c <> '_believed_from') FROM base.population) said",
+    (
+        "SELECT count(*), bit_xor(hash(said)) FROM (SELECT COLUMNS(lambda c: c NOT LIKE '%\\_as\\_of' ESCAPE '\\'"
+        " AND c <> '_believed_from') FROM base.population) said"
+    ),
     "SELECT count(*), bit_xor(hash(said)) FROM (SELECT * EXCLUDE (last_seen) FROM quality.findings) said",
 )
 
