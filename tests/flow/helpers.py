@@ -29,7 +29,7 @@ VOLATILE = {
 
 
 def shuyuan(
-    home: Path, *arguments: str, timeout: float = 600, check: bool = True, **settings: str
+    home: Path, *arguments: str, timeout: float = 1000, check: bool = True, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """The command line, in a process of its own, on this home; `settings` are variables of the environment."""
     environ = environment(home, **settings)
