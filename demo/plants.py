@@ -233,17 +233,8 @@ def _disagreements(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
         among = " UNION ALL ".join(_speakers(one, attribute) for one in better)
         value = quoted(said)
         told = f"{value} IS NOT NULL AND ({resource.describes.by}) IN ({among})"
-        yield Plant(
-            rule_id=rule.id,
-            resource=resource,
-            column=said,
-            cells={said: _another(library.name, attribute, resource.columns[said], value)},
-            where=f"{told} AND NOT {_own_say(library, resource, attribute)}",
-            suggest="clean",
-            own=False,
-            ordered=rule.severity != "info",
-            kind="agrees",
-        )
+        where = f"{told} AND NOT {_own_say(library, resource, attribute)}"
+        yield _contradicts(resource, library, rule, said, where=where, kind="agrees")
 
 
 def _doubts(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
@@ -274,17 +265,23 @@ def _doubts(resource: Resource, catalog: Catalog) -> Iterator[Plant]:
         key, value = f"({resource.describes.by})", quoted(said)
         say = _own_say(library, resource, attribute) if stated.authority and stated.authority.by else "true"
         alone = f" AND {key} NOT IN ({' UNION ALL '.join(own)})" if own else ""
-        yield Plant(
-            rule_id=rule.id,
-            resource=resource,
-            column=said,
-            cells={said: _another(library.name, attribute, resource.columns[said], value)},
-            where=f"{value} IS NOT NULL AND {key} IN ({among}) AND {say}{alone}",
-            suggest="clean",
-            own=False,
-            ordered=rule.severity != "info",
-            kind="doubted",
-        )
+        where = f"{value} IS NOT NULL AND {key} IN ({among}) AND {say}{alone}"
+        yield _contradicts(resource, library, rule, said, where=where, kind="doubted")
+
+
+def _contradicts(resource: Resource, library: Library, rule: Rule, said: str, *, where: str, kind: str) -> Plant:
+    """Another valid value in the column `said` than other departments state."""
+    return Plant(
+        rule_id=rule.id,
+        resource=resource,
+        column=said,
+        cells={said: _another(library.name, rule.column, resource.columns[said], quoted(said))},
+        where=where,
+        suggest="clean",
+        own=False,
+        ordered=rule.severity != "info",
+        kind=kind,
+    )
 
 
 def _compared_within(resource: Resource, column: str) -> bool:

@@ -68,31 +68,42 @@ def rules_for(source: Source) -> list[Rule]:
 
 
 def _agreement_rule(library: Library, attribute: str) -> Rule:
-    stated = library.attributes[attribute]
-    return Rule(
-        id=agreement_rule_id(library, attribute),
-        that=f"{normal_macro(library, attribute)}({name(attribute)}) = authority.{name(attribute)}",
-        column=attribute,
-        zh=f"{stated.title}应与{library.title.zh}数源部门的记载一致",
+    return _rule(
+        library,
+        attribute,
+        agreement_rule_id(library, attribute),
+        than="authority",
+        zh=f"{library.attributes[attribute].title}应与{library.title.zh}数源部门的记载一致",
         en=f"{attribute} agrees with the authority of {library.title.en}",
-        indicator="0401",
-        severity=stated.compare or Severity.info,
         source="一数一源, Order 809 art. 19",
-        standard=stated.standard,
     )
 
 
 def _doubt_rule(library: Library, attribute: str) -> Rule:
     stated = library.attributes[attribute]
-    return Rule(
-        id=doubt_rule_id(library, attribute),
-        that=f"{normal_macro(library, attribute)}({name(attribute)}) = others.{name(attribute)}",
-        column=attribute,
+    return _rule(
+        library,
+        attribute,
+        doubt_rule_id(library, attribute),
+        than="others",
         zh=f"{library.title.zh}数源部门的{stated.title}不应与{stated.doubted_by}个以上独立来源一致的记载相悖",
         en=f"No {stated.doubted_by} independent sources agree on another {attribute} than the authority's",
+        source="多源比对, Order 809 art. 21",
+    )
+
+
+def _rule(library: Library, attribute: str, rule_id: str, *, than: str, zh: str, en: str, source: str) -> Rule:
+    """That the attribute's normal form equals what `than` says."""
+    stated = library.attributes[attribute]
+    return Rule(
+        id=rule_id,
+        that=f"{normal_macro(library, attribute)}({name(attribute)}) = {than}.{name(attribute)}",
+        column=attribute,
+        zh=zh,
+        en=en,
         indicator="0401",
         severity=stated.compare or Severity.info,
-        source="多源比对, Order 809 art. 21",
+        source=source,
         standard=stated.standard,
     )
 

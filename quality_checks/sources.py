@@ -1,9 +1,9 @@
 """What each source says of a library's entities, as SQL: the one relation that arbitration and comparison both read.
 
 A source is a resource that describes the library (`catalog.sources_of`). Here stand its entity key, the values it
-A source is a resource that describes the library (`catalog.sources_of`). Here stand its entity key, the values it
 supplies, which of them are in doubt, their rank by the library's YAML, and with whom it speaks in one voice. Who wins
 is `assets.base` and, where values differ, `quality_checks.disputes`; `quality_checks.comparison` tells departments.
+
 Records with an open finding of severity `block` are left out; a value with an open finding (other than info) on the
 column it comes from is doubted: it stands only when nobody else says anything, it accuses nobody and has no vote. Rules
 that are evaluated after the libraries (those that look into a library, thematic rules, the comparisons) mark nothing
