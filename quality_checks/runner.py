@@ -82,6 +82,7 @@ def new_context() -> Any:
         import great_expectations
 
         import quality_checks.expectations  # noqa: F401  # and what it needs
+        gc.freeze()  # they stay for as long as the process: no later search need go through them
     finally:
         gc.enable()
 
