@@ -72,6 +72,12 @@ class Change:
     after: Decimal | None
     whole_after: int | None
 
+    def told(self, *, now: bool) -> str:
+        """The figure before or now, of a share with its denominator."""
+        amount, whole = (self.after, self.whole_after) if now else (self.before, self.whole_before)
+        shown = "—" if amount is None else f"{amount:,}".removesuffix(".0")
+        return shown if whole is None else f"{shown} / {whole:,}"
+
 
 @dataclass(frozen=True)
 class Disagreement:

@@ -68,13 +68,19 @@ def loop(small_city, tmp_path):
     return loop
 
 
-def test_try(loop):
+def test_try(loop, tmp_path):
+    from assets import supervision_files
     city = loop.city
     made = supervision.freeze(city, date(2026, 12, 1), author="test")
-    print(made)
-    city.con.sql("FROM supervision_cases ORDER BY order_number, item_id").show(max_width=400)
-    city.con.sql("FROM supervision_orders").show(max_width=400)
-    city.con.sql("select department, figure, amount, whole from supervision_figures where scope in ('city') ").show(max_rows=100)
-    city.con.sql("FROM supervision_listed").show(max_width=300)
-    print(supervision.verify(city))
+    paths = supervision_files.write_missing(city)
+    reply(loop, tmp_path, nov(30), {"i": {"reply": "acknowledged"}})
+    supervision.freeze(city, date(2027, 1, 4), author="test")
+    import time; t=time.time()
+    paths = supervision_files.write_missing(city)
+    print(time.time()-t)
+    import shutil
+    shutil.rmtree("/tmp/sup_out", ignore_errors=True)
+    shutil.copytree(city.home.reports/"supervision", "/tmp/sup_out")
+    shutil.copytree(city.home.outbox/"public_security"/"supervision", "/tmp/sup_out/ps")
+    print(paths)
     assert 0

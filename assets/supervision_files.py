@@ -1,0 +1,200 @@
+"""The files of a monitoring report, written from frozen figures: a page to print, a workbook, and CSV to count again.
+
+`reports/supervision/<period>/v<version>/` is the city's, `outbox/<department>/supervision/<period>/v<version>/` a
+department's own, which holds no other's rows: `report.html`, `report.xlsx`, `figures.csv`, `list.csv`, `cases.csv`,
+`orders.csv`, `anchor.json`. The same version gives the same bytes, whenever it is written; a folder appears whole.
+What a report shows is chosen by `assets.supervision_pages`; add a column of a table in `TABLES`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+
+import xlsxwriter
+
+from assets.notice_files import harmless
+from assets.report_html import environment
+from assets.sending import enqueue
+from assets.supervision import Version, read_rows, versions
+from assets.supervision_pages import Frozen, Line, Listed, Report
+from assets.supervision_rows import pseudonym_sql, write_rows
+from quality_checks.supervision_figures import AGES, BREACHES, FIGURES
+from resources.city import City
+from resources.home import scratch
+from resources.ledger import write_anchor
+
+FOLDER = "supervision"
+# Which figures each table of the page shows; the workbook has all of them.
+TABLES: dict[str, tuple[str, ...]] = {
+    "answers": ("orders_issued", "items_issued", "due", "answered_in_time", "answered_late", "unanswered"),
+    "corrections": (
+        "corrected_as_suggested", "corrected_otherwise", "median_days", "failed_again", "undone", "objections",
+        "objections_upheld", "objections_rejected",
+    ),
+    "overdue": ("orders_overdue", "overdue_unanswered", "overdue_uncorrected", "waiting_for_bureau"),
+    "clock": (
+        "orders_paused", "orders_extended", "orders_withdrawn", "escalated_1", "escalated_2", "escalated_3",
+        "escalated_4", "transferred_out", "transferred_in",
+    ),
+    "stock": ("open_at_start", "opened", "open_at_end", "not_issued", *(f"age_{n + 1}" for n in range(len(AGES) + 1))),
+    "parts": (
+        "items_issued", "answered_in_time", "unanswered", "corrected_as_suggested", "corrected_otherwise",
+        "failed_again", "overdue_unanswered", "overdue_uncorrected", "open_at_end",
+    ),
+}  # fmt: skip
+LIST_COLUMNS = (
+    "department", "order_number", "criterion", "criterion_zh", "amount", "whole", "threshold", "unit", "articles",
+    "rectify_by", "provisional",
+)  # fmt: skip
+
+
+def folder_of(city: City, version: Version, department: str | None = None) -> Path:
+    """Where the report of a version stands."""
+    home = city.home
+    top = home.outbox / department / FOLDER if department else home.reports / FOLDER
+    return top / version.period / f"v{version.version}"
+
+
+def write_missing(city: City) -> list[Path]:
+    """Write every report that is not there; returns the city's folders that were written.
+
+    The city's own stands last, so that one that stands means that the departments' do.
+    """
+    missing = [one for one in versions(city) if not folder_of(city, one).is_dir()]
+    return [write_reports(city, version) for version in missing]
+
+
+def write_reports(city: City, version: Version) -> Path:
+    """Write one version's reports anew, and send the departments theirs; returns the city's folder."""
+    frozen = Frozen(city, version)
+    read_rows(city, version)
+    with scratch(city.home) as work:
+        for department in frozen.departments:
+            if department not in city.catalog.departments:
+                continue
+            fresh = _write(city, frozen.report(department), work / department)
+            target = _put(fresh, folder_of(city, version, department))
+            told = [target / "report.xlsx", target / "report.html"]
+            enqueue(city, department, version.last_day, told)
+        return _put(_write(city, frozen.report(), work / "city"), folder_of(city, version))
+
+
+def _put(fresh: Path, target: Path) -> Path:
+    """Move a folder to its place; what stood there is replaced."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(fresh, target)
+    return target
+
+
+def _write(city: City, report: Report, folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True)
+    item = "item_id" if report.department else pseudonym_sql(city)
+    write_rows(city.con, folder, item, report.department)
+    _csv(folder / "figures.csv", FIGURE_COLUMNS, _figure_rows(report))
+    _csv(folder / "list.csv", LIST_COLUMNS, map(_list_row, report.listed))
+    write_anchor(folder / "anchor.json", report.heads)
+    _workbook(folder / "report.xlsx", report)
+    page = environment().get_template("supervision.html.jinja").render(
+        report=report, version=report.version, figures=FIGURES, tables=TABLES, breaches=BREACHES,
+        rectification=city.catalog.jurisdiction.rectification, basis=city.catalog.jurisdiction.clock.basis,
+    )  # fmt: skip
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    return folder
+
+
+FIGURE_COLUMNS = (
+    "scope", "department", "resource", "dimension", "figure", "zh", "en", "amount", "whole", "small_sample",
+    "counts_zh", "counts_en", "share_of", "rows", "where",
+)  # fmt: skip
+
+
+def _figure_rows(report: Report) -> Iterable[Sequence[object]]:
+    """Every figure with its definition in words and as the condition over the rows beside it."""
+    scopes: list[tuple[str, Sequence[Line]]] = [("department", report.departments), ("resource", report.resources)]
+    scopes += [("dimension", report.dimensions)]
+    if not report.department:
+        scopes.insert(0, ("city", [report.total]))
+    for scope, lines in scopes:
+        for line in lines:
+            for name, figure in FIGURES.items():
+                cell = line.cells[name]
+                yield (
+                    scope, *line.key, name, figure.zh, figure.en, _plain(cell.amount), cell.whole,
+                    "yes" if cell.small else "", figure.zh_counts, figure.en_counts, figure.share_of,
+                    f"{figure.rows}.csv", figure.where,
+                )  # fmt: skip
+
+
+def _list_row(one: Listed) -> Sequence[object]:
+    return (
+        one.department, one.order_number, one.criterion.en, one.criterion.zh, one.amount, one.whole, one.threshold,
+        one.criterion.unit, one.articles, one.rectify_by, "yes" if one.provisional else "",
+    )  # fmt: skip
+
+
+def _csv(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as text:
+        lines = csv.writer(text, lineterminator="\r\n")
+        lines.writerow(names)
+        lines.writerows([harmless(cell) for cell in row] for row in rows)
+
+
+def _plain(amount: Decimal | None) -> str:
+    return "" if amount is None else f"{amount.normalize():f}"
+
+
+def _workbook(path: Path, report: Report) -> None:
+    options = {"strings_to_formulas": False, "strings_to_urls": False}
+    with xlsxwriter.Workbook(str(path), options) as book:
+        book.set_properties({"created": datetime.combine(report.version.last_day, time())})  # the same bytes always
+        head = book.add_format({"bold": True, "bg_color": "#DDE6F0", "text_wrap": True, "valign": "top"})
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
+        words = [f"{figure.zh}\n{figure.en}" for figure in FIGURES.values()]
+        lines = [report.total, *report.departments] if not report.department else report.departments
+
+        def sheet(name: str, titles: Sequence[str], rows: Iterable[Sequence[object]], width: int = 14) -> None:
+            page = book.add_worksheet(name)
+            page.set_landscape()
+            page.set_paper(9)
+            page.fit_to_pages(1, 0)
+            page.repeat_rows(0)
+            page.freeze_panes(1, 1)
+            page.set_column(0, len(titles) - 1, width)
+            for column, title in enumerate(titles):
+                page.write_string(0, column, title, head)
+            for number, row in enumerate(rows, 1):  # a spreadsheet is written cell by cell
+                for column, cell in enumerate(row):
+                    if isinstance(cell, date):
+                        page.write_datetime(number, column, cell, day)
+                    elif isinstance(cell, int | Decimal):
+                        page.write_number(number, column, float(cell))
+                    elif cell is not None:
+                        page.write_string(number, column, str(cell))
+
+        def figures(of: Sequence[Line]) -> Iterable[Sequence[object]]:
+            for line in of:
+                owner = [line.owner.zh if line.owner else ""]
+                yield [line.zh, line.en, *owner, *(line.cells[name].amount for name in FIGURES)]
+
+        titles = ["名称\nname", "英文\nEnglish", "部门\ndepartment", *words]
+        sheet("部门 Departments", titles, figures(lines))
+        sheet("资源 Resources", titles, figures(report.resources))
+        sheet("维度 Dimensions", titles, figures(report.dimensions))
+        if report.months:
+            sheet("各月 Months", titles, figures(report.months))
+        sheet("限期整改 Rectification", LIST_COLUMNS, map(_list_row, report.listed), 20)
+        compared = [(FIGURES[c.figure].zh, FIGURES[c.figure].en, c.before.count, c.before.share, c.now.count, c.now.share, c.difference) for c in report.comparisons]
+        sheet("与上期比较 Comparison", ("指标", "figure", "上期 before", "占比 share", "本期 now", "占比 share", "变化 difference"), compared, 22)
+        changed = [(c.department or "全市 city", FIGURES[c.figure].zh, FIGURES[c.figure].en, _plain(c.before), c.whole_before, _plain(c.after), c.whole_after) for c in report.changes]
+        sheet("版本变化 Changes", ("部门 department", "指标", "figure", "原值 before", "分母", "新值 after", "分母"), changed, 20)
+        words_of = [(f.zh, f.en, f.zh_counts, f.en_counts, FIGURES[f.share_of].zh if f.share_of else "", f"{f.rows}.csv", f.where) for f in FIGURES.values()]
+        sheet("指标定义 Definitions", ("指标", "figure", "计数内容", "what is counted", "分母 denominator", "rows", "where"), words_of, 40)
+        sheet("台账锚点 Anchor", ("department", "batch", "as_of", "digest"), [(h.department, h.batch, h.as_of, h.digest) for h in report.heads], 24)
