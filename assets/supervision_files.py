@@ -21,7 +21,7 @@ import xlsxwriter
 from assets.notice_files import harmless
 from assets.report_html import environment
 from assets.sending import enqueue
-from assets.supervision import Version, read_rows, versions
+from assets.supervision import LOCK, Version, read_rows, versions
 from assets.supervision_pages import Frozen, Line, Listed, Report
 from assets.supervision_rows import pseudonym_sql, write_rows
 from quality_checks.supervision_figures import AGES, BREACHES, FIGURES
@@ -66,8 +66,9 @@ def write_missing(city: City) -> list[Path]:
 
     The city's own stands last, so that one that stands means that the departments' do.
     """
-    missing = [one for one in versions(city) if not folder_of(city, one).is_dir()]
-    return [write_reports(city, version) for version in missing]
+    with city.server.lock(LOCK):
+        missing = [one for one in versions(city) if not folder_of(city, one).is_dir()]
+        return [write_reports(city, version) for version in missing]
 
 
 def write_reports(city: City, version: Version) -> Path:

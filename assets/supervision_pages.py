@@ -24,6 +24,7 @@ KEY_FIGURES = (
     "orders_issued", "items_issued", "answered_in_time", "answered_late", "unanswered", "corrected_as_suggested",
     "corrected_otherwise", "median_days", "failed_again", "objections_upheld", "orders_overdue", "open_at_end",
 )  # fmt: skip
+LISTED_ORDERS = 200  # orders to be rectified that a department's page names; all are in list.csv and the workbook
 LISTED_RESOURCES = 60  # rows of the city's table of resources on the page; all are in the workbook
 
 
@@ -96,10 +97,27 @@ class Listed:
 
     @property
     def measured(self) -> str:
-        """How far it is over, with its unit."""
+        """How far it is over: working days, or the share with its counts."""
         if self.criterion.unit == "days":
-            return f"{self.amount}"
+            return f"{self.amount:,}"
         return f"{self.amount:,} / {self.whole:,}（{share(self.amount, self.whole or 0)}）"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedGroup:
+    """What one department is to rectify for one reason: so many orders, and the one that is furthest over."""
+
+    worst: Listed
+    orders: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """A version with what made it and what it changed, for the list of reports."""
+
+    version: Version
+    causes: Sequence[Cause]
+    changes: Sequence[Change]
 
 
 @dataclass(frozen=True)
@@ -127,6 +145,23 @@ class Report:
         return self.names.get(name, name)
 
     @property
+    def listed_groups(self) -> Sequence[ListedGroup]:
+        """The list by department and reason, for the city's page: orders are named in the department's."""
+        groups: dict[tuple[str, str], list[Listed]] = {}
+        for one in self.listed:
+            groups.setdefault((one.department, one.criterion.en), []).append(one)
+        return [
+            ListedGroup(max(group, key=lambda one: one.amount), sum(bool(one.order_number) for one in group))
+            for group in groups.values()
+        ]
+
+    @property
+    def shown_orders(self) -> Sequence[Listed]:
+        """The orders of a department's list that its page names, those furthest over first."""
+        orders = [one for one in self.listed if one.order_number] if self.department else []
+        return sorted(orders, key=lambda one: (-one.amount, one.order_number))[:LISTED_ORDERS]
+
+    @property
     def shown_resources(self) -> Sequence[Line]:
         """All of a department, of the city those with the most open cases."""
         if self.department or len(self.resources) <= LISTED_RESOURCES:
@@ -135,9 +170,12 @@ class Report:
         return most[:LISTED_RESOURCES]
 
     @property
-    def balance(self) -> tuple[list[str], list[str]]:
-        """The figures whose sums are equal."""
-        return list(BALANCE[0]), list(BALANCE[1])
+    def balance(self) -> tuple[str, str]:
+        """In both languages, that what was open or opened went one of the ways there are."""
+        sides = [(name, self.total.cells[name].count) for side in BALANCE for name in side]
+        zh, en = ([f"{getattr(FIGURES[name], language)} {count}" for name, count in sides] for language in ("zh", "en"))
+        cut = len(BALANCE[0])
+        return " + ".join(zh[:cut]) + " = " + " + ".join(zh[cut:]), " + ".join(en[:cut]) + " = " + " + ".join(en[cut:])
 
 
 class Frozen:

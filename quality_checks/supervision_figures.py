@@ -198,19 +198,20 @@ BALANCE = (
 
 
 @dataclass(frozen=True)
-class Breach:
-    """What is overdue, and the articles of Order 809 (政务数据共享条例) it is held against."""
+class Articles:
+    """Articles of Order 809 (政务数据共享条例) that something is held against."""
 
     zh: str
     en: str
-    articles: str
+
+    def __str__(self) -> str:
+        return f"{self.zh} {self.en}"
 
 
-TERM = "第二十六条 art. 26"
-BREACHES: Mapping[str, Breach] = {
-    "unanswered": Breach("未按时反馈", "no answer in time", f"{TERM}；第三十九条第四项 art. 39 (4)"),
-    "uncorrected": Breach("未按时更正", "not corrected in time", f"{TERM}；第三十九条第六项 art. 39 (6)"),
-}
+LATE_ANSWER = Articles("第二十六条、第三十九条第四项", "art. 26, 39 (4)")  # late replies
+NOT_CORRECTED = Articles("第二十六条、第三十九条第六项", "art. 26, 39 (6)")  # not verified and corrected in time
+SUPERVISED = Articles("第三十八条", "art. 38")  # timeliness and quality of a provider
+BREACHES: Mapping[str, Articles] = {"overdue_unanswered": LATE_ANSWER, "overdue_uncorrected": NOT_CORRECTED}
 
 
 @dataclass(frozen=True)
@@ -220,12 +221,12 @@ class Criterion:
     zh: str
     en: str
     unit: Literal["days", "percent"]
-    articles: str
+    articles: Articles
 
 
 CRITERIA: Mapping[str, Criterion] = {
-    "order_unanswered": Criterion("工单逾期未答复", "order overdue, not answered", "days", BREACHES["unanswered"].articles),
-    "order_uncorrected": Criterion("工单逾期未更正", "order overdue, not corrected", "days", BREACHES["uncorrected"].articles),
-    "in_time": Criterion("按期答复率偏低", "too few answered in time", "percent", "第三十八条 art. 38"),
-    "relapses": Criterion("复发率偏高", "too many corrections failed again", "percent", "第三十八条 art. 38"),
+    "order_unanswered": Criterion("工单逾期未答复", "order overdue, not answered", "days", LATE_ANSWER),
+    "order_uncorrected": Criterion("工单逾期未更正", "order overdue, not corrected", "days", NOT_CORRECTED),
+    "in_time": Criterion("按期答复率偏低", "too few answered in time", "percent", SUPERVISED),
+    "relapses": Criterion("复发率偏高", "too many corrections failed again", "percent", SUPERVISED),
 }  # fmt: skip
