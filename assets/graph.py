@@ -531,7 +531,7 @@ def _supervision() -> dg.AssetsDefinition:
     )
     @settled
     def monitoring(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        """One monitoring report per month and year that is over, from frozen figures; a new version when more is known."""
+        """One monitoring report per month and year that is over, from frozen figures; anew when more is known."""
         current = _this(context)
         current.progress("supervision")
         made = supervision.freeze(current.city, current.as_of, author=current.author)

@@ -1,10 +1,11 @@
 """The report site: static pages below `home.reports`, whole at every moment and the same bytes for the same data.
 
 `index.html` the city, `departments/<department>.html`, `resources/<department>.<resource>.html`, `deliveries.html`,
-`libraries.html`, `libraries/<library>.html`, `rules.html`, `themes.html` and `supervision.html`, `anchor.json` the heads
-of the ledger's chains. The monitoring reports in `supervision/` are written once by `assets.supervision_files` and
-carried from site to site. Everything they need lies beside them, every link is relative, so the folder can be
-copied anywhere. Add a page here. Figures are read by `assets.report_figures` and `assets.report_ledger`, chosen by `assets.report_pages`.
+`libraries.html`, `libraries/<library>.html`, `rules.html`, `themes.html` and `supervision.html`, `anchor.json` the
+heads of the ledger's chains; everything they need lies beside them, every link is relative, so the folder can be copied
+anywhere. Add a page here. Figures are read by `assets.report_figures` and `assets.report_ledger`, chosen by
+`assets.report_pages`. The monitoring reports in `supervision/` are written once by `assets.supervision_files` and
+carried from site to site.
 """
 
 from __future__ import annotations

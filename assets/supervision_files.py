@@ -9,21 +9,20 @@ What a report shows is chosen by `assets.supervision_pages`; add a column of a t
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
-import xlsxwriter
+from jinja2 import Template
 
 from assets.notice_files import harmless
 from assets.report_html import environment
 from assets.sending import enqueue
 from assets.supervision import LOCK, Version, read_rows, versions
-from assets.supervision_pages import Frozen, Line, Listed, Report
+from assets.supervision_pages import Frozen, Line, Report
 from assets.supervision_rows import pseudonym_sql, write_rows
+from assets.supervision_workbook import LIST_COLUMNS, list_row, plain, write_workbook
 from quality_checks.supervision_figures import AGES, BREACHES, FIGURES
 from resources.city import City
 from resources.home import scratch
@@ -48,10 +47,6 @@ TABLES: dict[str, tuple[str, ...]] = {
         "failed_again", "overdue_unanswered", "overdue_uncorrected", "open_at_end",
     ),
 }  # fmt: skip
-LIST_COLUMNS = (
-    "department", "order_number", "criterion", "criterion_zh", "amount", "whole", "threshold", "unit", "articles",
-    "rectify_by", "provisional",
-)  # fmt: skip
 
 
 def folder_of(city: City, version: Version, department: str | None = None) -> Path:
@@ -91,7 +86,7 @@ def _put(fresh: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         shutil.rmtree(target)
-    os.replace(fresh, target)
+    fresh.replace(target)
     return target
 
 
@@ -100,15 +95,21 @@ def _write(city: City, report: Report, folder: Path) -> Path:
     item = "item_id" if report.department else pseudonym_sql(city)
     write_rows(city.con, folder, item, report.department)
     _csv(folder / "figures.csv", FIGURE_COLUMNS, _figure_rows(report))
-    _csv(folder / "list.csv", LIST_COLUMNS, map(_list_row, report.listed))
+    _csv(folder / "list.csv", LIST_COLUMNS, map(list_row, report.listed))
     write_anchor(folder / "anchor.json", report.heads)
-    _workbook(folder / "report.xlsx", report)
-    page = environment().get_template("supervision.html.jinja").render(
+    write_workbook(folder / "report.xlsx", report)
+    page = _template().render(
         report=report, version=report.version, figures=FIGURES, tables=TABLES, breaches=BREACHES,
         rectification=city.catalog.jurisdiction.rectification, basis=city.catalog.jurisdiction.clock.basis,
     )  # fmt: skip
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder
+
+
+@cache
+def _template() -> Template:
+    """Compiled once: a city has a report a department."""
+    return environment().get_template("supervision.html.jinja")
 
 
 FIGURE_COLUMNS = (
@@ -128,17 +129,10 @@ def _figure_rows(report: Report) -> Iterable[Sequence[object]]:
             for name, figure in FIGURES.items():
                 cell = line.cells[name]
                 yield (
-                    scope, *line.key, name, figure.zh, figure.en, _plain(cell.amount), cell.whole,
+                    scope, *line.key, name, figure.zh, figure.en, plain(cell.amount), cell.whole,
                     "yes" if cell.small else "", figure.zh_counts, figure.en_counts, figure.share_of,
                     f"{figure.rows}.csv", figure.where,
                 )  # fmt: skip
-
-
-def _list_row(one: Listed) -> Sequence[object]:
-    return (
-        one.department, one.order_number, one.criterion.en, one.criterion.zh, one.amount, one.whole, one.threshold,
-        one.criterion.unit, one.articles, one.rectify_by, "yes" if one.provisional else "",
-    )  # fmt: skip
 
 
 def _csv(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -146,56 +140,3 @@ def _csv(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> 
         lines = csv.writer(text, lineterminator="\r\n")
         lines.writerow(names)
         lines.writerows([harmless(cell) for cell in row] for row in rows)
-
-
-def _plain(amount: Decimal | None) -> str:
-    return "" if amount is None else f"{amount.normalize():f}"
-
-
-def _workbook(path: Path, report: Report) -> None:
-    options = {"strings_to_formulas": False, "strings_to_urls": False}
-    with xlsxwriter.Workbook(str(path), options) as book:
-        book.set_properties({"created": datetime.combine(report.version.last_day, time())})  # the same bytes always
-        head = book.add_format({"bold": True, "bg_color": "#DDE6F0", "text_wrap": True, "valign": "top"})
-        day = book.add_format({"num_format": "yyyy-mm-dd"})
-        words = [f"{figure.zh}\n{figure.en}" for figure in FIGURES.values()]
-        lines = [report.total, *report.departments] if not report.department else report.departments
-
-        def sheet(name: str, titles: Sequence[str], rows: Iterable[Sequence[object]], width: int = 14) -> None:
-            page = book.add_worksheet(name)
-            page.set_landscape()
-            page.set_paper(9)
-            page.fit_to_pages(1, 0)
-            page.repeat_rows(0)
-            page.freeze_panes(1, 1)
-            page.set_column(0, len(titles) - 1, width)
-            for column, title in enumerate(titles):
-                page.write_string(0, column, title, head)
-            for number, row in enumerate(rows, 1):  # a spreadsheet is written cell by cell
-                for column, cell in enumerate(row):
-                    if isinstance(cell, date):
-                        page.write_datetime(number, column, cell, day)
-                    elif isinstance(cell, int | Decimal):
-                        page.write_number(number, column, float(cell))
-                    elif cell is not None:
-                        page.write_string(number, column, str(cell))
-
-        def figures(of: Sequence[Line]) -> Iterable[Sequence[object]]:
-            for line in of:
-                owner = [line.owner.zh if line.owner else ""]
-                yield [line.zh, line.en, *owner, *(line.cells[name].amount for name in FIGURES)]
-
-        titles = ["名称\nname", "英文\nEnglish", "部门\ndepartment", *words]
-        sheet("部门 Departments", titles, figures(lines))
-        sheet("资源 Resources", titles, figures(report.resources))
-        sheet("维度 Dimensions", titles, figures(report.dimensions))
-        if report.months:
-            sheet("各月 Months", titles, figures(report.months))
-        sheet("限期整改 Rectification", LIST_COLUMNS, map(_list_row, report.listed), 20)
-        compared = [(FIGURES[c.figure].zh, FIGURES[c.figure].en, c.before.count, c.before.share, c.now.count, c.now.share, c.difference) for c in report.comparisons]
-        sheet("与上期比较 Comparison", ("指标", "figure", "上期 before", "占比 share", "本期 now", "占比 share", "变化 difference"), compared, 22)
-        changed = [(c.department or "全市 city", FIGURES[c.figure].zh, FIGURES[c.figure].en, _plain(c.before), c.whole_before, _plain(c.after), c.whole_after) for c in report.changes]
-        sheet("版本变化 Changes", ("部门 department", "指标", "figure", "原值 before", "分母", "新值 after", "分母"), changed, 20)
-        words_of = [(f.zh, f.en, f.zh_counts, f.en_counts, FIGURES[f.share_of].zh if f.share_of else "", f"{f.rows}.csv", f.where) for f in FIGURES.values()]
-        sheet("指标定义 Definitions", ("指标", "figure", "计数内容", "what is counted", "分母 denominator", "rows", "where"), words_of, 40)
-        sheet("台账锚点 Anchor", ("department", "batch", "as_of", "digest"), [(h.department, h.batch, h.as_of, h.digest) for h in report.heads], 24)

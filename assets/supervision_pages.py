@@ -67,7 +67,9 @@ class Line:
     @property
     def idle(self) -> bool:
         """Nothing was issued, due, opened or open: no order, which is no merit either."""
-        return not any(self.cells[name].amount for name in ("orders_issued", "due", "opened", "open_at_start", "open_at_end"))
+        return not any(
+            self.cells[name].amount for name in ("orders_issued", "due", "opened", "open_at_start", "open_at_end")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,10 @@ class Frozen:
     def departments(self) -> list[str]:
         """Departments with figures: those of the catalogue in its order, then others."""
         held = {key[1] for key in self._figures if key[0] == "department"}
-        return [*(name for name in self._city.catalog.departments if name in held), *sorted(held - set(self._city.catalog.departments))]
+        return [
+            *(name for name in self._city.catalog.departments if name in held),
+            *sorted(held - set(self._city.catalog.departments)),
+        ]
 
     def report(self, department: str | None = None) -> Report:
         """The city's report or that of one department, which holds no other's rows."""
@@ -209,7 +214,7 @@ class Frozen:
             departments=[self._line(("department", name, "", "")) for name in mine],
             resources=self._lines("resource", mine),
             dimensions=self._lines("department_dimension" if department else "dimension", [department or ""]),
-            months=[Line(("", "", month), month, month, found[scope]) for month, found in self._months if scope in found],
+            months=[Line(("", "", name), name, name, found[scope]) for name, found in self._months if scope in found],
             comparisons=_compared(self._figures[scope], self._before.get(scope)),
             listed=[one for one in self._list if one.department in mine],
             causes=[one for one in self._causes if one.department in mine],

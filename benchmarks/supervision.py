@@ -28,7 +28,8 @@ AS_OF = date(2026, 12, 1)
 ORDERS = 500  # items of one order
 MADE = """
     create temp table made as
-    select i, 'd' || lpad((i % {departments})::text, 3, '0') as d, md5('o' || i / ({orders} * {departments}) || '|' || i % {departments}) as o,
+    select i, 'd' || lpad((i % {departments})::text, 3, '0') as d,
+           md5('o' || i / ({orders} * {departments}) || '|' || i % {departments}) as o,
            date '2026-09-01' + 7 * ((i / ({orders} * {departments})) % 13)::integer as day
     from generate_series(0::bigint, {items} - 1) i;
     create temp table ordered as select distinct o, d, day from made;
@@ -40,8 +41,10 @@ MADE = """
     select o, n, d, case n when 1 then 'opened' else 'notified' end, case n when 1 then 'open' else 'notified' end,
         day, day + 14, false, 10, 0, 0, 'run', null, null, 1
     from ordered cross join generate_series(1, 2) n;
-    insert into ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
-    select md5(i::text), md5(i::text), d, 'resident_registration', 'PSB-001', 'key' || i, 'birth_date', day, 1 from made;
+    insert into ledger.items
+        (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
+    select md5(i::text), md5(i::text), d, 'resident_registration', 'PSB-001', 'key' || i, 'birth_date', day, 1
+    from made;
     insert into ledger.events (item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id,
         rule_version, record_hash, observed, reason, actor, relapses, batch)
     select md5(i::text), n, d, e, case e when 'opened' then 'open' else e end, e like 'verified%', at, o, at,

@@ -38,7 +38,9 @@ def _city() -> Iterator[City]:
 def month(
     name: Annotated[str, typer.Argument(metavar="YYYY-MM", help="a month that is over")],
     department: Department = None,
-    version: Annotated[int | None, typer.Option("--version", help="an older version; default the one that stands")] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", help="an older version; default the one that stands")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The figures of a month, frozen if they are not yet, and where its report lies."""
@@ -51,7 +53,9 @@ def month(
 def year(
     name: Annotated[str, typer.Argument(metavar="YYYY", help="a year that is over")],
     department: Department = None,
-    version: Annotated[int | None, typer.Option("--version", help="an older version; default the one that stands")] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", help="an older version; default the one that stands")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The figures of a year, month by month too, and where its report lies."""
@@ -183,12 +187,11 @@ def _row(line: Line) -> dict[str, Any]:
 
 def _json(report: Report, folder: str) -> dict[str, Any]:
     def told(line: Line) -> dict[str, Any]:
-        figures = {
-            name: float(cell.amount) if cell.amount is not None else None
-            if cell.whole is None
-            else {"amount": float(cell.amount or 0), "whole": cell.whole, "small_sample": cell.small}
-            for name, cell in line.cells.items()
-        }
+        figures: dict[str, Any] = {}
+        for name, cell in line.cells.items():
+            amount = None if cell.amount is None else float(cell.amount)
+            share = {"amount": amount, "whole": cell.whole, "small_sample": cell.small}
+            figures[name] = amount if cell.whole is None else share
         named = dict(zip(("department", "resource", "dimension"), line.key, strict=True))
         return {**{name: value for name, value in named.items() if value}, "orders": not line.idle, "figures": figures}
 

@@ -7,6 +7,7 @@ them again. What each figure counts is `quality_checks.supervision_figures`. Pur
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -53,13 +54,11 @@ class Period:
         Raises:
             ValueError: it is neither.
         """
-        year, dash, month = name.partition("-")
-        try:
-            if len(year) != 4 or len(month) != (2 if dash else 0):
-                raise ValueError(name)
-            return cls.of_month(date(int(year), int(month), 1)) if dash else cls.of_year(int(year))
-        except ValueError:
-            raise ValueError(f"{name!r}: must be a month, YYYY-MM, or a year, YYYY") from None
+        found = re.fullmatch(r"(2[0-9]{3})(?:-(0[1-9]|1[0-2]))?", name)
+        if not found:
+            raise ValueError(f"{name!r}: must be a month, YYYY-MM, or a year, YYYY")
+        year, month = int(found[1]), found[2]
+        return cls.of_month(date(year, int(month), 1)) if month else cls.of_year(year)
 
     @classmethod
     def of_month(cls, day: date) -> Period:
@@ -184,8 +183,9 @@ def _cases_sql(period: Period, earliest: date, calendar: Calendar, corrected: st
             WHERE {wanted}
         ),
         answered AS (
-            SELECT *, least(replied_on, CASE WHEN ended_as IN ({corrected}) AND failed_again_on IS NULL THEN ended_on END)
-                   AS answered_on
+            SELECT *, least(
+                       replied_on, CASE WHEN ended_as IN ({corrected}) AND failed_again_on IS NULL THEN ended_on END
+                   ) AS answered_on
             FROM known
         ),
         judged AS (
@@ -251,7 +251,8 @@ def figures_sql(period: Period, departments: Sequence[str]) -> str:
     """Every figure of every scope: `scope, department, resource, dimension, figure, amount, whole`.
 
     Scopes are the city and `departments`, whether or not there is anything to count, and what there is: other
-    departments, resources, the dimensions of rules in the city and in each department. A share's `amount` is its numerator, `whole` its denominator.
+    departments, resources, the dimensions of rules in the city and in each department. A share's `amount` is its
+    numerator, `whole` its denominator.
     """
     counted = "\nUNION ALL BY NAME\n".join(_long(period, rows) for rows in ("cases", "orders"))
     shares = ", ".join(f"('{name}', '{f.share_of}')" for name, f in FIGURES.items() if f.share_of)

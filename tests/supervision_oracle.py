@@ -73,7 +73,7 @@ def cases(rows: dict[str, list[Row]], first: date, last: date) -> dict[tuple[str
                 said = "not_issued"
             elif answered:
                 said = "in_time" if answered <= due else "late"
-            elif closing and not (again and again > due) or last_told["state"] == "withdrawn":
+            elif (closing and not (again and again > due)) or last_told["state"] == "withdrawn":
                 said = "nothing_owed"
             elif stands:
                 said = "clock_stands"
@@ -120,6 +120,7 @@ def figures(of: Sequence[Row], orders: Sequence[Row], first: date, last: date) -
     lasting = [c for c in done if not c["failed_again_on"]]
     watched = [c for c in of if c["ended_as"] in CORRECTED and c["ended_on"] >= first - timedelta(days=90)]
     due = [c for c in of if inside(c["due_on"]) and c["reply"] in ("in_time", "late", "none")]
+    days = [c["correction_days"] for c in lasting if c["correction_days"] is not None]
     still = [c for c in of if not c["ended_on"]]
     ages = [sum(low <= c["age"] <= high for c in still) for low, high in ((0, 10), (11, 20), (21, 60), (61, 10**6))]
 
@@ -135,7 +136,7 @@ def figures(of: Sequence[Row], orders: Sequence[Row], first: date, last: date) -
         "unanswered": (sum(c["reply"] == "none" for c in due), len(due)),
         "corrected_as_suggested": (sum(c["ended_as"] == CORRECTED[0] for c in lasting), None),
         "corrected_otherwise": (sum(c["ended_as"] == CORRECTED[1] for c in lasting), None),
-        "median_days": (median(days) if (days := [c["correction_days"] for c in lasting if c["correction_days"] is not None]) else None, None),
+        "median_days": (median(days) if days else None, None),
         "corrections_watched": (len(watched), None),
         "failed_again": (sum(bool(c["failed_again_on"]) for c in watched), len(watched)),
         "relapses": (count(lambda c: c["relapse"] and inside(c["began_on"])), None),
@@ -154,7 +155,7 @@ def figures(of: Sequence[Row], orders: Sequence[Row], first: date, last: date) -
         "overdue_unanswered": (count(lambda c: c["overdue"] == "unanswered"), None),
         "overdue_uncorrected": (count(lambda c: c["overdue"] == "uncorrected"), None),
         "waiting_for_bureau": (count(lambda c: c["overdue"] == "bureau"), None),
-        "open_at_start": (count(lambda c: c["began_on"] < first and not (c["ended_on"] and c["ended_on"] < first)), None),
+        "open_at_start": (count(lambda c: c["began_on"] < first and (c["ended_on"] or last) >= first), None),
         "opened": (count(lambda c: inside(c["began_on"])), None),
         "open_at_end": (len(still), None),
         "not_issued": (sum(c["notified_on"] is None for c in still), len(still)),

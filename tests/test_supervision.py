@@ -58,7 +58,8 @@ def reply(loop: Loop, folder: Path, day: date, answers: dict[str, dict[str, str]
 @pytest.fixture(scope="module")
 def loop(small_home, small_catalog, prelude, tmp_path_factory):
     """One November: ten wrong values sent on the 2nd, due on the 16th, and what can happen to them; figures frozen and
-    reports written by the pass of 1 December."""
+    reports written by the pass of 1 December.
+    """
     folder = tmp_path_factory.mktemp("supervision")
     with City.open(copied(small_home, folder / "home"), small_catalog, prelude=prelude, threads=1) as city:
         loop = Loop(city)
@@ -271,7 +272,7 @@ def test_what_is_recorded_late_makes_a_new_version_that_says_why(loop, tmp_path)
     assert "1 / 10" in page
     assert supervision.verify(city) == ([], [])
     assert supervision.freeze(city, DAY, author="test") == []
-    with city.server.session() as cursor:
+    with city.server.session("dashboard_reader") as cursor:
         cursor.execute("select period from curated.supervision_figures group by period having max(version) = 2")
         assert cursor.fetchall() == [("2026-11",)]
 
@@ -289,7 +290,7 @@ def test_a_later_month_is_compared_with_the_one_before(loop):
 
 
 # A ledger of chance: anything that the states allow, against a plain recount of everything.
-DAYS = [date(2026, 8, 31) + timedelta(days=5 * n) for n in range(19)]
+DAYS = [date(2026, 8, 25) + timedelta(days=8 * n) for n in range(13)]
 RESOURCES = {"public_security": ("resident_registration", "b"), "civil_affairs": ("c",), "market_regulation": ("d",)}
 
 
@@ -338,9 +339,9 @@ def chance(seed: int) -> dict[str, list[dict]]:
         state, told = ItemState.open, [(ItemEvent.opened, ItemState.open, days[0], held)]
         for day in days[1:]:
             events = sorted(event for at, event in TRANSITIONS if at is state and event is not ItemEvent.erased)
-            event = draw.choice(events) if events and draw.random() < 0.6 else None
-            if event is None:
+            if not events or draw.random() < 0.4:
                 continue
+            event = ItemEvent.transferred if ItemEvent.transferred in events else draw.choice(events)
             state = TRANSITIONS[state, event]
             if event is ItemEvent.reopened:
                 held = order(department, day)
@@ -359,7 +360,9 @@ def chance(seed: int) -> dict[str, list[dict]]:
     return rows
 
 
-def _event(rows: dict[str, list[dict]], order: str, department: str, number: int, what: tuple, day: date, due: date) -> None:
+def _event(
+    rows: dict[str, list[dict]], order: str, department: str, number: int, what: tuple, day: date, due: date
+) -> None:
     event, state, level = what
     rows["order_events"].append({
         "order_id": order, "number": max(number, 1), "department": department, "event": event, "state": state,
@@ -370,9 +373,16 @@ def _event(rows: dict[str, list[dict]], order: str, department: str, number: int
 
 def append(city: City, rows: dict[str, list[dict]]) -> None:
     """Write the rows to the ledger, day by day."""
-    columns = {"orders": ledger.ORDERS, "order_events": ledger.ORDER_EVENTS, "items": ledger.ITEMS, "events": ledger.EVENTS}
+    columns = {
+        "orders": ledger.ORDERS,
+        "order_events": ledger.ORDER_EVENTS,
+        "items": ledger.ITEMS,
+        "events": ledger.EVENTS,
+    }
     for table, listed in rows.items():
-        city.con.execute(f"CREATE OR REPLACE TEMP TABLE all_{table} AS SELECT {columns[table]} FROM shuyuan.ledger.{table} LIMIT 0")
+        city.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE all_{table} AS SELECT {columns[table]} FROM shuyuan.ledger.{table} LIMIT 0"
+        )
         names = columns[table].split(", ")
         values = [list(column) for column in zip(*[[row[name] for name in names] for row in listed], strict=True)]
         unnested = ", ".join(f"unnest(?) AS {name}" for name in names)
@@ -394,7 +404,7 @@ def test_every_figure_is_a_plain_recount_of_the_ledger_and_of_the_rows_beside_it
     assert [one.period for one in made] == ["2026-08", "2026-09", "2026-10", "2026-11"]
     supervision_files.write_missing(small_city)
     seen: Counter[str] = Counter()
-    for version in made[1:]:
+    for version in made:
         place, first, last = supervision_files.folder_of(small_city, version), version.first_day, version.last_day
         found, orders = rows_of(place / "cases.csv"), rows_of(place / "orders.csv")
         plain = cases(rows, first, last)
@@ -403,7 +413,11 @@ def test_every_figure_is_a_plain_recount_of_the_ledger_and_of_the_rows_beside_it
             for row in rows_of(own / "cases.csv"):
                 expected = plain[row["order_number"], row["item"]]
                 assert {name: row[name] for name in expected} == expected, (version.period, row)
-        left_out = {key: case for key, case in plain.items() if not (case["ended_on"] and case["ended_on"] < first - timedelta(days=90))}
+        left_out = {
+            key: case
+            for key, case in plain.items()
+            if not (case["ended_on"] and case["ended_on"] < first - timedelta(days=90))
+        }
         assert len(found) >= len(left_out)
         counted = figures(place / "figures.csv")
         assert counted == every_scope(found, orders, list(small_city.catalog.departments), first, last)
@@ -423,6 +437,6 @@ def test_a_month_and_a_year_are_known_by_name():
     assert Period.named("2026-01").before.name == "2025-12"
     over = [period.name for period in periods_over(date(2026, 11, 20), date(2027, 2, 1))]
     assert over == ["2026-11", "2026-12", "2026", "2027-01"]
-    for wrong in ("2026-13", "26-01", "2026-1", "x", "2026-11-01"):
+    for wrong in ("2026-13", "26-01", "2026-1", "x", "2026-11-01", "1999"):
         with pytest.raises(ValueError, match="must be a month, YYYY-MM, or a year, YYYY"):
             Period.named(wrong)
