@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+import duckdb
 
 from assets.supervision_rows import pseudonym_sql, write_rows
 from quality_checks.supervision import Period, figures_sql, listed_sql, periods_over, read_sql
@@ -25,8 +28,6 @@ from resources.lake import literal
 from resources.ledger import BrokenLink, Head, verify_chain
 
 LOCK = "supervision"
-
-Row = TypeVar("Row")
 
 
 class NoReportError(LookupError):
@@ -271,7 +272,8 @@ def _freeze(city: City, period: Period, last: Version | None, before: Version | 
             )
         con.execute("COMMIT")
     except BaseException:
-        con.execute("ROLLBACK")
+        with suppress(duckdb.Error):
+            con.execute("ROLLBACK")
         raise
     return [versions(city, period.name)[-1]]
 
