@@ -213,6 +213,7 @@ def test_every_department_and_resource_has_its_page(pages):
         "deliveries.html",
         "libraries.html",
         "rules.html",
+        "supervision.html",
         "themes.html",
         "style.css",
         "departments/civil_affairs.html",

@@ -19,7 +19,7 @@ from python_calamine import CalamineWorkbook
 from supervision_oracle import cases, every_scope, rows_of
 from typer.testing import CliRunner
 
-from assets import passes, supervision, supervision_files
+from assets import passes, reports, supervision, supervision_files
 from assets.feedback import decide, import_file
 from assets.notices import issue
 from assets.order_book import Act, extend, transfer
@@ -287,6 +287,18 @@ def test_a_later_month_is_compared_with_the_one_before(loop):
     assert [line.zh for line in year.months] == ["2026-11", "2026-12"]
     assert year.total.cells["items_issued"].count == "12"
     supervision_files.write_missing(loop.city)
+
+
+def test_the_report_site_lists_every_version_and_keeps_the_reports_when_it_is_built_anew(loop):
+    site = reports.build(loop.city, DAY).parent
+    page = (site / "supervision.html").read_text("utf-8")
+    links = re.findall(r'href="(supervision/[^"]+)"', page)
+    assert {link.split("/")[1] + "/" + link.split("/")[2] for link in links} == {
+        "2026-11/v1", "2026-11/v2", "2026-12/v1", "2026/v1",
+    }  # fmt: skip
+    assert all((site / link).is_file() for link in links)
+    assert "1 / 10" not in page, "the city's changes: a department's stand in its own report"
+    assert "1 / 10" in (site / "supervision/2026-11/v2/report.html").read_text("utf-8")
 
 
 # A ledger of chance: anything that the states allow, against a plain recount of everything.
