@@ -217,7 +217,10 @@ def verify(city: City) -> tuple[list[BrokenLink], list[Disagreement]]:
                 "SELECT scope, department, resource, dimension, figure, amount, whole"
                 f" FROM shuyuan.ledger.supervision_figures WHERE {_of(version)}"
             )
-            counted = "SELECT scope, department, resource, dimension, figure, amount, whole FROM supervision_figures"
+            counted = (
+                "SELECT scope, department, resource, dimension, figure, amount, whole FROM supervision_figures"
+                f" WHERE figure IN (SELECT figure FROM shuyuan.ledger.supervision_figures WHERE {_of(version)})"
+            )
             differing = city.con.execute(
                 f"SELECT count(*) FROM (({stored} EXCEPT {counted}) UNION ALL ({counted} EXCEPT {stored}))"
             ).fetchone()

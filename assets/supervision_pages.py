@@ -258,7 +258,8 @@ def _figures(city: City, version: Version) -> Figures:
         for scope, department, resource, dimension, figure, amount, whole in cursor.fetchall():
             cell = Cell(amount, whole, whole is not None and 0 < whole < version.small_sample)
             found.setdefault((scope, department, resource, dimension), {})[figure] = cell
-    return found
+    unknown = dict.fromkeys(FIGURES, Cell(None, None))  # a figure that was defined later
+    return {key: unknown | cells for key, cells in found.items()}
 
 
 def _months(city: City, version: Version) -> list[tuple[str, Figures]]:

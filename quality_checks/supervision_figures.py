@@ -52,13 +52,12 @@ def _age(number: int) -> Figure:
     zh, en = (f"{low}–{high}", f"{low}–{high}") if high else (f"超过 {low - 1}", f"over {low - 1}")
     bounds = f"age >= {low}" + (f" AND age <= {high}" if high else "")
     return Figure(
-        zh,
-        en,
+        f"{zh} 个工作日",
+        f"{en} working days",
         f"期末未办结且自首次发现起已{zh}个工作日的条目",
         f"cases open at the end, {en} working days after the item was first opened",
         "cases",
         f"{_OPEN} AND {bounds}",
-        "open_at_end",
         bad=number > 0,
     )
 
@@ -252,8 +251,8 @@ FIGURES: Mapping[str, Figure] = {
     ),
     **{
         f"escalated_{level}": Figure(
-            zh,
-            en,
+            f"升级至{zh}",
+            f"To {en}",
             f"本期升级至第 {level} 级（{zh}）的工单",
             f"orders that reached level {level} ({en}) in the period",
             "orders",
@@ -328,7 +327,6 @@ FIGURES: Mapping[str, Figure] = {
         "cases open at the end of which no notice went out yet",
         "cases",
         f"{_OPEN} AND notified_on IS NULL",
-        "open_at_end",
     ),
     **{f"age_{number + 1}": _age(number) for number in range(len(AGES) + 1)},
 }

@@ -158,8 +158,8 @@ def figures(of: Sequence[Row], orders: Sequence[Row], first: date, last: date) -
         "open_at_start": (count(lambda c: c["began_on"] < first and (c["ended_on"] or last) >= first), None),
         "opened": (count(lambda c: inside(c["began_on"])), None),
         "open_at_end": (len(still), None),
-        "not_issued": (sum(c["notified_on"] is None for c in still), len(still)),
-        **{f"age_{n}": (found, len(still)) for n, found in enumerate(ages, 1)},
+        "not_issued": (sum(c["notified_on"] is None for c in still), None),
+        **{f"age_{n}": (found, None) for n, found in enumerate(ages, 1)},
     }  # fmt: skip
 
 
