@@ -22,6 +22,8 @@ from assets import (
     quality,
     reports,
     scoring,
+    supervision,
+    supervision_files,
     thematic,
 )
 from assets.graph_pools import PASS, not_loaded, pool_key, table_of
@@ -54,6 +56,7 @@ def build_assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
         _notices(),
         _scores(),
         _publish(catalog),
+        _supervision(),
         _site(catalog),
     ]
 
@@ -519,11 +522,36 @@ def _publish(catalog: Catalog) -> dg.AssetsDefinition:
     return products
 
 
+def _supervision() -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["reports", "supervision"],
+        group_name="reports",
+        deps=[["corrections", "notices"]],
+        required_resource_keys={PASS},
+    )
+    @settled
+    def monitoring(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        """One monitoring report per month and year that is over, from frozen figures; anew when more is known."""
+        current = _this(context)
+        current.progress("supervision")
+        made = supervision.freeze(current.city, current.as_of, author=current.author)
+        written = supervision_files.write_missing(current.city)
+        named = ", ".join(f"{one.period} v{one.version}" for one in made)
+        return dg.MaterializeResult(metadata={"versions": named or "none", "reports": len(written)})
+
+    return monitoring
+
+
 def _site(catalog: Catalog) -> dg.AssetsDefinition:
     @dg.asset(
         key=["reports", "site"],
         group_name="reports",
-        deps=[["quality", "scores"], ["corrections", "notices"], *(["publish", name] for name in catalog.products)],
+        deps=[
+            ["quality", "scores"],
+            ["corrections", "notices"],
+            ["reports", "supervision"],
+            *(["publish", name] for name in catalog.products),
+        ],
         required_resource_keys={PASS},
     )
     @settled

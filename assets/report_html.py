@@ -39,6 +39,7 @@ WORDS = {
     "turn": report_words.TURNS,
     "outcome": report_words.OUTCOMES,
     "otherwise": report_words.OTHERWISE,
+    "cause": report_words.CAUSES,
 }
 
 

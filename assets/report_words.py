@@ -266,3 +266,12 @@ TURNS = {
     "bureau": Word("待数据局", "with the bureau"),
     "closed": Word("已办结", "closed"),
 }
+# What was recorded late about a time that had been reported: kinds of the ledger's batches.
+CAUSES = {
+    "advance": Word("新批次的复核", "a delivery was judged"),
+    "notice": Word("通知与时限", "notices and clocks"),
+    "feedback": Word("部门反馈", "a department's reply"),
+    "clock": Word("时限变化", "a clock"),
+    "decision": Word("主管部门裁定", "a ruling of the bureau"),
+    "erasure": Word("依法删除个人信息", "personal values erased by law"),
+}

@@ -1,4 +1,4 @@
-"""What one jurisdiction decides: weights and grades of scores, small samples, and the clock of correction orders.
+"""What one jurisdiction decides: weights, grades, small samples, clocks of orders, and who is listed for rectification.
 
 The national standard (GB/T 36344-2018) defines indicators and fixes neither weights nor grades; Order 809 fixes ten
 working days and no reminder, extension or ladder. Read from `jurisdiction.yaml` at the root of the catalogue; without
@@ -95,12 +95,30 @@ class Clock(Frozen):
         return self.resources.get(resource, self.severities.get(Severity(severity), self.working_days))
 
 
+Percent = Annotated[int, Field(ge=0, le=100)]
+
+
+class Rectification(Frozen):
+    """Who is put on the monthly list for rectification 限期整改, and how many working days they are given.
+
+    An order that is so many working days over its last day; a department that answered a smaller share of what was due
+    in time, or whose corrections failed again in a larger share. No share of a small sample puts anybody on the list.
+    """
+
+    overdue: Days = 10  # as the last level of the ladder
+    in_time: Percent = 80
+    relapses: Percent = 10
+    within: Days = 10
+    basis: Text = "政务数据共享条例（国令第809号）第三十八条、第三十九条 Order 809 art. 38, 39"
+
+
 class Jurisdiction(Frozen):
     """The decisions of one city, county or province."""
 
     clock: Clock = Clock()
     channels: tuple[Channel, ...] = ()  # where the bureau's own notices (escalations) go besides its outbox folder
 
+    rectification: Rectification = Rectification()
     small_sample: int = Field(default=30, ge=1)  # fewer counted things than this are marked
     weights: Weights = Weights()
     grades: tuple[Grade, ...] = tuple(Grade(title=Title(zh=zh, en=en), from_=at) for zh, en, at in _USUAL)

@@ -193,7 +193,7 @@ def _only_the_end_failed(result: dg.ExecuteInProcessResult) -> bool:
 
 def _steps(catalog: Catalog) -> int:
     """Units of progress after the pools."""
-    return 7 + len(catalog.libraries) + len(catalog.thematic) + len(catalog.products)
+    return 8 + len(catalog.libraries) + len(catalog.thematic) + len(catalog.products)
 
 
 def _reasons(result: dg.ExecuteInProcessResult) -> Iterator[str]:

@@ -30,6 +30,7 @@ from pipelines.cli_options import Day, Json, day_of
 from pipelines.cli_rules import rules_app
 from pipelines.cli_scores import scores_app
 from pipelines.cli_sources import app as sources_app
+from pipelines.cli_supervision import supervision_app
 
 if TYPE_CHECKING:
     from pipelines.city_run import RunSummary
@@ -57,6 +58,7 @@ app.add_typer(feedback_app, name="feedback")
 app.add_typer(identity_app, name="identity")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(supervision_app, name="supervision")
 app.add_typer(operations_app)
 app.add_typer(sources_app)
 app.add_typer(history_app)

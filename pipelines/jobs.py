@@ -26,7 +26,7 @@ def build_jobs() -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             "reports",
-            dg.AssetSelection.assets(["quality", "scores"], ["reports", "site"]) | dg.AssetSelection.groups("publish"),
+            dg.AssetSelection.assets(["quality", "scores"]) | dg.AssetSelection.groups("publish", "reports"),
             executor_def=dg.in_process_executor,
             description="scores, products and reports anew from what the libraries hold",
         ),

@@ -31,7 +31,7 @@ def test_every_resource_library_table_and_product_is_an_asset(defs):
     catalog = load_catalog(ROOT / "catalog")
     keys = {spec.key.to_user_string() for spec in specs_of(defs)}
     expected = {"ops/deliveries", "quality/correlation", "quality/timeliness", "quality/scores"}
-    expected |= {"corrections/ledger", "corrections/notices", "reports/site"}
+    expected |= {"corrections/ledger", "corrections/notices", "reports/supervision", "reports/site"}
     expected |= {f"pool/{r.department}/{r.name}" for r in catalog.resources.values()}
     expected |= {f"base/{name}" for name in catalog.libraries}
     expected |= {f"thematic/{t.topic}/{t.name}" for t in catalog.thematic.values()}

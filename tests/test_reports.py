@@ -213,6 +213,7 @@ def test_every_department_and_resource_has_its_page(pages):
         "deliveries.html",
         "libraries.html",
         "rules.html",
+        "supervision.html",
         "themes.html",
         "style.css",
         "departments/civil_affairs.html",
@@ -528,7 +529,7 @@ def test_no_page_is_wider_than_a_phone_or_a_desk(filled, pages, tmp_path):
     title = re.search(r"<title>(.*?)</title>", found)
     assert title
     sizes = json.loads(html.unescape(title[1]))
-    assert len(sizes) == len(frames) == 26
+    assert len(sizes) == len(frames) == 28
     for name, (width, radius) in sizes.items():
         assert radius == "10px", f"{name}: the style sheet was not read"
         assert width <= int(name.split()[-1]), f"{name}: {width} pixels wide"
