@@ -36,14 +36,13 @@ from quality_checks.sources import (
     MARKS,
     MAX_INDEX,
     MAX_RANK,
-    STATEMENTS,
     Source,
-    by_index,
     listed_ranks,
     prepared,
     sources,
     standing_as_of,
     suppliers,
+    taken,
 )
 from resources.city import City
 
@@ -118,11 +117,10 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     """
     witnesses = prepared(con, catalog, library, touched=touched)
     _check_limits(library, witnesses)
-    said = f"({statements_sql(library, witnesses)})"
     if touched:
-        disputes.create(con, STATEMENTS, f"FROM {said}")
-        said = STATEMENTS
+        witnesses = [taken(con, source) for source in witnesses]
         disputes.create(con, EVALUATED, _evaluated_sql(witnesses))
+    said = f"({statements_sql(library, witnesses)})"
     disputes.create(con, ENTITIES, entities_sql(library, witnesses, said))
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
@@ -134,10 +132,13 @@ def _evaluated_sql(witnesses: Sequence[Source]) -> str:
     """Records of an increment: those that changed, all of its entities, and, which may accuse nobody, those that are
     blocked.
     """
-    resources = by_index([source.resource.name for source in witnesses])
+    spoken = "".join(
+        f" UNION ALL SELECT {quote(source.resource.department)}, {quote(source.resource.name)}, _record_key"
+        f" FROM {source.taken}"
+        for source in witnesses
+    )
     return (
-        f"SELECT department, resource, record_key FROM {CHANGED} UNION ALL"
-        f" SELECT ({by_index(departments(witnesses))})[src + 1], ({resources})[src + 1], _record_key FROM {STATEMENTS}"
+        f"SELECT department, resource, record_key FROM {CHANGED}{spoken}"
         f" UNION ALL SELECT department, resource, _record_key FROM {MARKS} WHERE _blocked"
     )
 
