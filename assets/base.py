@@ -26,7 +26,7 @@ from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import comparison, disputes, findings, independence, library_counts
 from quality_checks.macros import name, quote
-from quality_checks.matrix import bit, departments, grounds_sql, masks, winner
+from quality_checks.matrix import bit, grounds_sql, masks, winner
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
     CHANGED,
@@ -88,7 +88,7 @@ def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyC
     settled = arbitrate(con, city.catalog, library, touched=touched)
     written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
     increment.record(con, library, plan)
-    results = comparison.results(con, city.catalog, library, table)
+    results = comparison.results(con, city.catalog, library, table, shifted=touched)
     records = EVALUATED if touched else None
     findings.merge(con, comparison.VIOLATIONS, results, as_of, records=records, steady=True)
     library_counts.count(con, city.catalog, library, as_of)
