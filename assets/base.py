@@ -26,7 +26,7 @@ from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import comparison, disputes, findings, independence, library_counts
 from quality_checks.macros import name, quote
-from quality_checks.matrix import bit, departments, grounds_sql, masks, winner
+from quality_checks.matrix import bit, grounds_sql, masks, winner
 from quality_checks.results import RuleResult
 from quality_checks.sources import (
     CHANGED,
@@ -36,14 +36,13 @@ from quality_checks.sources import (
     MARKS,
     MAX_INDEX,
     MAX_RANK,
-    STATEMENTS,
     Source,
-    by_index,
     listed_ranks,
     prepared,
     sources,
     standing_as_of,
     suppliers,
+    taken,
 )
 from resources.city import City
 
@@ -89,7 +88,7 @@ def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyC
     settled = arbitrate(con, city.catalog, library, touched=touched)
     written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
     increment.record(con, library, plan)
-    results = comparison.results(con, city.catalog, library, table)
+    results = comparison.results(con, city.catalog, library, table, shifted=touched)
     records = EVALUATED if touched else None
     findings.merge(con, comparison.VIOLATIONS, results, as_of, records=records, steady=True)
     library_counts.count(con, city.catalog, library, as_of)
@@ -118,11 +117,10 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     """
     witnesses = prepared(con, catalog, library, touched=touched)
     _check_limits(library, witnesses)
-    said = f"({statements_sql(library, witnesses)})"
     if touched:
-        disputes.create(con, STATEMENTS, f"FROM {said}")
-        said = STATEMENTS
+        witnesses = [taken(con, source) for source in witnesses]
         disputes.create(con, EVALUATED, _evaluated_sql(witnesses))
+    said = f"({statements_sql(library, witnesses)})"
     disputes.create(con, ENTITIES, entities_sql(library, witnesses, said))
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
@@ -134,10 +132,13 @@ def _evaluated_sql(witnesses: Sequence[Source]) -> str:
     """Records of an increment: those that changed, all of its entities, and, which may accuse nobody, those that are
     blocked.
     """
-    resources = by_index([source.resource.name for source in witnesses])
+    spoken = "".join(
+        f" UNION ALL SELECT {quote(source.resource.department)}, {quote(source.resource.name)}, _record_key"
+        f" FROM {source.taken}"
+        for source in witnesses
+    )
     return (
-        f"SELECT department, resource, record_key FROM {CHANGED} UNION ALL"
-        f" SELECT ({by_index(departments(witnesses))})[src + 1], ({resources})[src + 1], _record_key FROM {STATEMENTS}"
+        f"SELECT department, resource, record_key FROM {CHANGED}{spoken}"
         f" UNION ALL SELECT department, resource, _record_key FROM {MARKS} WHERE _blocked"
     )
 

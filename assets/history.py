@@ -18,6 +18,7 @@ from datetime import date
 from duckdb import DuckDBPyConnection
 
 from catalog.models import Library
+from quality_checks import comparison
 from quality_checks.macros import name, quote
 from quality_checks.sources import TOUCHED
 
@@ -58,20 +59,25 @@ def write(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, 
     if con.execute(f"SELECT 1 FROM {base} LIMIT 1").fetchone() is None:
         came = _number(con, f"INSERT INTO {base} BY NAME SELECT *, {_day(as_of)} FROM ({fresh})")
         return Written(came, 0, 0)
-    _compare(con, library, f"SELECT entity_id, _hash FROM ({fresh})", as_of, touched=touched)
+    _compare(con, library, fresh, as_of, touched=touched)
+    before = "SELECT k.* EXCLUDE (id, ended), o.silent, o.ended FROM _known k JOIN _out o USING (id)"
+    if touched:
+        comparison.shift(con, library, f"FROM _rows UNION ALL BY NAME {_kept_sql(library)}", "FROM _known")
+    else:
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE _before AS SELECT b.*, o.silent, o.ended FROM {base} b JOIN _out o"
+            " ON b.rowid = o.id"
+        )
+        before = "SELECT * FROM _before"
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _before AS SELECT b.*, o.silent, o.ended FROM {base} b JOIN _out o"
-        " ON b.rowid = o.id"
-    )
-    history = f"history.{name(library.name)}"
-    con.execute(
-        f"INSERT INTO {history} BY NAME SELECT * EXCLUDE (silent, ended), DATE '{as_of}' AS _believed_to FROM _before"
+        f"INSERT INTO history.{name(library.name)} BY NAME SELECT * EXCLUDE (silent, ended),"
+        f" DATE '{as_of}' AS _believed_to FROM ({before})"
     )
     came, replaced, left = _counted(con)
     if replaced + left:
         con.execute(f"DELETE FROM {base} WHERE rowid IN (SELECT id FROM _out)")
     if came + replaced:
-        con.execute(f"INSERT INTO {base} BY NAME {_next_sql(library, fresh, _hash(library, types), as_of)}")
+        con.execute(f"INSERT INTO {base} BY NAME {_next_sql(library, fresh, before, _hash(library, types), as_of)}")
     con.execute("; ".join(f"DROP TABLE IF EXISTS _{t}" for t in ("rows", "fresh", "known", "out", "come", "before")))
     return Written(came, replaced, left)
 
@@ -96,23 +102,40 @@ def _hash(library: Library, columns: Collection[str]) -> str:
     return f"hash({', '.join(map(name, sorted(listed)))})"
 
 
-def _compare(con: DuckDBPyConnection, library: Library, fresh: str, as_of: date, *, touched: bool) -> None:
-    """Write `_out`, versions believed no more, and `_come`, entities whose row is new; both by entity.
+def _compare(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, touched: bool) -> None:
+    """Write `_known`, what is believed, `_out`, versions believed no more, and `_come`, entities whose row is new.
 
     An entity that has ended by `as_of` and of which nobody speaks is `silent` and `ended`: it stays, without a source.
+    Of an increment `_known` is the touched entities' rows; of a full build the columns that this here asks for.
     """
-    among = f" SEMI JOIN (SELECT {entity_id(library, 'key')} AS entity_id FROM {TOUCHED}) USING (entity_id)"
+    fresh, columns, among = "_fresh", "b.entity_id, b._hash, b._sources", ""
+    if touched:
+        ids = f"SELECT {entity_id(library, 'key')} AS entity_id FROM {TOUCHED}"
+        fresh, columns, among = "_rows", "b.*", f" SEMI JOIN ({ids}) t ON t.entity_id = b.entity_id"
+    else:
+        con.execute(f"CREATE OR REPLACE TEMP TABLE _fresh AS SELECT entity_id, _hash FROM ({rows})")
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _fresh AS {fresh};"
-        "CREATE OR REPLACE TEMP TABLE _known AS SELECT rowid AS id, entity_id, _hash, _sources,"
-        f" coalesce(ended_on <= DATE '{as_of}', false) AS ended"
-        f" FROM base.{name(library.name)}{among if touched else ''};"
+        f"CREATE OR REPLACE TEMP TABLE _known AS SELECT b.rowid AS id, {columns},"
+        f" coalesce(b.ended_on <= DATE '{as_of}', false) AS ended FROM base.{name(library.name)} b{among};"
         "CREATE OR REPLACE TEMP TABLE _out AS SELECT o.id, n.entity_id IS NULL AS silent, o.ended"
-        " FROM _known o LEFT JOIN _fresh n USING (entity_id)"
+        f" FROM _known o LEFT JOIN {fresh} n USING (entity_id)"
         " WHERE n._hash IS DISTINCT FROM o._hash AND (n.entity_id IS NOT NULL OR o._sources > 0);"
-        "CREATE OR REPLACE TEMP TABLE _come AS SELECT entity_id FROM _fresh n"
+        f"CREATE OR REPLACE TEMP TABLE _come AS SELECT entity_id FROM {fresh} n"
         " ANTI JOIN _known o ON o.entity_id = n.entity_id AND o._hash = n._hash"
     )
+
+
+def _kept_sql(library: Library) -> str:
+    """Touched entities that stay though nobody speaks of them."""
+    return (
+        f"SELECT * EXCLUDE (id, ended) REPLACE ({_silenced(library)}) FROM _known ANTI JOIN _rows USING (entity_id)"
+        " WHERE ended OR _sources = 0"
+    )
+
+
+def _silenced(library: Library) -> str:
+    """What each source says of an entity of which none says anything any more."""
+    return ", ".join(f"repeat('-', length({name(a + '_said')})) AS {name(a + '_said')}" for a in library.attributes)
 
 
 def _counted(con: DuckDBPyConnection) -> tuple[int, int, int]:
@@ -123,21 +146,20 @@ def _counted(con: DuckDBPyConnection) -> tuple[int, int, int]:
     return come - (replaced - (silent - left)), replaced, left
 
 
-def _next_sql(library: Library, fresh: str, content: str, as_of: date) -> str:
+def _next_sql(library: Library, fresh: str, before: str, content: str, as_of: date) -> str:
     """The new versions: as-of dates carried over while value and source stay; ended entities without a source."""
     carried = []
     for attribute in library.attributes:
         value, source, day = (name(attribute + kind) for kind in ("", "_source", "_as_of"))
         same = f"(n.{value}, n.{source}) IS NOT DISTINCT FROM (o.{value}, o.{source})"
         carried.append(f"CASE WHEN {same} THEN coalesce(o.{day}, n.{day}) ELSE n.{day} END AS {day}")
-    silenced = [f"repeat('-', length({name(a + '_said')})) AS {name(a + '_said')}" for a in library.attributes]
     came = (
         f"SELECT n.* REPLACE ({', '.join(carried)}) FROM ({fresh}) n SEMI JOIN _come USING (entity_id)"
-        " LEFT JOIN _before o USING (entity_id)"
+        f" LEFT JOIN ({before}) o USING (entity_id)"
     )
     stayed = (
-        f"SELECT * EXCLUDE (silent, ended, {', '.join(OWN)}) REPLACE (0 AS _sources, {', '.join(silenced)})"
-        " FROM _before WHERE silent AND ended"
+        f"SELECT * EXCLUDE (silent, ended, {', '.join(OWN)}) REPLACE (0 AS _sources, {_silenced(library)})"
+        f" FROM ({before}) WHERE silent AND ended"
     )
     stayed = f"SELECT *, {content} AS _hash FROM ({stayed})"
     return f"SELECT *, {_day(as_of)} FROM (({came}) UNION ALL BY NAME ({stayed}))"

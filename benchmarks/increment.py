@@ -93,7 +93,7 @@ def empty(city: City) -> None:
     """Take the library back to before its first build."""
 
     def work(con: DuckDBPyConnection) -> None:
-        for table in ("base.population", "history.population", "base._builds", "quality.results"):
+        for table in ("base.population", "history.population", "base._builds", "base._said", "quality.results"):
             con.execute(f"DELETE FROM {table}")
         con.execute("DELETE FROM quality.findings WHERE rule_id <> 'R1'")
 

@@ -43,6 +43,7 @@ from quality_checks.sources import (
 
 VIOLATIONS = "temp.library_violations"
 SAID = "temp.library_said"  # one row per attribute, `source`, `outcome` and `said`: `entities` of which they are true
+SHIFTED = "temp.library_shifted"  # as `SAID`: what a write of the library's touched entities added, or took away
 
 
 def agreement_rules(library: Library) -> tuple[Rule, ...]:
@@ -211,14 +212,30 @@ def _told(
     return ", ".join(fields[field] for field in FIELDS)
 
 
-def results(con: DuckDBPyConnection, catalog: Catalog, library: Library, table: str) -> list[RuleResult]:
+def shift(con: DuckDBPyConnection, library: Library, came: str, gone: str) -> None:
+    """Write `SHIFTED`: by how much the rows of the query `came` in the place of those of `gone` change `SAID`."""
+    less = "attribute, source, outcome, said, -entities"
+    both = f"{_said_sql(library, came)} UNION ALL SELECT {less} FROM ({_said_sql(library, gone)})"
+    disputes.create(con, SHIFTED, _summed(both))
+
+
+def results(
+    con: DuckDBPyConnection, catalog: Catalog, library: Library, table: str, *, shifted: bool = False
+) -> list[RuleResult]:
     """What the comparisons came to, counted from the library's `table`: cells of entity and source; writes `SAID`.
+
+    `shifted`: by `base._said` of the last build, if it holds the library, and by `SHIFTED` since then.
 
     One result per resource, attribute and rule, also when nothing could be compared (applicable 0), so that findings
     which no longer stand are closed.
     """
     witnesses = sources(catalog, library)
-    disputes.create(con, SAID, _said_sql(library, table))
+    last = f"FROM base._said WHERE library = {quote(library.name)}"
+    if shifted and con.execute(f"SELECT 1 {last} LIMIT 1").fetchone():
+        columns = "attribute, source, outcome, said, entities"
+        disputes.create(con, SAID, _summed(f"SELECT {columns} {last} UNION ALL SELECT {columns} FROM {SHIFTED}"))
+    else:
+        disputes.create(con, SAID, _said_sql(library, f"FROM {table}"))
     compared, authorities = _compared_cells(con, len(witnesses)), _authority_cells(con, library, witnesses)
     found = [
         _result(source, rule, *compared.get((str(rule.column), place), (0, 0)))
@@ -233,12 +250,19 @@ def results(con: DuckDBPyConnection, catalog: Catalog, library: Library, table: 
     ]
 
 
-def _said_sql(library: Library, table: str) -> str:
-    """One row per attribute, department, outcome and string of letters: few, however many entities there are."""
+def _said_sql(library: Library, rows: str) -> str:
+    """One row per attribute, department, outcome and string of letters: few, however many `rows`, a query, are."""
     return " UNION ALL ".join(
         f"SELECT {quote(a)} AS attribute, {name(a + '_source')} AS source, {name(a + '_outcome')} AS outcome,"
-        f" {name(a + '_said')} AS said, count(*) AS entities FROM {table} GROUP BY ALL"
+        f" {name(a + '_said')} AS said, count(*) AS entities FROM ({rows}) GROUP BY ALL"
         for a in library.attributes
+    )
+
+
+def _summed(said: str) -> str:
+    return (
+        f"SELECT attribute, source, outcome, said, sum(entities)::BIGINT AS entities FROM ({said})"
+        " GROUP BY ALL HAVING sum(entities) <> 0"
     )
 
 

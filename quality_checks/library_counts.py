@@ -27,7 +27,7 @@ from quality_checks.sources import Source, sources
 
 
 def count(con: DuckDBPyConnection, catalog: Catalog, library: Library, as_of: date) -> None:
-    """Replace the library's rows of `base._agreement`, `base._outcomes` and `base._coverage`; part of its build.
+    """Replace the library's rows of `base._agreement`, `_outcomes`, `_coverage` and `_said`; part of its build.
 
     `comparison.results` has written `SAID`.
     """
@@ -39,6 +39,7 @@ def count(con: DuckDBPyConnection, catalog: Catalog, library: Library, as_of: da
         ("_coverage", coverage_sql(library, witnesses)),
     ):
         _replace(con, f"base.{table}", library, f"SELECT {stamp}, * FROM ({rows})")
+    _replace(con, "base._said", library, f"SELECT {quote(library.name)} AS library, * FROM {SAID}")
 
 
 def _replace(con: DuckDBPyConnection, table: str, library: Library, rows: str) -> None:

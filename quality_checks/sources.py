@@ -27,14 +27,13 @@ from quality_checks.rules import looks_around, thematic_rules
 # Temporary tables. `LINKS` is written by the stage that finds identities: keys and records whose entity is not what
 # their own key says; `GROUPS` names for each source the first of its group, where some were found to share errors. Of
 # an increment `TOUCHED` holds the entity keys, `CHANGED` the records that changed, gone ones too; both are written by
-# whoever decides what it is; `STATEMENTS` is what their records say. `EVALUATED` are the records whose findings it
-# decides.
+# whoever decides what it is; what their records say is in a table of each source. `EVALUATED` are the records whose
+# findings it decides.
 MARKS = "temp.library_marks"
 LINKS = "temp.library_links"
 GROUPS = "temp.library_groups"  # source VARCHAR, first VARCHAR
 TOUCHED = "temp.library_touched"  # key VARCHAR
 CHANGED = "temp.library_changed"  # department VARCHAR, resource VARCHAR, record_key VARCHAR
-STATEMENTS = "temp.library_statements"  # as `assets.base.statements_sql`
 EVALUATED = "temp.library_evaluated"  # as `CHANGED`
 LINK_COLUMNS = (
     "kind VARCHAR, department VARCHAR, resource VARCHAR, record_key VARCHAR, alias_key VARCHAR, entity_key VARCHAR,"
@@ -77,6 +76,7 @@ class Source:
     linked_keys: bool = False
     linked_records: bool = False
     touched: bool = False
+    taken: str = ""  # table of what its records say, if that was written already
     group: str = ""  # the first source of those that were found to share errors with it, itself perhaps
 
     @property
@@ -94,22 +94,22 @@ class Source:
     def _read(self) -> str:
         """From what its records are read: the pool, or those whose entity is touched, and perhaps some whose is not.
 
-        So values are worked out, and joined with links and marks, of few records.
+        So values are worked out, and joined with links and marks, of few records, and of those the key, `_named`, once.
         """
         if not self.touched:
             return self.pool
         columns = {column for attribute in self.resource.supplies for column in self.supplying(attribute)}
-        listed = sorted((columns & self.resource.columns.keys()) | set(self.identifying))
+        listed = sorted(columns & self.resource.columns.keys())
         taken = ", ".join([*map(name, listed), "_record_key", "_delivery_id", "_as_of"])
         keys = f"SELECT key FROM {TOUCHED}"
         if self.linked_keys:
             keys += f" UNION SELECT alias_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key WHERE kind = 'key'"
-        named = f"SELECT {self.key} AS key, {taken} FROM {self.pool}"
-        query = f"SELECT * EXCLUDE (key) FROM ({named}) SEMI JOIN ({keys}) USING (key)"
+        named = f"SELECT {taken}, {self.key} AS _named FROM {self.pool}"
+        query = f"SELECT p.* FROM ({named}) p SEMI JOIN ({keys}) t ON t.key = p._named"
         if self.linked_records:
             records = f"SELECT record_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key"
             records += f" WHERE kind = 'record' AND {self._own()}"
-            query += f" UNION SELECT {taken} FROM {self.pool} WHERE _record_key IN ({records})"
+            query += f" UNION {named} WHERE _record_key IN ({records})"
         return f"({query})"
 
     @property
@@ -211,8 +211,11 @@ class Source:
 
         `key` is NULL where the record names nobody: a filter here would compute each key twice.
         """
+        if self.taken:
+            return f"FROM {self.taken}"
         values = "".join(f", {self.value(a)} AS {name('v_' + a)}" for a in sorted(self.resource.supplies))
-        said = f"SELECT {self.key} AS key, _record_key, _delivery_id, _as_of{values} FROM {self._read()}"
+        key = "_named" if self.touched else self.key
+        said = f"SELECT {key} AS key, _record_key, _delivery_id, _as_of{values} FROM {self._read()}"
         linked = "SELECT s.* REPLACE (coalesce(l.entity_key, s.key) AS key) FROM ({0}) s LEFT JOIN ({1}) l ON {2}"
         if self.linked_keys:
             aliases = f"SELECT alias_key, entity_key FROM {LINKS} WHERE kind = 'key'"
@@ -226,7 +229,7 @@ class Source:
             said = linked.replace(" AS key)", f" AS key{mute})").format(
                 said, f"{records} AND {self._own()}", "l.record_key = s._record_key"
             )
-        if self.touched:
+        if self.touched and (self.linked_keys or self.linked_records):
             said = f"SELECT s.* FROM ({said}) s SEMI JOIN {TOUCHED} t USING (key)"
         if not self.marked:
             return said
@@ -292,6 +295,13 @@ def prepared(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, tou
         )
         for source in sources(catalog, library)
     ]
+
+
+def taken(con: DuckDBPyConnection, source: Source) -> Source:
+    """The source with what its records say written down, to be read more than once."""
+    table = f"library_said_by_{source.index}"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {source.relation()}")
+    return replace(source, taken=f"temp.{table}")
 
 
 def voices(witnesses: Sequence[Source], attribute: str) -> dict[int, str]:

@@ -179,6 +179,14 @@ OUTCOMES: Columns = {
     "outcome": "VARCHAR",
     "entities": "BIGINT",
 }
+SAID: Columns = {
+    "library": "VARCHAR",
+    "attribute": "VARCHAR",
+    "source": "VARCHAR",
+    "outcome": "VARCHAR",
+    "said": "VARCHAR",
+    "entities": "BIGINT",
+}
 COVERAGE: Columns = {
     "library": "VARCHAR",
     "as_of": "DATE",
@@ -223,6 +231,7 @@ def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
         ("base", "_agreement"): AGREEMENT,
         ("base", "_outcomes"): OUTCOMES,
         ("base", "_coverage"): COVERAGE,
+        ("base", "_said"): SAID,
         ("quality", "findings"): FINDINGS,
         ("quality", "results"): RESULTS,
         ("quality", "measures"): MEASURES,

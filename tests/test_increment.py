@@ -113,8 +113,8 @@ class World:
         for resource in COLUMNS:
             department, _, _ = resource.partition(".")
             self.city.commit(department, partial(_run, f"DELETE FROM {resource}"), author="test")
-        tables = ("base.population", "history.population", "base._builds", "base._links", "quality.findings",
-                  "quality.results")  # fmt: skip
+        tables = ("base.population", "history.population", "base._builds", "base._links", "base._said",
+                  "quality.findings", "quality.results")  # fmt: skip
         self.city.commit("city", partial(_run, "; ".join(f"DELETE FROM {table}" for table in tables)), author="test")
 
     def happen(self, what: Any, day: date) -> None:

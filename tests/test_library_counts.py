@@ -20,13 +20,13 @@ from catalog.load import Catalog
 from catalog.models import Attribute, Column, Department, Library, Resource
 from quality_checks import comparison, library_counts
 from quality_checks.macros import name
-from resources.lake import AGREEMENT, COVERAGE, OUTCOMES
+from resources.lake import AGREEMENT, COVERAGE, OUTCOMES, SAID
 
 DAY = date(2026, 11, 2)
 SUPPLIES = {"a.people": ("born", "name"), "b.people": ("name",), "c.people": ("born",)}
 SOURCES = {"name": ("a.people", "b.people"), "born": ("a.people", "c.people")}  # in the order of the letters
 PAIRS = {"in_b": ("a.people", ("b.people",), None), "somewhere": ("b.people", ("a.people", "c.people"), "li")}
-COUNTS = {"_agreement": AGREEMENT, "_outcomes": OUTCOMES, "_coverage": COVERAGE}
+COUNTS = {"_agreement": AGREEMENT, "_outcomes": OUTCOMES, "_coverage": COVERAGE, "_said": SAID}
 OUTCOME = st.sampled_from(("single", "agreed", "authority_doubted"))
 ROW = st.tuples(st.sampled_from(("li", "wang")), *(st.tuples(OUTCOME, st.text("AaDd-", min_size=2, max_size=2)),) * 2)
 
