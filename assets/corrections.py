@@ -151,7 +151,7 @@ _LAST_OF_ORDERS = """
 
 
 def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
-    """`corrections_opened`: findings that get a new clock; `corrections_orders` and `corrections_items`: the new ones."""
+    """`corrections_opened`: findings that get a clock; `corrections_orders` and `corrections_items`: the new ones."""
     _read_kept_deadlines(con, as_of)
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_new AS
@@ -209,7 +209,10 @@ def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None
 
 
 def _read_kept_deadlines(con: DuckDBPyConnection, as_of: date) -> None:
-    """`corrections_kept`: the deadline of each corrected item that fails again before it has passed; none was told a hold."""
+    """`corrections_kept`: the deadline of each corrected item that fails again before it has passed.
+
+    Of what was held and corrected before it was sent nobody was told a deadline.
+    """
     corrected = ", ".join(literal(state) for state in sorted(CORRECTED))
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_relapsed AS
@@ -222,7 +225,8 @@ def _read_kept_deadlines(con: DuckDBPyConnection, as_of: date) -> None:
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_kept AS
         SELECT item_id, l.due_on FROM corrections_relapsed JOIN corrections_left l USING (order_id)
-        WHERE l.due_on >= $day::DATE AND l.state <> '{OrderState.withdrawn}' AND (l.held_on IS NULL OR l.sent_on IS NOT NULL)
+        WHERE l.due_on >= $day::DATE AND l.state <> '{OrderState.withdrawn}'
+          AND (l.held_on IS NULL OR l.sent_on IS NOT NULL)
         """,
         {"day": as_of},
     )
@@ -294,7 +298,7 @@ def _write_order_events(con: DuckDBPyConnection, catalog: Catalog, as_of: date, 
 
 
 def close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of: date, author: str) -> None:
-    """Add to `order_events` the closing of every order whose last open items these `events` close, and open none in it."""
+    """Add to `order_events` the closing of orders whose last open items these `events` close, opening none in them."""
     closing = [row[0] for row in con.execute(f"SELECT DISTINCT order_id FROM {events} WHERE closes").fetchall()]
     read_order_states(con, "corrections_closing", closing)
     con.execute(

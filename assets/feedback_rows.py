@@ -130,7 +130,7 @@ def judge(city: City, replies: Replies, department: str, as_of: date) -> None:
 
 
 def _spread(con: DuckDBPyConnection, department: str) -> None:
-    """In `feedback_replies`, one reply to an order with one cause becomes one to each of its open items not named itself."""
+    """In `feedback_replies`, a reply to an order with one cause becomes one to each of its open items that has none."""
     numbers = con.execute(
         "SELECT DISTINCT item_id FROM feedback_replies WHERE regexp_full_match(item_id, '[0-9]{8}-[0-9]{4,}')"
     ).fetchall()

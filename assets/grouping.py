@@ -1,6 +1,6 @@
 """Which order a new item goes into: one of its own delivery and rule, that of its cause, or one that is accepted.
 
-Called by `assets.corrections` while it opens orders; what counts as one cause, and as a storm, is `quality_checks.noise`.
+Called by `assets.corrections` while it opens orders; what is one cause, and what a storm, says `quality_checks.noise`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _STANDING = f"""
           order by order_id, number desc) l
     join ledger.orders o using (order_id)
     cross join lateral (select exists (
-        select from ledger.order_events e where e.order_id = l.order_id and e.event = '{OrderEvent.systematic}') as marked) s
+        select from ledger.order_events e where e.order_id = l.order_id and e.event = '{OrderEvent.systematic}'
+    ) as marked) s
     where l.state not in ({", ".join(f"'{state}'" for state in sorted(DONE))})
       and (s.marked or l.state in ('{OrderState.held}', '{OrderState.accepted}'))
 """
@@ -31,10 +32,11 @@ def group(con: DuckDBPyConnection, settings: Noise, as_of: date) -> None:
     """`corrections_opened`: the items of `corrections_new` with the order each goes into, and whether that was there.
 
     A problem that is accepted, and a cause that goes on, take what is new into their order. The day is part of a new
-    order's identity: a finding that appears long after its delivery has a full clock of its own. So is a deadline that is
-    kept: what relapses while the order it was corrected in still had time gains none by it.
+    order's identity: a finding that appears long after its delivery has a full clock of its own. So is a deadline that
+    is kept: what relapses while the order it was corrected in still had time gains none by it.
     """
-    con.execute(f"CREATE OR REPLACE TEMP TABLE grouping_standing AS FROM postgres_query('shuyuan', {literal(_STANDING)})")
+    standing = f"FROM postgres_query('shuyuan', {literal(_STANDING)})"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE grouping_standing AS {standing}")
     causes = causes_sql("corrections_new", "corrections_deliveries", settings, as_of)
     con.execute(f"CREATE OR REPLACE TEMP TABLE grouping_causes AS {causes}")
     con.execute(

@@ -1,9 +1,10 @@
 """Notices: what departments are sent on a day, to be filled in and sent back, and what their clocks did.
 
-A notice lists the orders whose clock it starts, and what is new in orders that go on, with everything a steward needs and
-empty columns for the reply (`assets.feedback` reads them). What is held or accepted is in none (`assets.order_noise`). A second list, `deadlines`, tells who is reminded, who is overdue and whom it was taken
-to, and what else happened to the department's orders. Both are written from the ledger, so the same day gives the same
-bytes however often; the files themselves are `assets.notice_files`, where they go besides the outbox `assets.sending`.
+A notice lists the orders whose clock it starts, and what is new in orders that go on, with everything a steward needs
+and empty columns for the reply (`assets.feedback` reads them); what is held or accepted is in none (`order_noise`). A
+second list, `deadlines`, tells who is reminded, who is overdue and whom it was taken to, and what else happened to the
+department's orders. Both are written from the ledger, so the same day gives the same bytes however often; the files
+themselves are `assets.notice_files`, where they go besides the outbox `assets.sending`.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def issue(city: City, as_of: date, *, author: str, rows_per_file: int = ROWS_PER
 
 
 def _told_items(city: City, as_of: date) -> None:
-    """`notices_told`: the items of orders that are notified now, and what was opened today in orders notified before."""
+    """`notices_told`: the items of orders notified now, and those opened today in orders notified before."""
     started = city.con.execute(f"SELECT order_id FROM clock_events WHERE event = '{OrderEvent.notified}'").fetchall()
     running = city.con.execute(
         f"SELECT order_id FROM clock_live WHERE state IN ('{OrderState.notified}', '{OrderState.paused}')"
@@ -129,7 +130,7 @@ def _read_orders(city: City, as_of: date) -> None:
     """`notices_orders`: one row per order that was notified on the day, or before it and went on by new items.
 
     `way`: `now` opened on the day itself, `later` held, accepted or moved before, `more` went on. `turn` counts a
-    department's orders: what is new beside an accepted problem of its resource first, what is sent again or goes on last.
+    department's orders: new ones beside an accepted problem of their resource first, those sent again or going on last.
     """
     query = f"""
         with told as (

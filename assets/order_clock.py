@@ -18,7 +18,7 @@ from quality_checks.order_states import OrderEvent, OrderState
 from quality_checks.working_days import Calendar, calendar_sql
 from resources.lake import literal
 
-# One row per order that is not done, held or accepted: its last event, when its clock was last started, stopped, reminded.
+# One row per order that is not done, held or accepted: its last event, the last start, stop, reminder of its clock.
 _LIVE = f"""
     with latest as (
         select distinct on (order_id) * from ledger.order_events order by order_id, number desc
@@ -69,7 +69,8 @@ def tick(con: DuckDBPyConnection, catalog: Catalog, as_of: date, author: str) ->
                coalesce(m.due_provisional, l.due_provisional) AS unsure,
                coalesce(m.working_days, l.working_days) AS allowed, coalesce(m.paused_days, l.paused_days) AS stood
         FROM clock_live l LEFT JOIN clock_moved m USING (order_id)
-        WHERE coalesce(m.state, l.state) = '{OrderState.notified}' AND order_id NOT IN (SELECT order_id FROM clock_asking)
+        WHERE coalesce(m.state, l.state) = '{OrderState.notified}'
+          AND order_id NOT IN (SELECT order_id FROM clock_asking)
         """
     )
     reached = con.execute("SELECT min(due_on), max(due_on), min(reminded_on) FROM clock_running").fetchone()

@@ -1,4 +1,4 @@
-"""Orders that wait: held ones the bureau has not looked at, accepted ones whose time is over, and the list of what is held.
+"""Orders that wait: held ones nobody has looked at, accepted ones whose time is over, and the list of what is held.
 
 `lapse` is called before the clocks of a day run (`assets.notices`); what the bureau says of such orders is
 `assets.order_rulings`, when an order is held in the first place `quality_checks.noise`.
@@ -87,9 +87,11 @@ def lapse(city: City, as_of: date, *, author: str) -> None:
             JOIN days t ON t.day = $day::DATE
         )
         SELECT order_id, number + 1 AS number, department,
-               CASE state WHEN '{OrderState.held}' THEN '{OrderEvent.still_held}' ELSE '{OrderEvent.enforced}' END AS event,
-               CASE state WHEN '{OrderState.held}' THEN state ELSE '{OrderState.open}' END AS state, $day::DATE AS as_of,
-               due_on, due_provisional, working_days, paused_days, level, $author AS actor, why AS reason,
+               CASE state WHEN '{OrderState.held}' THEN '{OrderEvent.still_held}'
+                          ELSE '{OrderEvent.enforced}' END AS event,
+               CASE state WHEN '{OrderState.held}' THEN state ELSE '{OrderState.open}' END AS state,
+               $day::DATE AS as_of, due_on, due_provisional, working_days, paused_days, level, $author AS actor,
+               why AS reason,
                NULL::VARCHAR AS evidence
         FROM told WHERE why IS NOT NULL
         """,
@@ -133,7 +135,8 @@ def _held(city: City, as_of: date) -> list[dict[str, Any]]:
     found = con.execute(
         f"""
         WITH stormed AS (
-            SELECT DISTINCT o.delivery_id FROM shuyuan.ledger.orders o JOIN shuyuan.ledger.order_events e USING (order_id)
+            SELECT DISTINCT o.delivery_id
+            FROM shuyuan.ledger.orders o JOIN shuyuan.ledger.order_events e USING (order_id)
             WHERE e.event = '{OrderEvent.held}'
         ),
         good AS (
@@ -149,8 +152,9 @@ def _held(city: City, as_of: date) -> list[dict[str, Any]]:
             WHERE r.state = 'ok' AND (r.as_of = h.opened_on OR (r.as_of >= g.as_of AND r.as_of < h.opened_on))
         ),
         samples AS (
-            SELECT s.order_id, string_agg(concat_ws(' ', f.record_key, f."column", '「' || f.observed_value || '」', f.reason),
-                                          ' | ' ORDER BY s.item_id) AS samples
+            SELECT s.order_id, string_agg(
+                       concat_ws(' ', f.record_key, f."column", '「' || f.observed_value || '」', f.reason),
+                       ' | ' ORDER BY s.item_id) AS samples
             FROM (SELECT order_id, unnest(samples) AS item_id FROM noise_held) s
             JOIN shuyuan.ledger.items i USING (item_id)
             JOIN ({masked_findings(con, city.catalog)}) f ON f.finding_id = i.finding_id GROUP BY ALL

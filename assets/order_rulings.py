@@ -1,8 +1,8 @@
 """What the bureau rules on many orders at once: hold, release, accept a known problem until a day, enforce it again.
 
 Each is an event of the ledger with who did it and why, one batch a ruling. What is released or enforced gets its notice
-and its clock on that very day. What a person does to one order is `assets.order_book`; when orders are held by themselves
-is `quality_checks.noise`.
+and its clock on that very day. What a person does to one order is `assets.order_book`; when orders are held without
+anybody's word, `quality_checks.noise`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from resources.lake import literal
 
 @dataclass(frozen=True)
 class Ruling:
-    """Who rules, why, on which day, and on which orders: by number, or all those of a resource (and one of its rules)."""
+    """Who rules, why, on which day, on which orders: by number, or all those of a resource (and one of its rules)."""
 
     actor: str
     reason: str
@@ -67,13 +67,13 @@ def release(city: City, ruling: Ruling) -> list[OrderMoved]:
 
 
 def accept(city: City, ruling: Ruling, until: date) -> list[OrderMoved]:
-    """Accept a known problem: until that day its orders, and what is found of it anew, are neither sent nor taken further.
+    """Accept a known problem: until that day its orders, and what is new of it, are neither sent nor taken further.
 
     It ends before when the rule gets a new version or the bureau says so. On that day it is sent again.
 
     Raises:
         UnknownOrderError: no such order.
-        OrderRefusedError: nothing is known of the problem, it is accepted until that day already, or `until` is not ahead.
+        OrderRefusedError: the problem is not known, is accepted until that day already, or `until` is not ahead.
     """
     if until <= ruling.as_of:
         raise OrderRefusedError(f"--until = {until}: must lie after {ruling.as_of}, the day of the ruling")
@@ -104,27 +104,29 @@ def _rule(city: City, ruling: Ruling, event: OrderEvent, until: date | None = No
     if not ruling.reason.strip():
         raise OrderRefusedError("reason: must be stated; it is kept in the ledger")
     _select(city, ruling, event)
-    evidence = "NULL::VARCHAR"
-    if until:
-        evidence = f"concat('until {until}, rule version ', coalesce((SELECT version FROM noise_versions v WHERE v.rule_id = o.rule_id), 1))"
     con = city.con
+    evidence, versions = "NULL::VARCHAR", ""
+    if until:
+        evidence = f"concat('until {until}, rule version ', coalesce(v.version, 1))"
+        versions = "LEFT JOIN noise_versions v USING (rule_id)"
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE ruling_events AS
         SELECT o.order_id, o.number + 1 AS number, o.department, t.event, t.next_state AS state, $day::DATE AS as_of,
                o.due_on, o.due_provisional, o.working_days, o.paused_days, o.level, $actor AS actor, $reason AS reason,
                {evidence} AS evidence, o.order_number
-        FROM ruling_orders o JOIN {order_transitions_sql()} t ON t.state = o.state AND t.event = '{event}'
-        WHERE NOT (o.state = '{OrderState.accepted}' AND coalesce(evidence = o.evidence, false))
+        FROM ruling_orders o JOIN {order_transitions_sql()} t ON t.state = o.state AND t.event = '{event}' {versions}
+        WHERE NOT (o.state = '{OrderState.accepted}' AND coalesce({evidence} = o.evidence, false))
         """,
         {"day": ruling.as_of, "actor": ruling.actor, "reason": ruling.reason.strip()},
     )
     rows = con.execute(
-        "SELECT order_number, department, event, state, due_on, due_provisional, level FROM ruling_events ORDER BY order_number"
+        "SELECT order_number, department, event, state, due_on, due_provisional, level FROM ruling_events"
+        " ORDER BY length(order_number), order_number"
     ).fetchall()
     if not rows:
         what = ", ".join(ruling.orders) or f"{ruling.resource} {ruling.rule or ''}".strip()
-        raise OrderRefusedError(f"{what}: no order that may be {event}, or all are already")
+        raise OrderRefusedError(f"{what}: there is no order that may be {event}, or all are already")
     con.execute("ALTER TABLE ruling_events DROP order_number")
     con.execute(f"CREATE OR REPLACE TEMP TABLE ruling_nobody AS {NO_ITEMS}")
     told: dict[str, Any] = {"kind": "decision", "as_of": ruling.as_of, "actor": ruling.actor, "author": ruling.actor}
@@ -174,7 +176,7 @@ def _now(city: City, done: list[OrderMoved]) -> list[OrderMoved]:
             select o.order_number, o.department, e.event, e.state, e.due_on, e.due_provisional, e.level
             from ledger.orders o cross join lateral (
                 select * from ledger.order_events e where e.order_id = o.order_id order by number desc limit 1
-            ) e where o.order_number = any(%s) order by o.order_number
+            ) e where o.order_number = any(%s) order by length(o.order_number), o.order_number
             """,
             ([one.order_number for one in done],),
         )

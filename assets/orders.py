@@ -27,7 +27,7 @@ class OrderRow:
     """One order; `open`, `closed`, `verified` and `relapsed` count its items.
 
     `overdue`: its clock runs and the last day for the reply has passed. `level`: how far it was escalated. `cause`:
-    `systematic` when nearly all rows fail the rule. `accepted_until`: a known problem is not sent again before that day.
+    `systematic` when nearly all rows fail the rule. `accepted_until`: a known problem is not sent again before.
     """
 
     order_number: str

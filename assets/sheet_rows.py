@@ -1,6 +1,6 @@
-"""Rows of text put into the sheets of a workbook by DuckDB: for notices of many thousand items, cell by cell is too slow.
+"""Rows of text put into the sheets of a workbook by DuckDB: of many thousand items, cell by cell is too slow.
 
-xlsxwriter makes the workbook with everything but those rows (`template`); here their XML is written by one query and put
+xlsxwriter makes the workbook with everything but those rows (`template`); here one query writes their XML, which is put
 into the sheets while the workbook is packed. Every cell is an inline string, so none can become a formula.
 """
 
@@ -19,9 +19,9 @@ CELL = 32_767  # characters a spreadsheet cell can hold
 TOGETHER = 500  # rows that come as one text
 LEVEL = 3  # of compression: half the time of the usual 6, a tenth more bytes
 _END = b"</sheetData>"
-_EXTENT = re.compile(rb"<dimension [^>]*/>")  # says how many rows there are, which may be left out
+_EXTENT = re.compile(rb"<dimension [^>]*/>")  # how many rows there are; may be left out
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same bytes every time
-# Characters XML cannot hold are written as `_x0007_`, and what looks like that as `_x005F_x0007_` (ECMA-376, ST_Xstring).
+# What XML cannot hold is written as `_x0007_`, and what looks like that as `_x005F_x0007_` (ECMA-376, ST_Xstring).
 _UNWRITABLE = [*range(1, 9), *range(0x0B, 0x20), 0xFFFE, 0xFFFF]
 _ODD = r"[\x01-\x08\x0b-\x1f\x{FFFE}\x{FFFF}]|_x[0-9A-Fa-f]{4}_"
 
@@ -32,7 +32,7 @@ def rows_sql(rows: str, columns: Sequence[str], *, sheet: str, number: str, orde
     `rows` is a relation; `columns` are SQL for its cells from the first on, NULL for an empty one; `sheet` says which
     sheet a row belongs to, `number` which row of it it becomes, `order` sorts them all.
     """
-    texts = ", ".join(f"left(CAST({column} AS VARCHAR), {CELL + 1}) AS c{index}" for index, column in enumerate(columns))
+    texts = ", ".join(f"left(CAST({column} AS VARCHAR), {CELL + 1}) AS c{n}" for n, column in enumerate(columns))
     cells = ", ".join(_cell(f"c{index}", chr(ord("A") + index)) for index in range(len(columns)))
     return f"""
         SELECT sheet, string_agg(xml, '' ORDER BY place) AS xml

@@ -164,8 +164,7 @@ def _tell(summary: RunSummary) -> None:
         ("findings", f"{total.findings_new:,} new, {total.findings_open:,} open"),
         ("orders", f"{total.orders_opened:,} opened, {total.orders_closed:,} closed, {total.orders_open:,} open"),
         ("overdue", f"{total.orders_overdue:,} orders"),
-        *([("held", f"{total.orders_held:,} orders wait for `shuyuan orders release` or `withdraw`: outbox/city/*/held.*")]
-          if total.orders_held else []),
+        *([("held", f"{total.orders_held:,} orders to look at: outbox/city/*/held.*")] if total.orders_held else []),
         ("items", f"{total.items_opened:,} opened, {total.items_closed:,} closed, {total.items_reopened:,} relapsed"),
         ("notices", f"{total.notices:,} files in the departments' outbox"),
         ("products", f"{total.published:,} published, {total.held_back:,} held back"),

@@ -1,7 +1,7 @@
 """When many findings have one cause, and when a delivery opens so many items that the bureau looks first.
 
-Settings in, DuckDB SQL out: `catalog.jurisdiction.Noise` says from where on. Which order an item goes into is decided by
-`assets.grouping`; what becomes of orders that are held or accepted, by `assets.order_noise`.
+Settings in, DuckDB SQL out: `catalog.jurisdiction.Noise` says from where on. Which order an item goes into decides
+`assets.grouping`; what becomes of orders that are held or accepted, `assets.order_noise`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from catalog.jurisdiction import Noise
 
 
 def causes_sql(items: str, deliveries: str, settings: Noise, as_of: date) -> str:
-    """A query for the rules nearly all rows fail: `department, resource, rule_id, failing, rows, told`, one row a rule.
+    """A query for rules nearly all rows fail: `department, resource, rule_id, failing, rows, told`, one row a rule.
 
-    Rows are those the rule was counted on in the pass, or those of one delivery, when nearly all of its records are among
-    `items` (`department, resource, rule_id, record_key, judged_delivery`, to be opened now); `deliveries` says how many
-    rows each had. `told` is the sentence a notice says it in.
+    Rows are those the rule was counted on in the pass, or those of one delivery, when nearly all of its records are
+    among `items` (`department, resource, rule_id, record_key, judged_delivery`, to be opened now); `deliveries` says
+    how many rows each had. `told` is the sentence a notice says it in.
     """
     share = "printf('%.1f %%', floor(1000.0 * failing / rows) / 10)"
     return f"""
@@ -36,15 +36,16 @@ def causes_sql(items: str, deliveries: str, settings: Noise, as_of: date) -> str
 
 
 def storms_sql(items: str, deliveries: str, settings: Noise, as_of: date) -> str:
-    """A query for storms: `department, resource, judged_delivery, told`, one row a delivery that opens too much at once.
+    """A query for storms: `department, resource, judged_delivery, told`, one row a delivery that opens too much.
 
-    `judged_delivery` is NULL where the deliveries of a resource do so together, as after a change of a rule. Of a delivery
-    whose size is not known, and of the resource, the rows that a rule was counted on in the pass stand for it.
+    `judged_delivery` is NULL where the deliveries of a resource do so together, as after a change of a rule. Of a
+    delivery whose size is not known, and of the resource, the rows that a rule was counted on in the pass stand for it.
     """
     return f"""
         SELECT department, resource, judged_delivery,
                concat('一次产生', items, '条，涉及', rows, '行中的', records, '行：发出前由数据主管部门核查。 ', items,
-                      ' items in ', records, ' of ', rows, ' rows at once: the bureau looks before they are sent.') AS told
+                      ' items in ', records, ' of ', rows, ' rows at once: the bureau looks before they are sent.')
+               AS told
         FROM (
             SELECT i.department, i.resource, i.judged_delivery, count(*) AS items,
                    count(DISTINCT i.record_key) AS records,
