@@ -83,15 +83,19 @@ def tell(
     author: str,
     source: str = "",
     order_events: str | None = None,
+    standing: str | None = None,
 ) -> int:
     """Append what people did: `news` names a temporary table `item_id, event, reason, evidence, by_date`.
 
     One row per item; events its state does not allow are left out. Orders whose last item that closes are closed;
-    `order_events` names a table of what else happens to orders (`ledger.ORDER_EVENTS`), none of them to such an order.
+    `order_events` names a table of what else happens to orders (`ledger.ORDER_EVENTS`), none of them to such an order;
+    `standing` one of the items as they stand (`read_states`), when they were read under this lock.
     The caller holds the ledger's lock. Returns the number of item events written.
     """
     con = city.con
-    read_states(con, city.home, "corrections_addressed", news)
+    addressed = standing or "corrections_addressed"
+    if not standing:
+        read_states(con, city.home, addressed, news)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_told AS
@@ -105,12 +109,12 @@ def tell(
                i.suggestion_method, i.suggestion_confidence, n.reason, n.evidence, n.by_date, $actor AS actor,
                CASE WHEN n.event = '{ItemEvent.notified}' THEN $day::DATE ELSE i.notified_on END AS notified_on,
                i.relapses, t.closed AND NOT i.closed AS closes
-        FROM {news} n JOIN corrections_addressed i USING (item_id)
+        FROM {news} n JOIN {addressed} i USING (item_id)
         JOIN {transitions_sql()} t ON t.state = i.state AND t.event = n.event
         """,
         {"day": as_of, "actor": actor},
     )
-    con.execute("DROP TABLE corrections_addressed")  # of a million items each table takes half a gigabyte
+    con.execute(f"DROP TABLE {addressed}")  # of a million items each table takes half a gigabyte
     con.execute("CREATE OR REPLACE TEMP TABLE corrections_told_orders AS FROM shuyuan.ledger.order_events LIMIT 0")
     con.execute("ALTER TABLE corrections_told_orders DROP batch")
     if order_events:

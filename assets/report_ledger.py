@@ -118,7 +118,7 @@ _HEADS = """
 
 
 def collect_ledger(con: DuckDBPyConnection, as_of: date) -> Ledger:
-    """Read the ledger once and count it; overdue is an order whose clock runs and whose due date lies before `as_of`."""
+    """Read the ledger once and count it; overdue is one whose clock runs and whose due date lies before `as_of`."""
     con.execute("""
         create or replace temp table report_orders as
         select order_id, order_number, department, resource, rule_id, severity, opened_on, due_on, due_provisional,
