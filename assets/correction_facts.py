@@ -85,7 +85,7 @@ def _read_deliveries(con: DuckDBPyConnection, as_of: date) -> None:
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE corrections_deliveries AS
-        SELECT delivery_id, department, resource, mode, state,
+        SELECT delivery_id, department, resource, mode, state, rows_delivered,
                row_number() OVER (PARTITION BY department, resource ORDER BY as_of, registered_at, delivery_id)
                    AS place,
                row_number() OVER (ORDER BY as_of, registered_at, delivery_id) AS turn

@@ -13,6 +13,7 @@ from datetime import date
 from duckdb import DuckDBPyConnection
 
 from assets.correction_facts import gather_facts
+from assets.grouping import group, mark
 from catalog.load import Catalog
 from quality_checks.clocks import days_sql, due_sql, horizon
 from quality_checks.corrections import CORRECTED, SETTLED, ItemEvent, ItemState, decision_sql, transitions_sql
@@ -22,6 +23,12 @@ from resources import ledger
 from resources.city import City
 from resources.lake import literal
 from resources.ledger_states import read_order_states, read_states
+
+NO_ITEMS = """
+    SELECT NULL::VARCHAR AS item_id, NULL::VARCHAR AS event, NULL::VARCHAR AS reason, NULL::VARCHAR AS evidence,
+           NULL::DATE AS by_date
+    WHERE false
+"""  # what `tell` is told of no item
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class CorrectionsSummary:
     orders_open: int
     orders_overdue: int
     orders_closed: int
+    orders_held: int = 0
 
 
 def advance(city: City, as_of: date, *, author: str) -> CorrectionsSummary:
@@ -51,7 +59,7 @@ def advance(city: City, as_of: date, *, author: str) -> CorrectionsSummary:
         con.execute(f"CREATE OR REPLACE TEMP TABLE corrections_judged AS {decision_sql('corrections_facts')}")
         _open_orders(con, city.catalog, as_of)
         _write_events(con, as_of, author)
-        _write_order_events(con, as_of, author)
+        _write_order_events(con, city.catalog, as_of, author)
         ledger.append(
             con,
             kind="advance",
@@ -75,15 +83,19 @@ def tell(
     author: str,
     source: str = "",
     order_events: str | None = None,
+    standing: str | None = None,
 ) -> int:
     """Append what people did: `news` names a temporary table `item_id, event, reason, evidence, by_date`.
 
     One row per item; events its state does not allow are left out. Orders whose last item that closes are closed;
-    `order_events` names a table of what else happens to orders (`ledger.ORDER_EVENTS`), none of them to such an order.
+    `order_events` names a table of what else happens to orders (`ledger.ORDER_EVENTS`), none of them to such an order;
+    `standing` one of the items as they stand (`read_states`), when they were read under this lock.
     The caller holds the ledger's lock. Returns the number of item events written.
     """
     con = city.con
-    read_states(con, city.home, "corrections_addressed", news)
+    addressed = standing or "corrections_addressed"
+    if not standing:
+        read_states(con, city.home, addressed, news)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_told AS
@@ -97,12 +109,12 @@ def tell(
                i.suggestion_method, i.suggestion_confidence, n.reason, n.evidence, n.by_date, $actor AS actor,
                CASE WHEN n.event = '{ItemEvent.notified}' THEN $day::DATE ELSE i.notified_on END AS notified_on,
                i.relapses, t.closed AND NOT i.closed AS closes
-        FROM {news} n JOIN corrections_addressed i USING (item_id)
+        FROM {news} n JOIN {addressed} i USING (item_id)
         JOIN {transitions_sql()} t ON t.state = i.state AND t.event = n.event
         """,
         {"day": as_of, "actor": actor},
     )
-    con.execute("DROP TABLE corrections_addressed")  # of a million items each table takes half a gigabyte
+    con.execute(f"DROP TABLE {addressed}")  # of a million items each table takes half a gigabyte
     con.execute("CREATE OR REPLACE TEMP TABLE corrections_told_orders AS FROM shuyuan.ledger.order_events LIMIT 0")
     con.execute("ALTER TABLE corrections_told_orders DROP batch")
     if order_events:
@@ -129,7 +141,8 @@ def summary(city: City, as_of: date) -> CorrectionsSummary:
                 count(*) filter (where event = 'reopened'),
                 (select count(*) from ({_LAST_OF_ORDERS}) o where state not in ({done})),
                 (select count(*) from ({_LAST_OF_ORDERS}) o where state in ('open', 'notified') and due_on < %(day)s),
-                (select count(*) from ledger.order_events where as_of = %(day)s and event = 'closed')
+                (select count(*) from ledger.order_events where as_of = %(day)s and event = 'closed'),
+                (select count(*) from ({_LAST_OF_ORDERS}) o where state = 'held')
             from ledger.events where as_of = %(day)s
             """,
             {"day": as_of},
@@ -142,21 +155,14 @@ _LAST_OF_ORDERS = """
 
 
 def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
-    """`corrections_opened`: findings that get a new clock; `corrections_orders` and `corrections_items`: the new ones.
-
-    The day is part of an order's identity: a finding that appears long after its delivery has a full clock of its own.
-    So is a deadline that is kept: what relapses while the order it was corrected in still had time gains none by it.
-    """
+    """`corrections_opened`: findings that get a clock; `corrections_orders` and `corrections_items`: the new ones."""
     _read_kept_deadlines(con, as_of)
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE corrections_opened AS
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE corrections_new AS
         SELECT f.* REPLACE (coalesce(i.department, f.department) AS department),
                coalesce(i.item_id, f.finding_id) AS item_id,
                coalesce(CASE WHEN s.on_delivery THEN nullif(f.delivery_id, '') END, s.delivery_id, f.delivery_id)
                    AS judged_delivery,
-               md5(concat_ws('|', coalesce(i.department, f.department), f.resource, f.rule_id, judged_delivery,
-                             $day::DATE, i.kept_due_on)) AS order_id,
                i.kept_due_on
         FROM corrections_findings f JOIN corrections_seen s USING (finding_id)
         LEFT JOIN (
@@ -166,9 +172,8 @@ def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None
             WHERE j.event = '{ItemEvent.reopened}'
         ) i USING (finding_id)
         WHERE (f.unknown AND NOT s.withdrawn) OR i.item_id IS NOT NULL
-        """,
-        {"day": as_of},
-    )
+    """)
+    group(con, catalog.jurisdiction.noise, as_of)
     calendar = Calendar.with_table(catalog.holidays)
     con.execute(
         f"""
@@ -182,10 +187,10 @@ def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None
                $day::DATE AS opened_on, $day::DATE AS started_on,
                coalesce(left_days, {days_sql(catalog.jurisdiction.clock)}) AS working_days
         FROM (
-            SELECT order_id, department, resource, rule_id, judged_delivery AS delivery_id, max(standard) AS standard,
-                   max(dimension) AS dimension, max(indicator) AS indicator, max(severity) AS severity,
-                   any_value(kept_due_on) AS kept_due_on
-            FROM corrections_opened GROUP BY ALL
+            SELECT order_id, department, resource, rule_id, max(judged_delivery) AS delivery_id,
+                   max(standard) AS standard, max(dimension) AS dimension, max(indicator) AS indicator,
+                   max(severity) AS severity, any_value(kept_due_on) AS kept_due_on
+            FROM corrections_opened WHERE NOT joined GROUP BY ALL
         ) LEFT JOIN days ON days.day = kept_due_on
         WHERE order_id NOT IN (SELECT order_id FROM shuyuan.ledger.orders WHERE opened_on = $day::DATE)
         """,
@@ -208,7 +213,10 @@ def _open_orders(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None
 
 
 def _read_kept_deadlines(con: DuckDBPyConnection, as_of: date) -> None:
-    """`corrections_kept`: the deadline of each corrected item that fails again before it has passed."""
+    """`corrections_kept`: the deadline of each corrected item that fails again before it has passed.
+
+    Of what was held and corrected before it was sent nobody was told a deadline.
+    """
     corrected = ", ".join(literal(state) for state in sorted(CORRECTED))
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_relapsed AS
@@ -222,6 +230,7 @@ def _read_kept_deadlines(con: DuckDBPyConnection, as_of: date) -> None:
         CREATE OR REPLACE TEMP TABLE corrections_kept AS
         SELECT item_id, l.due_on FROM corrections_relapsed JOIN corrections_left l USING (order_id)
         WHERE l.due_on >= $day::DATE AND l.state <> '{OrderState.withdrawn}'
+          AND (l.held_on IS NULL OR l.sent_on IS NOT NULL)
         """,
         {"day": as_of},
     )
@@ -276,8 +285,8 @@ def _write_events(con: DuckDBPyConnection, as_of: date, author: str) -> None:
     )
 
 
-def _write_order_events(con: DuckDBPyConnection, as_of: date, author: str) -> None:
-    """`corrections_order_events`: one row per order that was opened, or whose last open items these events close."""
+def _write_order_events(con: DuckDBPyConnection, catalog: Catalog, as_of: date, author: str) -> None:
+    """`corrections_order_events`: what happens to new orders, and to those whose last open items these events close."""
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_order_events AS
@@ -288,11 +297,12 @@ def _write_order_events(con: DuckDBPyConnection, as_of: date, author: str) -> No
         """,
         {"author": author},
     )
+    mark(con, catalog.jurisdiction.noise, as_of, author)
     close_orders(con, "corrections_events", "corrections_order_events", as_of, author)
 
 
 def close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of: date, author: str) -> None:
-    """Add to `order_events` the closing of every order whose last open items these `events` close."""
+    """Add to `order_events` the closing of orders whose last open items these `events` close, opening none in them."""
     closing = [row[0] for row in con.execute(f"SELECT DISTINCT order_id FROM {events} WHERE closes").fetchall()]
     read_order_states(con, "corrections_closing", closing)
     con.execute(
@@ -303,7 +313,8 @@ def close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of:
         FROM corrections_closing o
         JOIN (SELECT order_id, count(*) AS items FROM {events} WHERE closes GROUP BY ALL) e USING (order_id)
         JOIN {order_transitions_sql()} t ON t.state = o.state AND t.event = '{OrderEvent.closed}'
-        WHERE o.open = e.items
+        WHERE o.open = e.items AND o.order_id NOT IN (
+            SELECT order_id FROM {events} WHERE event IN ('{ItemEvent.opened}', '{ItemEvent.reopened}'))
         """,
         {"day": as_of, "author": author},
     )

@@ -203,7 +203,7 @@ def _append(city: City, department: str, as_of: date, *, author: str, sha256: st
     read_live(con)
     con.execute(f"CREATE OR REPLACE TEMP TABLE feedback_pauses AS {ask_sql('feedback_asking', as_of, department)}")
     told = {"kind": "feedback", "actor": department, "author": author, "source": sha256}
-    return tell(city, "feedback_news", as_of=as_of, order_events="feedback_pauses", **told)
+    return tell(city, "feedback_news", as_of=as_of, order_events="feedback_pauses", standing="feedback_items", **told)
 
 
 def _refused(city: City) -> tuple[Refusal, ...]:

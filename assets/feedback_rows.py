@@ -6,14 +6,16 @@ query. Reading the file is `assets.feedback_files`; what is taken is appended by
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 from duckdb import DuckDBPyConnection
 
 from assets.feedback_files import FIELDS, Replies
-from assets.notice_files import CELL, REPLIES
+from assets.notice_files import REPLIES
+from assets.sheet_rows import CELL
 from quality_checks.corrections import ItemEvent, transitions_sql
-from quality_checks.order_states import OrderState
+from quality_checks.order_states import OrderEvent, OrderState
 from quality_checks.working_days import Calendar, calendar_sql
 from resources.city import City
 from resources.lake import literal
@@ -58,11 +60,8 @@ def judge(city: City, replies: Replies, department: str, as_of: date) -> None:
     order_id`.
     """
     con, catalog = city.con, city.catalog
-    listed = ", ".join(f"unnest(${name}::VARCHAR[]) AS {name}" for name in ("place", *FIELDS))
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE feedback_replies AS SELECT {listed}, generate_subscripts($place, 1) AS number",
-        replies.columns(),
-    )
+    _take_in(con, replies)
+    _spread(con, department)
     read_states(con, city.home, "feedback_items", "feedback_replies")
     orders = con.execute("SELECT DISTINCT order_id FROM feedback_items").fetchall()
     read_order_states(con, "feedback_orders", [row[0] for row in orders])
@@ -125,6 +124,55 @@ def judge(city: City, replies: Replies, department: str, as_of: date) -> None:
         {"department": department, "day": as_of},
     )
     _word(con, Calendar.with_table(catalog.holidays), as_of)
+
+
+def _take_in(con: DuckDBPyConnection, replies: Replies) -> None:
+    """`feedback_replies`: the rows as they were read, numbered.
+
+    As one JSON text: of a list for each column DuckDB asks every single value what it is, which takes twice as long.
+    """
+    columns = replies.columns()
+    shape = {name: ["VARCHAR"] for name in ("place", *FIELDS)}
+    listed = ", ".join(f'unnest(told."{name}") AS "{name}"' for name in shape)
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE feedback_replies AS
+        SELECT {listed}, generate_subscripts(told.place, 1) AS number
+        FROM (SELECT from_json($told::JSON, {literal(json.dumps(shape))}) AS told)
+        """,
+        {"told": json.dumps(columns, ensure_ascii=False)},
+    )
+
+
+def _spread(con: DuckDBPyConnection, department: str) -> None:
+    """In `feedback_replies`, a reply to an order with one cause becomes one to each of its open items that has none."""
+    numbers = con.execute(
+        "SELECT DISTINCT item_id FROM feedback_replies WHERE regexp_full_match(item_id, '[0-9]{8}-[0-9]{4,}')"
+    ).fetchall()
+    if not numbers:
+        return
+    listed = ", ".join(literal(row[0]) for row in numbers)
+    query = f"""
+        select o.order_number, e.item_id from ledger.orders o
+        cross join lateral (
+            select distinct on (item_id) item_id, closed from ledger.events e where e.order_id = o.order_id
+            order by item_id, number desc
+        ) e
+        where o.order_number = any(array[{listed}]) and o.department = {literal(department)} and not e.closed
+          and exists (select from ledger.order_events s where s.order_id = o.order_id
+                      and s.event = '{OrderEvent.systematic}')"""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE feedback_whole AS FROM postgres_query('shuyuan', {literal(query)})")
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE feedback_replies AS
+        FROM feedback_replies WHERE item_id IS NULL OR item_id NOT IN (SELECT order_number FROM feedback_whole)
+        UNION ALL BY NAME
+        SELECT r.* REPLACE (w.item_id AS item_id, NULL AS record_key, NULL AS "column", NULL AS observed,
+                            NULL AS suggested)
+        FROM feedback_replies r JOIN feedback_whole w ON w.order_number = r.item_id
+        WHERE w.item_id NOT IN (SELECT item_id FROM feedback_replies WHERE item_id IS NOT NULL)
+        """
+    )
 
 
 def _read_told(con: DuckDBPyConnection) -> None:

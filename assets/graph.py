@@ -428,10 +428,12 @@ def _ledger(catalog: Catalog) -> dg.AssetsDefinition:
         figures.findings_open, figures.findings_new = quality.count_findings(current.city, current.as_of)
         figures.items_closed, figures.items_reopened = moved.items_closed, moved.items_reopened
         figures.orders_open, figures.orders_overdue = moved.orders_open, moved.orders_overdue
+        figures.orders_held = moved.orders_held
         return dg.MaterializeResult(
             metadata={
                 "orders_opened": moved.orders_opened,
                 "orders_open": moved.orders_open,
+                "orders_held": moved.orders_held,
                 "orders_overdue": moved.orders_overdue,
                 "items_opened": moved.items_opened,
                 "items_closed": moved.items_closed,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import xlsxwriter
 from duckdb import DuckDBPyConnection
 
 from assets.exports import FORMULA
+from assets.sheet_rows import pack, rows_sql
 from catalog.load import Catalog
 from resources.lake import literal, quoted
 
@@ -64,11 +66,10 @@ ORDER_COLUMNS = (
     ("due_on 截止日期", 12),
     ("provisional 截止日期待定", 12),
     ("basis 依据", 50),
+    ("cause 原因", 60),
 )
+EVERY_ITEM = "本工单全部条目 every item of this order"  # stands for a record key where one reply answers for an order
 CODES_SHEET = "Codes 代码"
-CELL = 32_767  # characters a spreadsheet cell can hold
-IN_MEMORY = 5_000  # items a workbook holds in memory; above, each sheet spills to a file of its own
-FETCHED = 5_000  # rows at a time
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Order:
     items: int
     due_on: date
     provisional: bool
+    cause: str = ""  # what is said of one whose items have one cause
 
     @property
     def sheet(self) -> str:
@@ -111,7 +113,6 @@ class Notice:
     rows_table: str
     department: str
     as_of: date
-    scratch: Path
 
 
 def parts(orders: Sequence[Order], rows: int, sheets: int) -> Iterator[Part]:
@@ -197,6 +198,7 @@ def _write_json(notice: Notice, path: Path, part: Part) -> None:
                 "order": order.number, "resource": order.resource, "rule": order.rule,
                 "requirement": order.requirement, "severity": order.severity, "delivery": order.delivery,
                 "due_on": order.due_on.isoformat(), "provisional": order.provisional,
+                **({"cause": "systematic", "note": order.cause} if order.cause else {}),
             }  # fmt: skip
             text.write(",\n" if number else "\n")
             text.write(f'{json.dumps(stated, ensure_ascii=False)[:-1]}, "items": {told[order.order_id]}}}')
@@ -204,20 +206,11 @@ def _write_json(notice: Notice, path: Path, part: Part) -> None:
 
 
 def _write_xlsx(notice: Notice, path: Path, part: Part) -> None:
-    count = part.last - part.first + 1
-    options = {
-        "constant_memory": count > IN_MEMORY,
-        "tmpdir": str(notice.scratch),
-        "strings_to_formulas": False,
-        "strings_to_urls": False,
-        "strings_to_numbers": False,
-    }
-    cells = ", ".join(
-        f"CASE WHEN length(text) > {CELL} THEN left(text, {CELL - 1}) || '…' ELSE text END".replace("text", field)
-        for field in (f"CAST({name} AS VARCHAR)" for name in FIELDS.split(", "))
-    )
-    rows = _stream(notice.con.execute(f"SELECT {cells} FROM {_rows(notice, part)} ORDER BY place"))
-    with xlsxwriter.Workbook(str(path), options) as book:
+    """Of an order with one cause a few samples, below a row that answers for all of it."""
+    samples = notice.catalog.jurisdiction.noise.samples
+    template = BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(template, options) as book:
         book.set_properties({"created": datetime.combine(notice.as_of, time())})  # the same bytes every time
         look = {
             "head": book.add_format({"bold": True, "bg_color": "#DDE6F0", "text_wrap": True}),
@@ -228,13 +221,19 @@ def _write_xlsx(notice: Notice, path: Path, part: Part) -> None:
         _list_orders(book, look, part, basis)
         departments = notice.catalog.departments
         for order, taken in part.orders:
-            _list_items(book, look, order, (next(rows) for _ in range(taken)), len(departments))
+            _frame_items(book, look, order, min(taken, samples) + 1 if order.cause else taken, len(departments))
         _list_codes(book, look, {name: department.title.zh for name, department in departments.items()})
-
-
-def _stream(found: Any) -> Iterator[tuple[Any, ...]]:
-    while rows := found.fetchmany(FETCHED):
-        yield from rows
+    notice.con.execute(
+        "CREATE OR REPLACE TEMP TABLE notice_sheets AS SELECT unnest($ids) AS order_id, unnest($sheets) AS sheet",
+        {"ids": [o.order_id for o, _ in part.orders], "sheets": [n for n, _ in enumerate(part.orders, start=2)]},
+    )
+    rows = f"""(
+        SELECT *, row_number() OVER (PARTITION BY order_id ORDER BY place) AS nth
+        FROM {_rows(notice, part)} QUALIFY NOT one_cause OR nth <= {samples}
+    ) JOIN notice_sheets USING (order_id)"""
+    number = "nth + 1 + one_cause::INTEGER"
+    query = rows_sql(rows, FIELDS.split(", "), sheet="sheet", number=number, order="place")
+    pack(notice.con, template, path, query)
 
 
 def new_sheet(book: Any, name: str, columns: Iterable[tuple[str, int]], head: Any) -> Any:
@@ -254,26 +253,23 @@ def _list_orders(book: Any, look: Mapping[str, Any], part: Part, basis: str) -> 
     for row, (order, count) in enumerate(part.orders, start=1):
         cells = (
             *(order.sheet, order.number, order.resource, order.rule, order.requirement, order.severity, order.delivery),
-            *(str(count), order.due_on.isoformat(), "是 yes" if order.provisional else "", basis),
+            *(str(count), order.due_on.isoformat(), "是 yes" if order.provisional else "", basis, order.cause),
         )
         for index, cell in enumerate(cells):
             sheet.write_string(row, index, cell)
     sheet.autofilter(0, 0, len(part.orders), len(ORDER_COLUMNS) - 1)
 
 
-def _list_items(
-    book: Any, look: Mapping[str, Any], order: Order, rows: Iterator[tuple[Any, ...]], departments: int
-) -> None:
+def _frame_items(book: Any, look: Mapping[str, Any], order: Order, rows: int, departments: int) -> None:
+    """The sheet of an order without its items, which are put in as `rows` rows while the workbook is packed."""
     sheet = new_sheet(book, order.sheet, COLUMNS, look["head"])
     for index, (_, width) in enumerate(COLUMNS[TOLD:], start=TOLD):
         sheet.set_column(index, index, width, look["day" if index == BY_DATE else "reply"])
-    write = sheet.write_string
-    number = 0
-    for number, row in enumerate(rows, start=1):  # a spreadsheet is written cell by cell
-        for index, cell in enumerate(row):
-            if cell is not None:
-                write(number, index, cell)
-    last = max(number, 1)
+    if order.cause:
+        every = {0: order.number, 1: EVERY_ITEM, 6: order.cause, 8: order.due_on.isoformat()}
+        for index, cell in every.items():
+            sheet.write_string(1, index, cell)
+    last = max(rows, 1)
     codes = {
         "validate": "list",
         "source": f"='{CODES_SHEET}'!$A$2:$A${len(REPLIES) + 1}",

@@ -1,9 +1,10 @@
 """Notices: what departments are sent on a day, to be filled in and sent back, and what their clocks did.
 
-A notice lists the orders whose clock it starts, with everything a steward needs and empty columns for the reply
-(`assets.feedback` reads them). A second list, `deadlines`, tells who is reminded, who is overdue and whom it was taken
-to, and what else happened to the department's orders. Both are written from the ledger, so the same day gives the same
-bytes however often; the files themselves are `assets.notice_files`, where they go besides the outbox `assets.sending`.
+A notice lists the orders whose clock it starts, and what is new in orders that go on, with everything a steward needs
+and empty columns for the reply (`assets.feedback` reads them); what is held or accepted is in none (`order_noise`). A
+second list, `deadlines`, tells who is reminded, who is overdue and whom it was taken to, and what else happened to the
+department's orders. Both are written from the ledger, so the same day gives the same bytes however often; the files
+themselves are `assets.notice_files`, where they go besides the outbox `assets.sending`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Any
 from assets.corrections import tell
 from assets.notice_files import Notice, Order, parts, write_list, write_notice
 from assets.order_clock import tick
+from assets.order_noise import lapse, write_held
 from assets.sending import BUREAU, enqueue
 from catalog.jurisdiction import LADDER
 from catalog.load import Catalog
 from catalog.models import METHODS, Method
 from quality_checks.corrections import ItemEvent
-from quality_checks.order_states import OrderEvent
+from quality_checks.order_states import OrderEvent, OrderState
 from quality_checks.rule_book import rule_book
 from resources import ledger
 from resources.city import City
@@ -44,20 +46,31 @@ def issue(city: City, as_of: date, *, author: str, rows_per_file: int = ROWS_PER
         duckdb.Error: nothing was written; run the pass again.
     """
     with city.server.lock(ledger.LOCK):
+        lapse(city, as_of, author=author)
         events = tick(city.con, city.catalog, as_of, author)
-        _told_items(city)
+        _told_items(city, as_of)
         tell(city, "notices_told", kind="notice", as_of=as_of, actor=author, author=author, order_events=events)
         city.con.execute("DROP TABLE notices_told")
         written = _write_notices(city, as_of, rows_per_file)
         written += write_deadlines(city, as_of)
+        written += write_held(city, as_of)
     return written
 
 
-def _told_items(city: City) -> None:
-    """`notices_told`: the items of orders that are notified now, for `assets.corrections.tell`."""
+def _told_items(city: City, as_of: date) -> None:
+    """`notices_told`: the items of orders notified now, and those opened today in orders notified before."""
     started = city.con.execute(f"SELECT order_id FROM clock_events WHERE event = '{OrderEvent.notified}'").fetchall()
-    listed = ", ".join(literal(row[0]) for row in started)
-    query = f"select distinct item_id from ledger.events where order_id = any(array[{listed}]::text[])"
+    running = city.con.execute(
+        f"SELECT order_id FROM clock_live WHERE state IN ('{OrderState.notified}', '{OrderState.paused}')"
+    ).fetchall()
+    listed, before = (", ".join(literal(row[0]) for row in orders) for orders in (started, running))
+    query = f"""
+        select distinct item_id from ledger.events where order_id = any(array[{listed}]::text[])
+        union all
+        select item_id from ledger.events e
+        where e.as_of = date '{as_of}' and e.event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')
+          and e.order_id = any(array[{before}]::text[])
+          and not exists (select from ledger.events l where l.item_id = e.item_id and l.number > e.number)"""
     city.con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE notices_told AS
@@ -74,7 +87,7 @@ def _write_notices(city: City, as_of: date, rows_per_file: int) -> list[Path]:
         folder = city.home.outbox / department / as_of.isoformat()
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(README, folder / "README.txt")
-        notice = Notice(city.con, city.catalog, "notices_rows", department, as_of, city.home.tmp)
+        notice = Notice(city.con, city.catalog, "notices_rows", department, as_of)
         made: list[Path] = []
         for number, part in enumerate(parts(orders, rows_per_file, SHEETS_PER_FILE), start=1):
             stem = "notice" if number == 1 else f"notice-{number}"
@@ -90,50 +103,118 @@ def _requirements(catalog: Catalog) -> dict[str, str]:
 
 
 def _orders(city: City, as_of: date) -> dict[str, list[Order]]:
-    """Orders notified on the day by department, in the order of their numbers; `notices_rows` holds their items."""
+    """Orders told on the day by department, in the order of the file; `notices_rows` holds their items."""
     book = _requirements(city.catalog)
+    _read_orders(city, as_of)
     _read_rows(city, as_of)
     listed = city.con.execute(
         """
-        SELECT department, resource, order_id, order_number, rule_id, severity, delivery_id, count(*), due_on,
-               due_provisional
-        FROM notices_rows GROUP BY ALL ORDER BY department, min(place)
+        SELECT department, resource, order_id, order_number, rule_id, severity, delivery_id, r.items, due_on,
+               due_provisional, cause
+        FROM notices_orders JOIN (SELECT order_id, count(*) AS items FROM notices_rows GROUP BY ALL) r USING (order_id)
+        ORDER BY department, turn
         """
     ).fetchall()
     found: dict[str, list[Order]] = {}
-    for department, resource, order_id, number, rule, severity, delivery, items, due, provisional in listed:
+    for department, resource, order_id, number, rule, severity, delivery, items, due, provisional, cause in listed:
         known = city.catalog.resources.get(f"{department}.{resource}")
         title = f"{resource} {known.title.zh}" if known else resource
-        order = Order(order_id, number, title, rule, book.get(rule, ""), severity, delivery, items, due, provisional)
+        order = Order(
+            order_id, number, title, rule, book.get(rule, ""), severity, delivery, items, due, provisional, cause or ""
+        )
         found.setdefault(department, []).append(order)
     return found
 
 
+def _read_orders(city: City, as_of: date) -> None:
+    """`notices_orders`: one row per order that was notified on the day, or before it and went on by new items.
+
+    `way`: `now` opened on the day itself, `later` held, accepted or moved before, `more` went on. `turn` counts a
+    department's orders: new ones beside an accepted problem of their resource first, those sent again or going on last.
+    """
+    query = f"""
+        with told as (
+            select n.order_id, n.due_on, n.due_provisional,
+                   case when o.opened_on = n.as_of then 'now' else 'later' end as way
+            from ledger.order_events n join ledger.orders o using (order_id)
+            where n.event = '{OrderEvent.notified}' and n.as_of = date '{as_of}'
+            union all
+            select j.order_id, l.due_on, l.due_provisional, 'more'
+            from (select distinct order_id from ledger.order_events
+                  where event in ('{OrderEvent.systematic}', '{OrderEvent.accepted}')) j
+            cross join lateral (
+                select * from ledger.order_events e where e.order_id = j.order_id and e.as_of <= date '{as_of}'
+                order by number desc limit 1
+            ) l
+            where exists (select from ledger.order_events e where e.order_id = j.order_id
+                          and e.event = '{OrderEvent.notified}' and e.as_of < date '{as_of}')
+              and not exists (select from ledger.order_events e where e.order_id = j.order_id
+                              and e.event = '{OrderEvent.notified}' and e.as_of = date '{as_of}')
+        ), accepted as (
+            select distinct o.department, o.resource
+            from (select distinct order_id from ledger.order_events where event = '{OrderEvent.accepted}') a
+            join ledger.orders o using (order_id)
+            cross join lateral (
+                select state from ledger.order_events e where e.order_id = a.order_id and e.as_of < date '{as_of}'
+                order by number desc limit 1
+            ) l where l.state = '{OrderState.accepted}'
+        )
+        select t.*, o.department, o.resource, o.order_number, o.rule_id, o.severity, o.delivery_id, c.reason as cause,
+               case when t.way = 'more' or exists (select from ledger.order_events e where e.order_id = t.order_id
+                        and e.event = '{OrderEvent.notified}' and e.as_of < date '{as_of}') then 2
+                    when a.resource is not null then 0 else 1 end as rank
+        from told t join ledger.orders o using (order_id)
+        left join accepted a on a.department = o.department and a.resource = o.resource
+        left join ledger.order_events c on c.order_id = t.order_id and c.event = '{OrderEvent.systematic}'"""
+    city.con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE notices_orders AS
+        SELECT *, row_number() OVER (PARTITION BY department ORDER BY rank, length(order_number), order_number) AS turn
+        FROM postgres_query('shuyuan', {literal(query)})
+        """
+    )
+
+
 def _read_rows(city: City, as_of: date) -> None:
-    """`notices_rows`: one row per item of an order notified on the day, as it was when it was opened in it.
+    """`notices_rows`: one row per item of `notices_orders`, as it was when it was opened in it; only what was open.
 
     `place` counts a department's rows in the order of the file.
     """
-    query = f"""
-        select o.department, o.resource, o.order_id, o.order_number, o.rule_id, o.severity, o.delivery_id, n.due_on,
-               n.due_provisional, i.item_id, i.record_key, i.column_name, e.observed, e.suggested, e.suggestion_method,
-               e.suggestion_confidence, e.reason, e.relapses
-        from ledger.order_events n
-        join ledger.orders o using (order_id)
-        join ledger.events e on e.order_id = o.order_id and e.event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')
-        join ledger.items i on i.item_id = e.item_id
-        where n.event = '{OrderEvent.notified}' and n.as_of = date '{as_of}'
-    """
+    listed = {
+        way: ", ".join(literal(order_id) for (order_id,) in found)
+        for way in ("now", "later", "more")
+        if (found := city.con.execute("SELECT order_id FROM notices_orders WHERE way = ?", [way]).fetchall())
+    }
+    opening = f"e.event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')"
+    columns = "e.order_id, e.item_id, e.observed, e.suggested, e.suggestion_method, e.suggestion_confidence, e.reason"
+    ways = {
+        "now": f"""
+            select {columns}, e.relapses from ledger.events e
+            where e.order_id = any(array[%s]) and e.as_of = date '{as_of}' and {opening}""",
+        "later": f"""
+            select * from (
+                select distinct on (e.order_id, e.item_id) {columns}, e.relapses from ledger.events e
+                where e.order_id = any(array[%s]) and e.as_of <= date '{as_of}' and {opening}
+                  and not exists (select from ledger.events c where c.item_id = e.item_id and c.number > e.number
+                                  and c.closed and c.as_of <= date '{as_of}')
+                order by e.order_id, e.item_id, e.number desc
+            ) standing""",
+        "more": f"""
+            select {columns}, e.relapses from ledger.events e
+            join ledger.events n on n.item_id = e.item_id and n.number = e.number + 1
+                and n.event = '{ItemEvent.notified}' and n.as_of = e.as_of
+            where e.order_id = any(array[%s]) and e.as_of = date '{as_of}' and {opening}""",
+    }
+    selects = " union all ".join(ways[way] % orders for way, orders in listed.items()) or f"{ways['now']}" % "''"
+    query = f"select r.*, i.record_key, i.column_name from ({selects}) r join ledger.items i using (item_id)"
     city.con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE notices_rows AS
-        SELECT *, {found_by_sql("suggestion_method", "suggestion_confidence")} AS found_by,
-               row_number() OVER (
-                   PARTITION BY department
-                   ORDER BY length(order_number), order_number, record_key, column_name, item_id
-               ) AS place
-        FROM postgres_query('shuyuan', {literal(query)})
-        ORDER BY department, place
+        SELECT r.*, o.department, o.order_number, o.due_on, o.cause IS NOT NULL AS one_cause,
+               {found_by_sql("suggestion_method", "suggestion_confidence")} AS found_by,
+               row_number() OVER (PARTITION BY o.department ORDER BY o.turn, record_key, column_name, item_id) AS place
+        FROM postgres_query('shuyuan', {literal(query)}) r JOIN notices_orders o USING (order_id)
+        ORDER BY o.department, place
         """
     )
 
@@ -162,14 +243,17 @@ def write_deadlines(city: City, as_of: date) -> list[Path]:
 
 
 def _deadlines(city: City, as_of: date) -> list[dict[str, Any]]:
-    """One row per event of an order on the day, without the notice itself and without any value of a record."""
+    """One row per event of a sent order on the day, without the notice itself and without any value of a record."""
     with city.server.session() as cursor:
         cursor.execute(
             """
             select e.department, o.order_number, o.resource, o.rule_id, o.severity, e.event, e.level, e.due_on,
                    e.due_provisional, e.actor, e.reason, e.evidence
             from ledger.order_events e join ledger.orders o using (order_id)
-            where e.as_of = %s and e.event = any(%s)
+            where e.as_of = %s and e.event = any(%s) and exists (
+                select from ledger.order_events n
+                where n.order_id = e.order_id and n.event = 'notified' and n.number < e.number
+            )
             order by e.department, length(o.order_number), o.order_number, e.number
             """,
             (as_of, [event.value for event in _TOLD]),
@@ -181,7 +265,7 @@ def _deadlines(city: City, as_of: date) -> list[dict[str, Any]]:
 
 _TOLD = (
     OrderEvent.reminded, OrderEvent.escalated, OrderEvent.extended, OrderEvent.paused, OrderEvent.resumed,
-    OrderEvent.recomputed, OrderEvent.withdrawn, OrderEvent.transferred,
+    OrderEvent.recomputed, OrderEvent.withdrawn, OrderEvent.transferred, OrderEvent.accepted, OrderEvent.enforced,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from assets.corrections import close_orders, tell
+from assets.corrections import NO_ITEMS, close_orders, tell
 from assets.feedback_rows import RIGHT_DEPARTMENT
 from assets.notices import write_deadlines
 from assets.order_clock import moved, read_live
@@ -26,13 +26,6 @@ from resources import ledger
 from resources.city import City
 from resources.lake import literal
 from resources.ledger_states import read_states
-
-NO_ITEMS = """
-    SELECT NULL::VARCHAR AS item_id, NULL::VARCHAR AS event, NULL::VARCHAR AS reason, NULL::VARCHAR AS evidence,
-           NULL::DATE AS by_date
-    WHERE false
-"""
-
 
 NAMED = RIGHT_DEPARTMENT + r"(\w+)"
 
@@ -176,7 +169,7 @@ def _acting(city: City, act: Act, event: OrderEvent) -> Iterator[dict[str, Any]]
                 """
                 select o.*, n.started_on from ledger.order_states o left join lateral (
                     select as_of as started_on from ledger.order_events e
-                    where e.order_id = o.order_id and e.event = 'notified' order by number limit 1
+                    where e.order_id = o.order_id and e.event = 'notified' order by number desc limit 1
                 ) n on true
                 where o.order_number = %s and (%s::text is null or o.department = %s)
                 """,

@@ -18,7 +18,7 @@ from quality_checks.order_states import OrderEvent, OrderState
 from quality_checks.working_days import Calendar, calendar_sql
 from resources.lake import literal
 
-# One row per order that is not done: its last event, when its clock was started, last stopped and last reminded.
+# One row per order that is not done, held or accepted: its last event, the last start, stop, reminder of its clock.
 _LIVE = f"""
     with latest as (
         select distinct on (order_id) * from ledger.order_events order by order_id, number desc
@@ -29,7 +29,7 @@ _LIVE = f"""
     join ledger.orders o using (order_id)
     left join lateral (
         select as_of from ledger.order_events e where e.order_id = l.order_id and e.event = '{OrderEvent.notified}'
-        order by number limit 1
+        order by number desc limit 1
     ) n on true
     left join lateral (
         select as_of from ledger.order_events e where e.order_id = l.order_id and e.event = '{OrderEvent.paused}'
@@ -45,7 +45,7 @@ _LIVE = f"""
 
 
 def read_live(con: DuckDBPyConnection) -> None:
-    """`clock_live`: every order that is not done and not held."""
+    """`clock_live`: every order that is not done, held or accepted."""
     con.execute(f"CREATE OR REPLACE TEMP TABLE clock_live AS FROM postgres_query('shuyuan', {literal(_LIVE)})")
 
 
@@ -70,6 +70,7 @@ def tick(con: DuckDBPyConnection, catalog: Catalog, as_of: date, author: str) ->
                coalesce(m.working_days, l.working_days) AS allowed, coalesce(m.paused_days, l.paused_days) AS stood
         FROM clock_live l LEFT JOIN clock_moved m USING (order_id)
         WHERE coalesce(m.state, l.state) = '{OrderState.notified}'
+          AND order_id NOT IN (SELECT order_id FROM clock_asking)
         """
     )
     reached = con.execute("SELECT min(due_on), max(due_on), min(reminded_on) FROM clock_running").fetchone()
@@ -83,6 +84,10 @@ def tick(con: DuckDBPyConnection, catalog: Catalog, as_of: date, author: str) ->
         WITH told AS (
             SELECT order_id, 0 AS step, event, state, due_on, due_provisional, working_days, paused_days, level, reason
             FROM clock_moved
+            UNION ALL
+            SELECT order_id, 1, '{OrderEvent.paused}', '{OrderState.paused}', due_on, due_provisional, working_days,
+                   paused_days, level, '待补充信息 information was asked for'
+            FROM clock_moved WHERE event = '{OrderEvent.notified}' AND order_id IN (SELECT order_id FROM clock_asking)
             UNION ALL
             SELECT t.order_id, 1 + t.level, t.event, '{OrderState.notified}', r.due_on, r.unsure, r.allowed, r.stood,
                    t.level,
@@ -102,8 +107,11 @@ def tick(con: DuckDBPyConnection, catalog: Catalog, as_of: date, author: str) ->
 
 
 def _asking(con: DuckDBPyConnection) -> None:
-    """`clock_asking`: paused orders of which an item still asks."""
-    paused = con.execute(f"SELECT order_id FROM clock_live WHERE state = '{OrderState.paused}'").fetchall()
+    """`clock_asking`: orders of which an item still asks, among those paused and those sent again."""
+    paused = con.execute(
+        f"SELECT order_id FROM clock_live WHERE state = '{OrderState.paused}'"
+        f" OR (state = '{OrderState.open}' AND started_on IS NOT NULL)"
+    ).fetchall()
     listed = ", ".join(literal(row[0]) for row in paused)
     query = f"""
         select distinct order_id from (
@@ -118,7 +126,7 @@ def _started_and_resumed(as_of: date) -> str:
     """Of `clock_live`, what starts, goes on or is to be worked out anew: a relation for `moved`."""
     return f"""
         SELECT order_id, '{OrderEvent.notified}' AS event, DATE '{as_of}' AS started_on, NULL::DATE AS asked_on,
-               working_days, 0 AS paused_days, NULL::VARCHAR AS reason
+               working_days - paused_days AS working_days, 0 AS paused_days, NULL::VARCHAR AS reason
         FROM clock_live WHERE state = '{OrderState.open}'
         UNION ALL
         SELECT order_id, '{OrderEvent.resumed}', started_on, asked_on, working_days, paused_days,

@@ -17,8 +17,8 @@ import xlsxwriter
 from assets.notice_files import harmless
 from resources.city import City
 
-State = Literal["open", "closed", "overdue", "all"]
-STATES: tuple[State, ...] = ("open", "closed", "overdue", "all")
+State = Literal["open", "closed", "overdue", "held", "accepted", "all"]
+STATES: tuple[State, ...] = ("open", "closed", "overdue", "held", "accepted", "all")
 FORMATS = (".csv", ".xlsx")
 
 
@@ -26,7 +26,8 @@ FORMATS = (".csv", ".xlsx")
 class OrderRow:
     """One order; `open`, `closed`, `verified` and `relapsed` count its items.
 
-    `overdue`: its clock runs and the last day for the reply has passed. `level`: how far it was escalated.
+    `overdue`: its clock runs and the last day for the reply has passed. `level`: how far it was escalated. `cause`:
+    `systematic` when nearly all rows fail the rule. `accepted_until`: a known problem is not sent again before.
     """
 
     order_number: str
@@ -47,6 +48,8 @@ class OrderRow:
     verified: int
     relapsed: int
     closed_on: date | None
+    cause: str | None
+    accepted_until: date | None
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,13 @@ class UnknownOrderError(LookupError):
 _LIST = """
     select order_number, department, resource, rule_id, severity, delivery_id, opened_on, due_on, due_provisional,
            state, level, open > 0 and due_on < %(day)s and state in ('open', 'notified') as overdue, items, open,
-           closed, verified, relapsed, closed_on
+           closed, verified, relapsed, closed_on, cause, accepted_until
     from ledger.order_states
     where (%(department)s is null or department = %(department)s)
       and (%(number)s is null or order_number = %(number)s)
       and case %(state)s when 'open' then open > 0 when 'closed' then open = 0
-          when 'overdue' then open > 0 and due_on < %(day)s and state in ('open', 'notified') else true end
+          when 'overdue' then open > 0 and due_on < %(day)s and state in ('open', 'notified')
+          when 'all' then true else state = %(state)s end
     order by opened_on, length(order_number), order_number
 """
 _CLOCK = """
@@ -192,7 +196,8 @@ _STATUS = """
         group by department
     ), items as (
         select department, count(*) as open,
-               count(*) filter (where state in ('open', 'notified', 'reopened')) as unanswered,
+               count(*) filter (where state in ('open', 'notified', 'reopened')
+                                and order_state not in ('held', 'accepted')) as unanswered,
                count(*) filter (where state = 'acknowledged') as acknowledged,
                count(*) filter (where by_date < %(day)s) as promised_past,
                count(*) filter (where state = 'objection_raised') as objections,

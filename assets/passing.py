@@ -26,6 +26,7 @@ class Figures:
     orders_opened: int = 0
     orders_closed: int = 0
     orders_open: int = 0
+    orders_held: int = 0
     orders_overdue: int = 0
     items_opened: int = 0
     items_closed: int = 0

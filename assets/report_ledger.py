@@ -33,17 +33,23 @@ class Order:
     provisional: bool
     items: int
     items_open: int
+    state: str
+    systematic: bool
+    accepted_until: date | None
+    beside_accepted: bool  # opened in this pass while another problem of its resource is accepted
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCount:
-    """Orders of one department; open ones include those due soon and those overdue."""
+    """Orders of one department; open ones include those due soon, overdue, held and accepted."""
 
     department: str
     open: int
     due_soon: int
     overdue: int
     closed: int
+    held: int = 0
+    accepted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,18 @@ class Ledger:
 
 _ORDERS = """
     select order_id, order_number, department, resource, rule_id, severity, opened_on, due_on, due_provisional, items,
-           open
-    from (select *, row_number() over (partition by department order by due_on, order_number) as urgency
-          from temp.report_orders where open > 0)
+           open, state, systematic, accepted_until, beside_accepted
+    from (select *, row_number() over (partition by department order by state in ('held', 'accepted'),
+                                       not beside_accepted, due_on, order_number) as urgency
+          from (select *, opened_on = $as_of and state not in ('held', 'accepted')
+                    and bool_or(state = 'accepted') over (partition by department, resource) as beside_accepted
+                from temp.report_orders where open > 0))
     where urgency <= $listed order by department, urgency"""
 
 _COUNTS = """
-    select department, count(*) filter (open > 0), count(*) filter (open > 0 and due_on between $as_of and $soon),
-           count(*) filter (open > 0 and due_on < $as_of), count(*) filter (open = 0)
+    select department, count(*) filter (open > 0), count(*) filter (runs and due_on between $as_of and $soon),
+           count(*) filter (runs and due_on < $as_of), count(*) filter (open = 0), count(*) filter (state = 'held'),
+           count(*) filter (state = 'accepted')
     from temp.report_orders group by department order by department"""
 
 # The last event of an item is its state (ledger.item_states); counted here in one scan instead of a lookup per item.
@@ -108,15 +118,16 @@ _HEADS = """
 
 
 def collect_ledger(con: DuckDBPyConnection, as_of: date) -> Ledger:
-    """Read the ledger once and count it; an order is overdue when its due date lies before `as_of`."""
+    """Read the ledger once and count it; overdue is one whose clock runs and whose due date lies before `as_of`."""
     con.execute("""
         create or replace temp table report_orders as
         select order_id, order_number, department, resource, rule_id, severity, opened_on, due_on, due_provisional,
-               items::BIGINT as items, open::BIGINT as open
+               items::BIGINT as items, open::BIGINT as open, state, cause is not null as systematic, accepted_until,
+               open > 0 and state in ('open', 'notified') as runs
         from shuyuan.ledger.order_states""")
     try:
         return Ledger(
-            orders=read(con, _ORDERS, Order, {"listed": URGENT_ORDERS}),
+            orders=read(con, _ORDERS, Order, {"listed": URGENT_ORDERS, "as_of": as_of}),
             counts=read(con, _COUNTS, OrderCount, {"as_of": as_of, "soon": as_of + timedelta(days=DUE_SOON_DAYS)}),
             items=read(con, _ITEMS, ItemCount, {}),
             changes=read(con, _CHANGES, ItemChange, {"as_of": as_of}),

@@ -33,10 +33,12 @@ from assets.report_words import BASELINE, DIMENSIONS, FEEDS, SEVERITIES, STATES,
 from catalog.load import Catalog
 from catalog.models import Department, Resource, Rule, Title
 from quality_checks.corrections import SETTLED
+from quality_checks.order_states import OrderState
 
 Row = TypeVar("Row")
 Key = TypeVar("Key", bound=Hashable)
 Page = dict[str, Any]
+RUNNING = frozenset({OrderState.open, OrderState.notified})  # of an order: its deadline can pass
 
 WORST_RULES = 15
 LISTED_FEEDS = 20
@@ -68,7 +70,7 @@ class DepartmentLine:
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """One order on its department's page; `clock` is overdue, soon or empty."""
+    """One order on its department's page; `clock` is overdue, soon or empty, also where it does not run."""
 
     order: Order
     sentence: Sentence
@@ -352,7 +354,7 @@ class Site:
     def _order_line(self, order: Order) -> OrderLine:
         sentence = self.rules.sentence(order.department, order.resource, order.rule_id)
         left = (order.due_on - self.figures.as_of).days
-        return OrderLine(order, sentence, clock(left), left)
+        return OrderLine(order, sentence, clock(left) if order.state in RUNNING else "", left)
 
     def _order_count(self, department: str) -> OrderCount:
         return self._counts.get(department, OrderCount(department, 0, 0, 0, 0))
@@ -437,6 +439,8 @@ def order_total(counts: Sequence[OrderCount]) -> OrderCount:
         due_soon=sum(count.due_soon for count in counts),
         overdue=sum(count.overdue for count in counts),
         closed=sum(count.closed for count in counts),
+        held=sum(count.held for count in counts),
+        accepted=sum(count.accepted for count in counts),
     )
 
 

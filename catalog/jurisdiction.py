@@ -112,10 +112,30 @@ class Rectification(Frozen):
     basis: Text = "政务数据共享条例（国令第809号）第三十八条、第三十九条 Order 809 art. 38, 39"
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Noise(Frozen):
+    """When many findings have one cause, and when the bureau looks before a department is sent them.
+
+    Systematic: at least `systematic_share` of at least `systematic_rows` rows fail one rule; a notice's workbook then
+    shows `samples` of them. A storm: one delivery would open more than `storm_items` items in more than `storm_share`
+    of its rows. The bureau is reminded of a hold every `hold_days` working days.
+    """
+
+    systematic_share: Share = 0.98
+    systematic_rows: int = Field(default=100, ge=1)
+    samples: int = Field(default=20, ge=1, le=1000)
+    storm_items: int = Field(default=5_000, ge=1)
+    storm_share: Share = 0.2
+    hold_days: Days = 2
+
+
 class Jurisdiction(Frozen):
     """The decisions of one city, county or province."""
 
     clock: Clock = Clock()
+    noise: Noise = Noise()
     channels: tuple[Channel, ...] = ()  # where the bureau's own notices (escalations) go besides its outbox folder
 
     rectification: Rectification = Rectification()

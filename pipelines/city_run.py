@@ -59,7 +59,7 @@ class RunSummary:
     def totals(self) -> Figures:
         """Sums of what happened, the last day's figures of what stands."""
         total = Figures()
-        standing = {"findings_open", "orders_open", "orders_overdue", "report"}
+        standing = {"findings_open", "orders_open", "orders_held", "orders_overdue", "report"}
         for figures in self.passes.values():
             for name, value in asdict(figures).items():
                 setattr(total, name, value if name in standing else getattr(total, name) + value)

@@ -19,12 +19,13 @@ import typer
 
 from catalog import CatalogError, load_catalog
 from pipelines.cli_calendar import calendar_app
-from pipelines.cli_corrections import feedback_app, orders_app
+from pipelines.cli_corrections import feedback_app
 from pipelines.cli_deliveries import deliveries_app
 from pipelines.cli_history import app as history_app
 from pipelines.cli_identity import identity_app
 from pipelines.cli_ledger import ledger_app
 from pipelines.cli_libraries import libraries_app
+from pipelines.cli_noise import orders_app
 from pipelines.cli_operations import app as operations_app
 from pipelines.cli_options import Day, Json, day_of
 from pipelines.cli_rules import rules_app
@@ -165,6 +166,7 @@ def _tell(summary: RunSummary) -> None:
         ("findings", f"{total.findings_new:,} new, {total.findings_open:,} open"),
         ("orders", f"{total.orders_opened:,} opened, {total.orders_closed:,} closed, {total.orders_open:,} open"),
         ("overdue", f"{total.orders_overdue:,} orders"),
+        *([("held", f"{total.orders_held:,} orders to look at: outbox/city/*/held.*")] if total.orders_held else []),
         ("items", f"{total.items_opened:,} opened, {total.items_closed:,} closed, {total.items_reopened:,} relapsed"),
         ("notices", f"{total.notices:,} files in the departments' outbox"),
         ("products", f"{total.published:,} published, {total.held_back:,} held back"),

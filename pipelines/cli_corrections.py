@@ -25,11 +25,11 @@ Department = Annotated[str | None, typer.Option("--department", help="only this 
 Number = Annotated[str, typer.Argument(help="as in `orders list`, e.g. 20261102-0001")]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept in the ledger, the department reads it")]
 By = Annotated[str | None, typer.Option("--by", help="who decided; default the user of this machine")]
-State = Annotated[str, typer.Option("--state", help="open, closed, overdue or all")]
+State = Annotated[str, typer.Option("--state", help="open, closed, overdue, held, accepted or all")]
 
 
 @contextmanager
-def _city(as_of: str | None) -> Iterator[tuple[City, date]]:
+def in_city(as_of: str | None) -> Iterator[tuple[City, date]]:
     """The city, and the stated day or the last one it was taken to."""
     from assets import passes
     from catalog import load_catalog
@@ -48,7 +48,7 @@ def list_orders(department: Department = None, state: State = "open", as_of: Day
     from assets import orders
     from pipelines.console import emit_table
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("--department", department, city.catalog.departments)
         one_of("--state", state, get_args(orders.State))
         rows = orders.list_orders(city, day, department=department, state=state)  # type: ignore[arg-type]  # checked above
@@ -61,7 +61,7 @@ def show_order(number: Number, department: Department = None, as_of: Day = None,
     from assets import orders
     from pipelines.console import emit_json, emit_table
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("--department", department, city.catalog.departments)
         detail = orders.show_order(city, number, day, department=department)
     if as_json:
@@ -84,7 +84,7 @@ def export_orders(
     from assets import orders
     from pipelines.console import emit_json, err
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("--department", department, city.catalog.departments)
         one_of("--state", state, get_args(orders.State))
         rows = orders.export_orders(city, path, day, department=department, state=state)  # type: ignore[arg-type]  # checked
@@ -162,7 +162,7 @@ def _acting(number: str, reason: str, by: str | None, as_of: str | None, as_json
         provisional = " (provisional)" if done.due_provisional else ""
         err.print(f"{number}: {done.event}, {done.items} items, due on {done.due_on}{provisional}, level {done.level}")
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         act = order_book.Act(number, by or getpass.getuser(), reason, day)
         yield order_book, city, act, told
 
@@ -178,7 +178,7 @@ def decide(
     from assets import feedback
     from pipelines.console import err
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("outcome", outcome, ("uphold", "reject"))
         feedback.decide(city, item, outcome, reason, actor=getpass.getuser(), as_of=day)  # type: ignore[arg-type]  # checked
     err.print(f"{item}: {outcome}")
@@ -195,7 +195,7 @@ def import_feedback(
     from assets import feedback
     from pipelines.console import emit_json, err
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("--department", department, city.catalog.departments)
         receipt = feedback.import_file(city, path, department, day, author=f"cli:{getpass.getuser()}")
     if as_json:
@@ -215,7 +215,7 @@ def feedback_status(department: Department = None, as_of: Day = None, as_json: J
     from assets import orders
     from pipelines.console import emit_table
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("--department", department, city.catalog.departments)
         rows = orders.feedback_status(city, day, department=department)
     emit_table([asdict(row) for row in rows], title=f"replies on {day}", as_json=as_json)
@@ -232,7 +232,7 @@ def send_notices(
     from pipelines.console import emit_table
     from pipelines.settings import Settings
 
-    with _city(None) as (city, _):
+    with in_city(None) as (city, _):
         one_of("--department", department, [*city.catalog.departments, sending.BUREAU])
         done = sending.send(city, Settings().vault(), department=department, again=again)
     emit_table([asdict(one) for one in done], title="sendings", as_json=as_json)

@@ -38,13 +38,14 @@ def status(city: City) -> dict[str, object]:
         last = passes.last_finished(city)
         cursor.execute(
             """
-            SELECT count(*) FILTER (WHERE open > 0), count(*) FILTER (WHERE open > 0 AND due_on < %s),
-                   count(*) FILTER (WHERE open = 0)
+            SELECT count(*) FILTER (WHERE open > 0),
+                   count(*) FILTER (WHERE open > 0 AND due_on < %s AND state IN ('open', 'notified')),
+                   count(*) FILTER (WHERE open = 0), count(*) FILTER (WHERE state = 'held')
             FROM ledger.order_states
             """,
             (last or clock.today(),),
         )
-        still_open, overdue, closed = cursor.fetchone()
+        still_open, overdue, closed, held = cursor.fetchone()
     with city.server.lock(RUN_LOCK, wait=False) as free:
         running = not free
     waiting, growing = settled(city.home.landing, 0.0)
@@ -63,6 +64,7 @@ def status(city: City) -> dict[str, object]:
         "deliveries_pooled": delivered.get("pooled", 0),
         "deliveries_rejected": delivered.get("rejected", 0),
         "orders_open": still_open,
+        "orders_held": held,
         "orders_overdue": overdue,
         "orders_closed": closed,
         "sources_failing": pulls.failing(city),

@@ -95,7 +95,7 @@ _ANSWERABLE = _UNANSWERED | {S.insufficient_information, S.wrong_source}
 # In these states, this event leads to that state; None: the state stays.
 _DRAWN: tuple[tuple[frozenset[ItemState], ItemEvent, ItemState | None], ...] = (
     (frozenset({S.open}), E.notified, S.notified),
-    (frozenset({S.reopened}), E.notified, None),
+    (SHOWN | {S.reopened}, E.notified, None),  # an order that was held or accepted is sent after later deliveries
     # Answers.
     (_ANSWERABLE, E.acknowledged, S.acknowledged),
     (_ANSWERABLE, E.will_correct, S.acknowledged),

@@ -16,6 +16,7 @@ class OrderState(StrEnum):
     held = "held"  # the bureau looks at it before it is sent
     notified = "notified"  # the clock runs
     paused = "paused"  # the department waits for the bureau: the clock stands
+    accepted = "accepted"  # a known problem until a day: neither sent nor taken further; its items are judged on
     closed = "closed"  # none of its items is open
     withdrawn = "withdrawn"  # the bureau took it back: nothing is due; its items are judged on
     transferred = "transferred"  # all its items went to other departments' orders
@@ -25,8 +26,12 @@ class OrderEvent(StrEnum):
     """What can happen to an order."""
 
     opened = "opened"
+    systematic = "systematic"  # nearly all rows fail the rule: one cause is likely
     held = "held"
+    still_held = "still_held"  # the bureau is reminded that it has not looked
     released = "released"
+    accepted = "accepted"
+    enforced = "enforced"  # the acceptance ended: by its day, a new version of the rule, or the bureau
     notified = "notified"
     reminded = "reminded"
     paused = "paused"
@@ -54,8 +59,12 @@ LIVE = frozenset(S) - DONE
 
 # In these states, this event leads to that state; None: the state stays.
 _DRAWN: tuple[tuple[frozenset[OrderState], OrderEvent, OrderState | None], ...] = (
+    (frozenset({S.open}), E.systematic, None),
     (frozenset({S.open}), E.held, S.held),
+    (frozenset({S.held}), E.still_held, None),
     (frozenset({S.held}), E.released, S.open),
+    (LIVE, E.accepted, S.accepted),  # again: to another day
+    (frozenset({S.accepted}), E.enforced, S.open),
     (frozenset({S.open}), E.notified, S.notified),
     (frozenset({S.notified}), E.reminded, None),
     (frozenset({S.notified}), E.paused, S.paused),

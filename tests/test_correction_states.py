@@ -340,15 +340,27 @@ def test_every_story_of_an_order_up_to_six_events():
         }  # fmt: skip
     assert {state for _, state in stories} == set(OrderState)
     assert len(stories) > 5_000
+    runs = {OrderEvent.reminded, OrderEvent.escalated, OrderEvent.paused, OrderEvent.resumed, OrderEvent.extended}
     for told, state in stories:
-        assert told.count(OrderEvent.notified) <= 1  # no notice goes out twice
-        waiting = told.count(OrderEvent.held) - told.count(OrderEvent.released)
-        assert waiting in (0, 1)
-        assert not (waiting and OrderEvent.notified in told)  # what is held is not sent
-        running = OrderEvent.notified in told
-        for event in (OrderEvent.reminded, OrderEvent.escalated, OrderEvent.paused, OrderEvent.extended):
-            assert running or event not in told  # nothing runs before the notice
-        assert 0 <= told.count(OrderEvent.paused) - told.count(OrderEvent.resumed) <= 1
+        sent, waits, accepted, paused = False, False, False, False
+        for event in told:
+            if event is OrderEvent.notified:  # once, again only after an acceptance; never what is held or accepted
+                assert not any((sent, waits, accepted))
+            if event in runs:  # nothing runs before the notice, nor while the order is held or accepted
+                assert sent
+                assert paused == (event is OrderEvent.resumed) or event is OrderEvent.extended
+            if event in (OrderEvent.released, OrderEvent.still_held):
+                assert waits
+            if event is OrderEvent.enforced:
+                assert accepted
+            if event is OrderEvent.accepted:
+                sent = paused = False
+            sent |= event is OrderEvent.notified
+            paused = event is OrderEvent.paused or (paused and event is not OrderEvent.resumed)
+            accepted = event is OrderEvent.accepted or (accepted and event is not OrderEvent.enforced)
+            waits = event is OrderEvent.held or (waits and event not in (OrderEvent.released, OrderEvent.accepted))
+        assert (state is OrderState.held) <= waits
+        assert (state is OrderState.accepted) <= accepted
         assert (state in DONE) == bool({OrderEvent.closed, OrderEvent.withdrawn, OrderEvent.transferred} & set(told))
 
 

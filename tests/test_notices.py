@@ -39,10 +39,11 @@ def test_a_notice_holds_what_the_steward_needs_and_empty_columns_for_the_reply(l
     folder = loop.city.home.outbox / "public_security" / "2026-11-02"
     assert written == [folder / "notice.xlsx", folder / "notice.csv", folder / "notice.json"]
     assert (folder / "README.txt").read_bytes() == README.read_bytes()
-    (_, (sheet, number, resource, rule, requirement, severity, _, items, due, provisional, basis)) = table(
+    (_, (sheet, number, resource, rule, requirement, severity, _, items, due, provisional, basis, cause)) = table(
         written[0], 0
     )
     assert "国令第809号" in basis
+    assert cause == ""
     assert (number, rule, severity, items, due, provisional) == (
         "20261102-0001", "PSB-001", "error", "2", "2026-11-16", "",
     )  # fmt: skip

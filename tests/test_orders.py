@@ -41,7 +41,7 @@ def test_orders_are_listed_by_state_and_department(city):
 
 
 def test_an_unknown_state_is_refused_with_those_there_are(city):
-    with pytest.raises(ValueError, match="must be one of: open, closed, overdue, all"):
+    with pytest.raises(ValueError, match="must be one of: open, closed, overdue, held, accepted, all"):
         list_orders(city, LATER, state="late")
 
 

@@ -253,7 +253,9 @@ select
     o.indicator, o.severity, o.opened_on, o.due_on as first_due_on, e.due_on, e.due_provisional,
     e.state, e.event, e.number, e.as_of, e.working_days, e.paused_days, e.level,
     s.items, s.open, s.items - s.open as closed, s.verified, s.relapsed,
-    case when s.open = 0 then s.last_event end as closed_on
+    case when s.open = 0 then s.last_event end as closed_on,
+    h.cause, h.held_on, h.sent_on,
+    case when e.state = 'accepted' then substring(e.evidence from 'until (\d{4}-\d\d-\d\d)')::date end as accepted_until
 from ledger.orders o
 cross join lateral (
     select * from ledger.order_events e where e.order_id = o.order_id order by e.number desc limit 1
@@ -278,7 +280,13 @@ cross join lateral (
             order by item_id, number desc
         ) last_events
     ) items
-) s;
+) s
+cross join lateral (
+    select max(event) filter (where event = 'systematic') as cause,
+           max(as_of) filter (where event = 'held') as held_on,
+           max(as_of) filter (where event = 'notified') as sent_on
+    from ledger.order_events e where e.order_id = o.order_id
+) h;
 comment on view ledger.order_states is 'One row per correction order: its last event, its items as they stand in it. A relapse belongs to a new order, and what relapsed is no longer verified in the old one';
 
 create or replace view ledger.item_states as
