@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from assets.corrections import tell
+from assets.dispute_book import write_told as write_disputes
 from assets.notice_files import Notice, Order, parts, write_list, write_notice
 from assets.order_clock import tick
+from assets.request_files import write_told as write_requests
 from assets.sending import BUREAU, enqueue
 from catalog.jurisdiction import LADDER
 from catalog.load import Catalog
 from catalog.models import METHODS, Method
 from quality_checks.corrections import ItemEvent
 from quality_checks.order_states import OrderEvent
+from quality_checks.requests import SENTENCE, request_rule_id
 from quality_checks.rule_book import rule_book
 from resources import ledger
 from resources.city import City
@@ -50,7 +53,7 @@ def issue(city: City, as_of: date, *, author: str, rows_per_file: int = ROWS_PER
         city.con.execute("DROP TABLE notices_told")
         written = _write_notices(city, as_of, rows_per_file)
         written += write_deadlines(city, as_of)
-    return written
+    return written + write_requests(city, as_of) + write_disputes(city, as_of)
 
 
 def _told_items(city: City) -> None:
@@ -86,7 +89,8 @@ def _write_notices(city: City, as_of: date, rows_per_file: int) -> list[Path]:
 
 
 def _requirements(catalog: Catalog) -> dict[str, str]:
-    return {rule_id: f"{rule.zh} {rule.en}" for rule_id, rule in rule_book(catalog).items()}
+    asked = {request_rule_id(one.department, one.name): SENTENCE for one in catalog.resources.values()}
+    return {rule_id: f"{rule.zh} {rule.en}" for rule_id, rule in {**rule_book(catalog), **asked}.items()}
 
 
 def _orders(city: City, as_of: date) -> dict[str, list[Order]]:

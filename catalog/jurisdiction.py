@@ -96,9 +96,15 @@ class Clock(Frozen):
 
 
 class Jurisdiction(Frozen):
-    """The decisions of one city, county or province."""
+    """The decisions of one city, county or province.
+
+    `dispute_days`: working days a dispute has on a level (Order 809 art. 28 states none); a level not named has no end.
+    """
 
     clock: Clock = Clock()
+    dispute_days: dict[Literal["negotiation", "authority", "superior", "government"], Days] = Field(
+        default_factory=dict
+    )
     channels: tuple[Channel, ...] = ()  # where the bureau's own notices (escalations) go besides its outbox folder
 
     small_sample: int = Field(default=30, ge=1)  # fewer counted things than this are marked
