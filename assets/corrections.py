@@ -14,6 +14,7 @@ from duckdb import DuckDBPyConnection
 
 from assets.correction_facts import gather_facts
 from assets.dispute_book import lapse
+from assets.exceptions import restore_marks
 from catalog.load import Catalog
 from quality_checks.clocks import days_sql, due_sql, horizon
 from quality_checks.corrections import CORRECTED, SETTLED, ItemEvent, ItemState, decision_sql, transitions_sql
@@ -64,6 +65,7 @@ def advance(city: City, as_of: date, *, author: str) -> CorrectionsSummary:
             items="corrections_items",
         )
         lapse(city, as_of, author=author)
+        restore_marks(city, author=author)
     return summary(city, as_of)
 
 

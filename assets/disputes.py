@@ -17,6 +17,7 @@ from typing import Any
 
 from assets.corrections import tell
 from assets.dispute_book import BUREAU, DisputeRow, list_disputes, read_item, write_told
+from assets.exceptions import restore_marks
 from assets.request_rows import locate_entities
 from quality_checks.corrections import ItemEvent, ItemState
 from quality_checks.dispute_states import (
@@ -144,6 +145,7 @@ def decide(city: City, number: str, outcome: str, word: Word, *, rule_version: i
         if rule_version is not None:
             _check_version(city, dispute, outcome, rule_version)
         _write(city, dispute, word, events[outcome], _next(dispute, events[outcome]), rule_version=rule_version)
+        restore_marks(city, author=word.actor)
     return _told(city, number, word.as_of)
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 from assets.corrections import tell
 from assets.deliveries import date_in
 from assets.dispute_book import open_dispute_of
+from assets.exceptions import restore_marks
 from assets.feedback_files import SUFFIXES, Replies, UnreadableError, read_replies
 from assets.feedback_rows import judge
 from assets.notice_files import harmless_sql
@@ -166,6 +167,7 @@ def decide(
         day = as_of or clock.today()
         if not tell(city, "feedback_ruling", kind="decision", as_of=day, actor=actor, author=actor):
             raise UnknownItemError(f"item {item_id}: no objection is pending on it")
+        restore_marks(city, author=actor)
 
 
 def _is_reply(path: Path) -> bool:

@@ -200,7 +200,7 @@ cross join lateral (
 comment on view ledger.item_states is 'One row per correction item: where it stands now';
 
 create or replace view ledger.excepted_items as
-select i.item_id, i.department, i.resource, i.rule_id
+select i.item_id, i.department, i.resource, i.rule_id, l.state
 from (select distinct item_id from ledger.events where event in ('upheld', 'transferred')) e
 join ledger.items i using (item_id)
 cross join lateral (select state from ledger.events l where l.item_id = i.item_id order by number desc limit 1) l
