@@ -77,7 +77,9 @@ def open_dispute(city: City, item_id: str, word: Word) -> DisputeRow:
             raise UnknownDisputeError(f"item {item_id}: there is none of that id that {word.party} is a party to")
         pending = item["state"] == ItemState.objection_raised
         contested = item["state"] == ItemState.rejected and word.party == item["department"]
-        earlier = [row for row in list_disputes(city, state="all", item_id=item_id) if row.opened_on >= item["begun_on"]]
+        earlier = [
+            row for row in list_disputes(city, state="all", item_id=item_id) if row.opened_on >= item["begun_on"]
+        ]
         if running := [row for row in earlier if not row.closed]:
             raise DisputeRefusedError(f"item {item_id}: dispute {running[0].dispute_number} is open")
         if not (pending or contested):

@@ -66,6 +66,4 @@ def restore_marks(city: City, *, author: str) -> int:
 
 def read_periods(con: DuckDBPyConnection) -> None:
     """`exceptions_periods`: one row per objection ever upheld, with the days on which its value was excepted."""
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {PERIODS} AS FROM postgres_query('shuyuan', {literal(_PERIODS)})"
-    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {PERIODS} AS FROM postgres_query('shuyuan', {literal(_PERIODS)})")

@@ -44,7 +44,10 @@ OUTCOMES = {
         "该值来源记录无法由主键直接定位，请写明资源、记录主键和信息项（{detail}）",
         "the record behind the value is not found by this key: name resource, record_key and column ({detail})",
     ),
-    "unknown_resource": ("无此信息资源：{detail}", "resource = {detail}: the catalogue has none; it is department.name"),
+    "unknown_resource": (
+        "无此信息资源：{detail}",
+        "resource = {detail}: the catalogue has none; it is department.name",
+    ),
     "unknown_column": ("该资源无此信息项：{detail}", "column = {detail}: the resource has none of that name"),
     "unknown_record": ("该资源现无此记录", "record_key: the resource has no such record now"),
     "own_record": ("本部门自己的数据请在源头更正", "the record is the applicant's own: correct it at the source"),
@@ -69,15 +72,23 @@ def judge(city: City, applicant: str, as_of: date) -> None:
     _read_now(con, catalog, as_of)
     _read_columns(con, catalog)
     same = {one: same_sql(con, catalog, "l", "r.value", f"s.{one}", asked="requests_located")
-            for one in ("doubted", "proposed")}  # fmt: skip
+            for one in ("doubted", "typed")}  # fmt: skip
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE requests_judged AS
-        WITH stated AS (
+        WITH read AS (
+            SELECT s.*, try_strptime(s.reference_date, ['%Y-%m-%d', '%Y/%m/%d', '%Y%m%d'])::DATE AS day,
+                   CASE WHEN c.codes IS NULL THEN {_typed_sql("s.proposed")} ELSE k.code END AS typed, c.mask, c.allowed
+            FROM requests_said s JOIN requests_located l USING (number)
+            LEFT JOIN requests_columns c ON c.department = l.department AND c.resource = l.resource
+                AND c.column_name = l.column_name
+            LEFT JOIN requests_codes k ON k.codes = c.codes AND k.code = s.proposed
+        ),
+        stated AS (
             SELECT s.number, s.place, l.* EXCLUDE (number, wrong, detail), r.value, r.record_hash, r.content_hash,
                    CASE WHEN d.restated > coalesce(p.place, 0) THEN d.restated_id ELSE r.delivery_id END AS delivery_id,
-                   {_typed_sql("s.proposed")} AS proposed, coalesce(s.day, $day) AS reference_date, s.reason,
-                   s.evidence, coalesce(s."by", $applicant) AS raised_by, o.request_number,
+                   s.typed AS proposed, coalesce(s.day, $day) AS reference_date, s.reason, s.evidence,
+                   coalesce(s."by", $applicant) AS raised_by, o.request_number,
                    CASE WHEN l.wrong IS NOT NULL THEN l.wrong
                         WHEN l.department = $applicant THEN 'own_record'
                         WHEN r.finding_id IS NULL THEN 'unknown_record'
@@ -85,22 +96,18 @@ def judge(city: City, applicant: str, as_of: date) -> None:
                         WHEN s.reference_date IS NOT NULL AND s.day IS NULL THEN 'bad_date'
                         WHEN s.day > $day THEN 'future_date'
                         WHEN NOT {same["doubted"]} THEN 'not_believed'
-                        WHEN s.proposed IS NOT NULL AND {_typed_sql("s.proposed")} IS NULL THEN 'bad_value'
-                        WHEN s.proposed IS NOT NULL AND {same["proposed"]} THEN 'says_the_same'
+                        WHEN s.proposed IS NOT NULL AND s.typed IS NULL THEN 'bad_value'
+                        WHEN s.proposed IS NOT NULL AND {same["typed"]} THEN 'says_the_same'
                         WHEN o.request_number IS NOT NULL THEN 'same_open'
                    END AS wrong,
-                   CASE wrong WHEN 'not_believed' THEN {_shown_sql("r.value")} WHEN 'bad_value' THEN c.allowed
+                   CASE wrong WHEN 'not_believed' THEN {_shown_sql("r.value")} WHEN 'bad_value' THEN s.allowed
                         WHEN 'same_open' THEN o.request_number
                         WHEN 'bad_date' THEN s.reference_date WHEN 'future_date' THEN s.reference_date
                         ELSE l.detail END AS detail
-            FROM (SELECT *, try_strptime(reference_date, ['%Y-%m-%d', '%Y/%m/%d', '%Y%m%d'])::DATE AS day
-                  FROM requests_said) s
-            JOIN requests_located l USING (number)
+            FROM read s JOIN requests_located l USING (number)
             LEFT JOIN corrections_records r ON r.finding_id = s.number::VARCHAR
             LEFT JOIN corrections_deliveries p ON p.delivery_id = r.delivery_id
             LEFT JOIN corrections_feeds d ON d.department = l.department AND d.resource = l.resource
-            LEFT JOIN requests_columns c ON c.department = l.department AND c.resource = l.resource
-                AND c.column_name = l.column_name
             LEFT JOIN (
                 SELECT department, resource, record_key, column_name, min(request_number) AS request_number
                 FROM shuyuan.ledger.request_states WHERE applicant = $applicant AND NOT closed GROUP BY ALL
@@ -137,22 +144,26 @@ def _place_stated(con: DuckDBPyConnection, catalog: Catalog) -> None:
     columns = _values((r.id, one) for r in catalog.resources.values() for one in r.columns)
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE requests_placed AS
-        SELECT number, CASE WHEN s.library IS NULL THEN split_part(s.resource, '.', 1) END AS department,
-               CASE WHEN s.library IS NULL THEN split_part(s.resource, '.', 2) END AS resource,
-               CASE WHEN s.library IS NULL THEN s.record_key END AS record_key,
-               CASE WHEN s.library IS NULL THEN s."column" END AS column_name, s.library, s.attribute,
-               CASE WHEN (s.library IS NULL) = (s.resource IS NULL) THEN 'unclear'
-                    WHEN s.library IS NOT NULL AND (s.key IS NULL OR s.attribute IS NULL) THEN 'unclear'
-                    WHEN s.resource IS NOT NULL AND (s.record_key IS NULL OR s."column" IS NULL) THEN 'unclear'
-                    WHEN s.library NOT IN (SELECT owner FROM {attributes}) THEN 'unknown_library'
-                    WHEN s.library IS NOT NULL AND a.owner IS NULL THEN 'unknown_attribute'
-                    WHEN s.resource NOT IN (SELECT owner FROM {columns}) THEN 'unknown_resource'
-                    WHEN s.resource IS NOT NULL AND c.owner IS NULL THEN 'unknown_column' END AS wrong,
-               CASE wrong WHEN 'unknown_library' THEN s.library WHEN 'unknown_attribute' THEN s.attribute
-                    WHEN 'unknown_resource' THEN s.resource WHEN 'unknown_column' THEN s."column" END AS detail
-        FROM requests_said s
-        LEFT JOIN {attributes} a ON a.owner = s.library AND a.one = s.attribute
-        LEFT JOIN {columns} c ON c.owner = s.resource AND c.one = s."column"
+        SELECT * EXCLUDE (named_column, named_resource),
+               CASE wrong WHEN 'unknown_library' THEN library WHEN 'unknown_attribute' THEN attribute
+                    WHEN 'unknown_resource' THEN named_resource WHEN 'unknown_column' THEN named_column END AS detail
+        FROM (
+            SELECT number, CASE WHEN s.library IS NULL THEN split_part(s.resource, '.', 1) END AS department,
+                   CASE WHEN s.library IS NULL THEN split_part(s.resource, '.', 2) END AS resource,
+                   CASE WHEN s.library IS NULL THEN s.record_key END AS record_key,
+                   CASE WHEN s.library IS NULL THEN s."column" END AS column_name, s.library, s.attribute,
+                   s.resource AS named_resource, s."column" AS named_column,
+                   CASE WHEN (s.library IS NULL) = (s.resource IS NULL) THEN 'unclear'
+                        WHEN s.library IS NOT NULL AND (s.key IS NULL OR s.attribute IS NULL) THEN 'unclear'
+                        WHEN s.resource IS NOT NULL AND (s.record_key IS NULL OR s."column" IS NULL) THEN 'unclear'
+                        WHEN s.library NOT IN (SELECT owner FROM {attributes}) THEN 'unknown_library'
+                        WHEN s.library IS NOT NULL AND a.owner IS NULL THEN 'unknown_attribute'
+                        WHEN s.resource NOT IN (SELECT owner FROM {columns}) THEN 'unknown_resource'
+                        WHEN s.resource IS NOT NULL AND c.owner IS NULL THEN 'unknown_column' END AS wrong
+            FROM requests_said s
+            LEFT JOIN {attributes} a ON a.owner = s.library AND a.one = s.attribute
+            LEFT JOIN {columns} c ON c.owner = s.resource AND c.one = s."column"
+        )
     """)
 
 
@@ -301,15 +312,14 @@ def _typed_sql(value: str) -> str:
         for kind in KINDS
     )
     return (
-        f"CASE WHEN c.codes IS NOT NULL THEN (SELECT k.code FROM requests_codes k WHERE k.codes = c.codes"
-        f" AND k.code = {value}) ELSE CASE c.kind {cases} ELSE CASE WHEN starts_with(c.kind, 'DECIMAL')"
-        f" AND TRY_CAST({value} AS DOUBLE) IS NULL THEN NULL ELSE {value} END END END"
+        f"CASE c.kind {cases} ELSE CASE WHEN starts_with(c.kind, 'DECIMAL') AND TRY_CAST({value} AS DOUBLE) IS NULL"
+        f" THEN NULL ELSE {value} END END"
     )
 
 
 def _shown_sql(value: str) -> str:
     """The value now as whoever does not own it may see it."""
     return (
-        f"CASE c.mask WHEN '' THEN mask_shapes({value}) WHEN 'mask_text' THEN mask_text({value})"
+        f"CASE s.mask WHEN '' THEN mask_shapes({value}) WHEN 'mask_text' THEN mask_text({value})"
         f" ELSE mask_id({value}) END"
     )

@@ -141,9 +141,7 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
         read = read_rows(path)
         rows = [Raised("", "unreadable", "", f"文件无法读取：{read.error}", read.error)] if read.error else []
         if read.rows:
-            rows = raise_requests(
-                city, department, read.rows, as_of, author=author, source=source, places=read.places
-            )
+            rows = raise_requests(city, department, read.rows, as_of, author=author, source=source, places=read.places)
     receipt = RequestReceipt(
         department=department,
         file=path.name,
@@ -271,7 +269,9 @@ def _waiting(city: City, department: str) -> list[Path]:
 
 
 def _outcomes(city: City) -> list[Raised]:
-    rows = city.con.execute("SELECT place, outcome, coalesce(detail, '') FROM requests_judged ORDER BY number").fetchall()
+    rows = city.con.execute(
+        "SELECT place, outcome, coalesce(detail, '') FROM requests_judged ORDER BY number"
+    ).fetchall()
     return [
         Raised(place, outcome, detail if outcome in ("raised", "same_open") else "",
                *(text.replace("{detail}", detail) for text in OUTCOMES[outcome]))
@@ -328,16 +328,20 @@ def _number(con: Any, catalog: Catalog, applicant: str, as_of: date) -> None:
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE requests_raised AS
-        SELECT j.* EXCLUDE (outcome, detail), coalesce(value, '') AS doubted, $applicant AS applicant,
-               $day::DATE AS raised_on,
-               printf('R%s-%04d', strftime($day::DATE, '%Y%m%d'), row_number() OVER (ORDER BY number)
-                   + (SELECT count(*) FROM shuyuan.ledger.requests WHERE raised_on = $day::DATE)) AS request_number,
+        WITH before AS (SELECT count(*) AS n FROM shuyuan.ledger.requests WHERE raised_on = $day::DATE),
+        numbered AS (
+            SELECT j.* EXCLUDE (outcome, detail),
+                   printf('R%s-%04d', strftime($day::DATE, '%Y%m%d'), row_number() OVER (ORDER BY number) + b.n)
+                       AS request_number
+            FROM requests_judged j, before b WHERE outcome = 'raised'
+        )
+        SELECT *, coalesce(value, '') AS doubted, $applicant AS applicant, $day::DATE AS raised_on,
                md5('request|' || request_number) AS request_id, concat(department, '.', resource, '{SUFFIX}') AS rule_id,
                md5(concat_ws('|', min(request_number) OVER (PARTITION BY department, resource, delivery_id),
                              department, resource, delivery_id)) AS order_id,
                concat_ws('；', {literal(title)} || '申请校核 ' || request_number, reason, '依据：' || evidence,
                          '基准日 ' || reference_date) AS told
-        FROM requests_judged j WHERE outcome = 'raised'
+        FROM numbered
         """,
         {"day": as_of, "applicant": applicant},
     )

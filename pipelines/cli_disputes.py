@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from resources.city import City
 
-requests_app = typer.Typer(no_args_is_help=True, help="Requests 校核申请: a data user doubts a value (Order 809 art. 26).")
+requests_app = typer.Typer(
+    no_args_is_help=True, help="Requests 校核申请: a data user doubts a value (Order 809 art. 26)."
+)
 disputes_app = typer.Typer(no_args_is_help=True, help="Disputes 争议 about objections, on four levels (art. 28).")
 
 Applicant = Annotated[str, typer.Option("--department", help="whose request it is")]
@@ -280,7 +282,9 @@ def withdraw_dispute(
 
 
 @contextmanager
-def _acting(party: str, text: str, evidence: str | None, by: str | None, as_of: str | None) -> Iterator[tuple[Any, Any]]:
+def _acting(
+    party: str, text: str, evidence: str | None, by: str | None, as_of: str | None
+) -> Iterator[tuple[Any, Any]]:
     """The city, and who says what."""
     from assets.disputes import Word
     from assets.sending import BUREAU
