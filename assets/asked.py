@@ -29,8 +29,7 @@ def read_asked(con: DuckDBPyConnection) -> None:
         SELECT request_id AS finding_id, concat(department, '.', resource, '{SUFFIX}') AS rule_id, department, resource,
                '{DIMENSION}' AS dimension, '{INDICATOR}' AS indicator, '{SEVERITY}' AS severity,
                coalesce(record_key, '') AS record_key, column_name AS "column", doubted AS observed_value,
-               proposed AS suggested_value, CASE WHEN proposed IS NOT NULL THEN 'other' END AS suggestion_method,
-               reason, '' AS delivery_id, false AS unknown,
+               proposed AS suggested_value, reason, '' AS delivery_id, false AS unknown,
                record_key IS NOT NULL AND request_id NOT IN (
                    SELECT finding_id FROM corrections_items_now WHERE state = '{ItemState.rule_withdrawn}'
                ) AS evaluated

@@ -99,8 +99,8 @@ def judge(city: City, applicant: str, as_of: date) -> None:
                         WHEN s.proposed IS NOT NULL AND s.typed IS NULL THEN 'bad_value'
                         WHEN s.proposed IS NOT NULL AND {same["typed"]} THEN 'says_the_same'
                         WHEN o.request_number IS NOT NULL THEN 'same_open'
-                   END AS wrong,
-                   CASE wrong WHEN 'not_believed' THEN {_shown_sql("r.value")} WHEN 'bad_value' THEN s.allowed
+                   END AS verdict,
+                   CASE verdict WHEN 'not_believed' THEN {_shown_sql("r.value")} WHEN 'bad_value' THEN s.allowed
                         WHEN 'same_open' THEN o.request_number
                         WHEN 'bad_date' THEN s.reference_date WHEN 'future_date' THEN s.reference_date
                         ELSE l.detail END AS detail
@@ -114,9 +114,9 @@ def judge(city: City, applicant: str, as_of: date) -> None:
             ) o ON o.department = l.department AND o.resource = l.resource AND o.record_key = l.record_key
                 AND o.column_name = l.column_name
         )
-        SELECT * EXCLUDE (wrong, request_number),
-               coalesce(wrong, CASE WHEN row_number() OVER (
-                   PARTITION BY department, resource, record_key, column_name, wrong IS NULL ORDER BY number) > 1
+        SELECT * EXCLUDE (verdict, request_number),
+               coalesce(verdict, CASE WHEN row_number() OVER (
+                   PARTITION BY department, resource, record_key, column_name, verdict IS NULL ORDER BY number) > 1
                    THEN 'raised_above' ELSE 'raised' END) AS outcome
         FROM stated
         """,

@@ -298,8 +298,7 @@ def _append(city: City, applicant: str, as_of: date, *, author: str, source: str
         SELECT request_id AS item_id, 1 AS number, department, '{ItemEvent.opened}' AS event,
                '{ItemState.open}' AS state, false AS closed, $day::DATE AS since, order_id, $day::DATE AS as_of,
                delivery_id, 1 AS rule_version, record_hash, content_hash, value AS observed, proposed AS suggested,
-               CASE WHEN proposed IS NOT NULL THEN 'other' END AS suggestion_method,
-               NULL::DOUBLE AS suggestion_confidence, told AS reason, evidence, NULL::DATE AS by_date,
+               NULL::VARCHAR AS suggestion_method, NULL::DOUBLE AS suggestion_confidence, told AS reason, evidence, NULL::DATE AS by_date,
                $applicant AS actor, NULL::DATE AS notified_on, 0 AS relapses
         FROM requests_raised
         """,
