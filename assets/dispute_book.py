@@ -179,10 +179,8 @@ def write_told(city: City, as_of: date) -> list[Path]:
     for party in sorted({row[side] for row in rows for side in ("department", "opponent")}):
         folder = city.home.outbox / party / as_of.isoformat()
         folder.mkdir(parents=True, exist_ok=True)
-        made = write_list(
-            folder / "disputes", "Disputes 争议", [row for row in rows if party in (row["department"], row["opponent"])],
-            as_of,
-        )  # fmt: skip
+        theirs = [row for row in rows if party in (row["department"], row["opponent"])]
+        made = write_list(folder / "disputes", "Disputes 争议", theirs, as_of)
         enqueue(city, party, as_of, made)
         written += made
     return written

@@ -16,9 +16,10 @@ from datetime import date
 from typing import Any
 
 from assets.corrections import tell
-from assets.dispute_book import BUREAU, DisputeRow, list_disputes, read_item, write_told
+from assets.dispute_book import DisputeRow, list_disputes, read_item, write_told
 from assets.exceptions import restore_marks
 from assets.request_rows import locate_entities
+from assets.sending import BUREAU
 from quality_checks.corrections import ItemEvent, ItemState
 from quality_checks.dispute_states import (
     ENDED,
@@ -214,7 +215,7 @@ def _write(
     con = city.con
     over = after in ENDED
     level = level_of(DisputeState(dispute["state"])) if over else level_of(after)
-    days = city.catalog.jurisdiction.dispute_days.get(str(after)) if not over else None
+    days = {str(known): days for known, days in city.catalog.jurisdiction.dispute_days.items()}.get(str(after))
     due_on = None if over else dispute["due_on"]
     if days and event in (DisputeEvent.opened, DisputeEvent.escalated):
         due_on = add_workdays(word.as_of, days, Calendar.with_table(city.catalog.holidays))[0]

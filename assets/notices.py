@@ -89,8 +89,10 @@ def _write_notices(city: City, as_of: date, rows_per_file: int) -> list[Path]:
 
 
 def _requirements(catalog: Catalog) -> dict[str, str]:
-    asked = {request_rule_id(one.department, one.name): SENTENCE for one in catalog.resources.values()}
-    return {rule_id: f"{rule.zh} {rule.en}" for rule_id, rule in {**rule_book(catalog), **asked}.items()}
+    asked = f"{SENTENCE.zh} {SENTENCE.en}"
+    return {rule_id: f"{rule.zh} {rule.en}" for rule_id, rule in rule_book(catalog).items()} | {
+        request_rule_id(one.department, one.name): asked for one in catalog.resources.values()
+    }
 
 
 def _orders(city: City, as_of: date) -> dict[str, list[Order]]:

@@ -5,8 +5,8 @@ pointed at it in the same PostgreSQL transaction that writes it. The version bef
 `curated.meta_products` says what each view shows and why the gate held. A new product is a YAML file; a new kind of
 mask or gate is code here.
 
-Beside its columns a view has `_disputed` (异议标注): which attributes of the row's entity somebody doubts and nobody has
-settled (`ledger.marks`). It is looked up when the view is read, so it comes and goes at once, whatever the gate says.
+Beside its columns a view has `_disputed` (异议标注): which attributes of the row's entity somebody doubts and nobody
+has settled (`ledger.marks`). It is looked up when the view is read: it comes and goes at once, whatever the gate says.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from resources.clock import now
 READER = "dashboard_reader"
 ENTITY = "_entity"  # column of a version that no view shows: whom the row is of
 DISPUTED = "_disputed"
+DOUBTED = "校核中的数据项 / attributes whose value is doubted and not settled yet"
 
 
 @dataclass(frozen=True)
@@ -350,7 +351,7 @@ def _comment_statements(product: Product, candidate: Candidate, table: str, orig
         f"comment on table curated_versions.{name(table)} is {quote(origin)}",
         f"comment on view {view} is {quote(about)}",
         *(f"comment on column {view}.{name(column)} is {quote(text)}" for column, text in candidate.comments.items()),
-        f"comment on column {view}.{DISPUTED} is '校核中的数据项 / attributes whose value is doubted and not settled yet'",
+        f"comment on column {view}.{DISPUTED} is {quote(DOUBTED)}",
     ]
 
 

@@ -22,7 +22,7 @@ from quality_checks.sources import Source, key_macro, macros, normal_macro, sour
 from resources.city import City
 from resources.lake import literal
 
-# The columns of a file, in any order; a value is named by library, key and attribute, or by resource, record and column.
+# Columns of a file, in any order; a value is named by library, key and attribute, or by resource, record and column.
 FIELDS = (
     "library", "key", "attribute", "resource", "record_key", "column", "doubted", "proposed", "reference_date",
     "reason", "evidence", "by",
@@ -125,14 +125,15 @@ def judge(city: City, applicant: str, as_of: date) -> None:
 
 
 def _locate(con: DuckDBPyConnection, catalog: Catalog) -> None:
-    """`requests_located`: per row the record and column that state the value and the entity it is of, or what is wrong."""
+    """`requests_located`: per row the record and column that state the value, the entity it is of, or what is wrong."""
     _place_stated(con, catalog)
     _find_stated(con, catalog)
     con.execute("""
         CREATE OR REPLACE TEMP TABLE requests_located AS
-        SELECT s.number, coalesce(f.department, p.department) AS department, coalesce(f.resource, p.resource) AS resource,
-               coalesce(f.record_key, p.record_key) AS record_key, coalesce(f.column_name, p.column_name) AS column_name,
-               p.library, p.attribute, f.entity_id, coalesce(p.wrong, f.wrong) AS wrong, coalesce(p.detail, f.detail) AS detail
+        SELECT s.number, coalesce(f.department, p.department) AS department,
+               coalesce(f.resource, p.resource) AS resource, coalesce(f.record_key, p.record_key) AS record_key,
+               coalesce(f.column_name, p.column_name) AS column_name, p.library, p.attribute, f.entity_id,
+               coalesce(p.wrong, f.wrong) AS wrong, coalesce(p.detail, f.detail) AS detail
         FROM requests_said s JOIN requests_placed p USING (number) LEFT JOIN requests_stated f USING (number)
     """)
     locate_entities(con, catalog, "requests_located")
@@ -179,7 +180,8 @@ def _find_stated(con: DuckDBPyConnection, catalog: Catalog) -> None:
         " record_key VARCHAR, column_name VARCHAR, entity_id VARCHAR, wrong VARCHAR, detail VARCHAR)"
     )
     for library, attribute in con.execute(
-        "SELECT DISTINCT library, attribute FROM requests_placed WHERE library IS NOT NULL AND wrong IS NULL ORDER BY ALL"
+        "SELECT DISTINCT library, attribute FROM requests_placed WHERE library IS NOT NULL AND wrong IS NULL"
+        " ORDER BY ALL"
     ).fetchall():
         _find_of(con, catalog, library, attribute)
 
@@ -234,7 +236,7 @@ def _find_of(con: DuckDBPyConnection, catalog: Catalog, library_name: str, attri
 
 
 def locate_entities(con: DuckDBPyConnection, catalog: Catalog, table: str) -> None:
-    """Fill `library`, `attribute` and `entity_id` of the rows of `table` that name a record and column which supply one.
+    """Fill `library`, `attribute` and `entity_id` of the rows of `table` whose record and column supply one.
 
     A record that names nobody by a number speaks of no entity that could be marked.
     """
@@ -276,7 +278,7 @@ def _read_now(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
 
 
 def _read_columns(con: DuckDBPyConnection, catalog: Catalog) -> None:
-    """`requests_columns`: of each column that is asked about its type, mask and codes; `requests_codes`: those codes."""
+    """`requests_columns`: of each column asked about its type, mask and codes; `requests_codes`: those codes."""
     con.execute(
         "CREATE OR REPLACE TEMP TABLE requests_columns (department VARCHAR, resource VARCHAR, column_name VARCHAR,"
         " kind VARCHAR, mask VARCHAR, codes VARCHAR, allowed VARCHAR)"

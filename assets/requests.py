@@ -1,4 +1,4 @@
-"""Orders raised by people 校核申请 (Order 809 art. 26): a data user doubts a value, its authority is asked to verify it.
+"""Orders raised by people 校核申请 (Order 809 art. 26): a data user doubts a value, its authority is asked to verify.
 
 A request becomes an item of an order of the department whose record states the value, with the same states, clock,
 notices and replies as any other, and is settled as any other: by a later delivery that states another value, by an
@@ -100,7 +100,7 @@ def raise_requests(
     source: str = "",
     places: Sequence[str] = (),
 ) -> list[Raised]:
-    """Raise what can be raised of the rows (`request_rows.FIELDS`, all text), in one transaction; say why of the others.
+    """Raise what can be raised of the rows (`request_rows.FIELDS`, all text) in one transaction; say why of the others.
 
     Raises:
         KeyError: the catalogue knows no such department.
@@ -284,7 +284,7 @@ def _append(city: City, applicant: str, as_of: date, *, author: str, source: str
     con = city.con
     _number(con, city.catalog, applicant, as_of)
     con.execute(
-        f"""
+        """
         CREATE OR REPLACE TEMP TABLE requests_items AS
         SELECT request_id AS item_id, request_id AS finding_id, department, resource, rule_id, record_key, column_name,
                $day::DATE AS opened_on, NULL::VARCHAR AS transferred_from
@@ -298,8 +298,8 @@ def _append(city: City, applicant: str, as_of: date, *, author: str, source: str
         SELECT request_id AS item_id, 1 AS number, department, '{ItemEvent.opened}' AS event,
                '{ItemState.open}' AS state, false AS closed, $day::DATE AS since, order_id, $day::DATE AS as_of,
                delivery_id, 1 AS rule_version, record_hash, content_hash, value AS observed, proposed AS suggested,
-               NULL::VARCHAR AS suggestion_method, NULL::DOUBLE AS suggestion_confidence, told AS reason, evidence, NULL::DATE AS by_date,
-               $applicant AS actor, NULL::DATE AS notified_on, 0 AS relapses
+               NULL::VARCHAR AS suggestion_method, NULL::DOUBLE AS suggestion_confidence, told AS reason, evidence,
+               NULL::DATE AS by_date, $applicant AS actor, NULL::DATE AS notified_on, 0 AS relapses
         FROM requests_raised
         """,
         {"day": as_of, "applicant": applicant},
@@ -322,7 +322,7 @@ def _append(city: City, applicant: str, as_of: date, *, author: str, source: str
 
 
 def _number(con: Any, catalog: Catalog, applicant: str, as_of: date) -> None:
-    """`requests_raised`: the rows that are raised, as the ledger wants them; `requests_orders`: the orders they make."""
+    """`requests_raised`: what is raised, as the ledger wants it; `requests_orders`: the orders it makes."""
     title = catalog.departments[applicant].title.zh
     con.execute(
         f"""
@@ -335,7 +335,8 @@ def _number(con: Any, catalog: Catalog, applicant: str, as_of: date) -> None:
             FROM requests_judged j, before b WHERE outcome = 'raised'
         )
         SELECT *, coalesce(value, '') AS doubted, $applicant AS applicant, $day::DATE AS raised_on,
-               md5('request|' || request_number) AS request_id, concat(department, '.', resource, '{SUFFIX}') AS rule_id,
+               md5('request|' || request_number) AS request_id,
+               concat(department, '.', resource, '{SUFFIX}') AS rule_id,
                md5(concat_ws('|', min(request_number) OVER (PARTITION BY department, resource, delivery_id),
                              department, resource, delivery_id)) AS order_id,
                concat_ws('；', {literal(title)} || '申请校核 ' || request_number, reason, '依据：' || evidence,

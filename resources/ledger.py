@@ -1,7 +1,8 @@
 """Writing to and checking the correction ledger: bulk appends chained by batch, one PostgreSQL transaction each.
 
-The tables are in `schema/20_ledger.sql` and `21_disputes.sql`. What is appended is decided elsewhere (`assets.corrections`, `assets.notices`,
-`assets.feedback`), under the advisory lock `LOCK`; here it only becomes durable, in one piece, and part of the chain.
+The tables are in `schema/20_ledger.sql` and `21_disputes.sql`. What is appended is decided elsewhere, by whoever holds
+the advisory lock `LOCK` (`assets.corrections`, `notices`, `feedback`, `requests`, `disputes`); here it only becomes
+durable, in one piece, and part of the chain.
 """
 
 from __future__ import annotations

@@ -251,7 +251,8 @@ def test_a_record_that_was_put_right_and_wrong_again_is_restored_from_the_last_w
         con.execute("""
             CREATE SCHEMA quality;
             CREATE TABLE quality.measures (as_of DATE, evaluated_on DATE, department VARCHAR, resource VARCHAR,
-                indicator VARCHAR, measure VARCHAR, origin VARCHAR, numerator BIGINT, denominator BIGINT, excepted BIGINT);
+                indicator VARCHAR, measure VARCHAR, origin VARCHAR, numerator BIGINT, denominator BIGINT,
+                excepted BIGINT);
             CREATE TABLE quality.revised_measures AS SELECT *, NULL::DATE AS revised_on FROM quality.measures;
             CREATE TABLE quality.scores (as_of DATE, period VARCHAR, scope VARCHAR, name VARCHAR, dimension VARCHAR,
                 indicator VARCHAR, direction VARCHAR, numerator BIGINT, denominator BIGINT, own_numerator BIGINT,

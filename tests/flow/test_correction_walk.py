@@ -51,7 +51,7 @@ def test_the_walk_from_finding_to_verified_is_as_told(four_days, tmp_path):
 
 
 def run(line: str, names: dict[str, str]) -> str:
-    """One line of a shell: `shuyuan` in this process, since starting one takes longer than its work; the rest in bash."""
+    """One line of a shell: `shuyuan` in this process, since starting one takes longest, the rest in bash."""
     if assigned := re.fullmatch(r"(\w+)=\$\((.*)\)", line):
         names[assigned[1]] = run(assigned[2], names).strip()
         return ""
