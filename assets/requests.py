@@ -233,7 +233,9 @@ def list_requests(
 
 
 def show_request(city: City, number: str, *, department: str | None = None) -> dict[str, Any]:
-    """One request with its values, what happened to its item and its disputes.
+    """One request with what its applicant said, what happened to its item, and its disputes.
+
+    What the record states since is for the department that is asked alone; its applicant sees it where it may read it.
 
     Raises:
         UnknownRequestError: there is none that this department raised or is asked by.
@@ -255,6 +257,8 @@ def show_request(city: City, number: str, *, department: str | None = None) -> d
             cursor.execute(query, (found[0].item_id,))
             columns = [column.name for column in cursor.description]
             shown[name] = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    if department == found[0].applicant:
+        shown["events"] = [{**event, "observed": None, "suggested": None} for event in shown["events"]]
     return shown
 
 

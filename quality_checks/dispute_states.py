@@ -1,10 +1,10 @@
 """The life of a dispute as data: the four levels of Order 809 art. 28, events, and what may happen in which state.
 
 A dispute is about one objection: the department that states a value says it is right, the bureau's rule or the
-applicant of a request says it is wrong. 政务数据共享条例第二十八条: the parties negotiate; the data sharing authority of
-their level coordinates; where they are of different levels or regions, their common superior authority does; what still
-is not agreed is decided by the people's government of the authority's level. A dispute only goes up, and an outcome
-ends it. Nothing here touches a database; opening and writing is `assets.disputes`.
+applicant of a request says it is wrong. 政务数据共享条例第二十八条: the parties negotiate; the data sharing authority
+of their level coordinates; where they are of different levels or regions, their common superior authority does; what
+still is not agreed is decided by the people's government of the authority's level. A dispute only goes up, and an
+outcome ends it. Nothing here touches a database; opening and writing is `assets.disputes`.
 """
 
 from __future__ import annotations

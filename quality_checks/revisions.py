@@ -100,7 +100,7 @@ def revise(con: DuckDBPyConnection, jurisdiction: Jurisdiction, as_of: date, *, 
 
 
 def _rescore(con: DuckDBPyConnection, jurisdiction: Jurisdiction, day: date, as_of: date) -> None:
-    """The scores of one pass from its corrected measures, where they come out otherwise under the scheme of that day."""
+    """The scores of one pass from its corrected measures, where they differ under the scheme of that day."""
     scored = scores_sql(jurisdiction, current_measures())
     differs = " OR ".join(f"n.{figure} IS DISTINCT FROM p.{figure}" for figure in FIGURES)
     con.execute(

@@ -42,6 +42,7 @@ from quality_checks.dispute_states import (
 )
 from quality_checks.revisions import revise
 from quality_checks.scorecards import PRECISION
+from quality_checks.sources import MARKS, marks_sql
 from resources.ledger import export, verify_chain
 
 DEPARTMENT, BUREAU = "public_security", "city"
@@ -188,6 +189,8 @@ def test_an_upheld_dispute_excepts_the_record_until_its_value_changes_or_the_pro
     assert loop.states() == {"a": "upheld", "b": "upheld", "c": "rejected"}
     # Their findings mark the records no more; those of the others do.
     assert sorted(city.con.execute("SELECT record_key FROM quality.excepted").fetchall()) == [("a",), ("b",)]
+    city.con.execute(marks_sql(city.catalog, city.catalog.libraries["population"]))
+    assert city.con.execute(f"SELECT _record_key FROM {MARKS}").fetchall() == [("c",)]
     loop.day(DAYS[2], {"a": WRONG, "b": WRONG, "c": WRONG}, ["a", "b", "c"])
     assert loop.states() == {"a": "upheld", "b": "upheld", "c": "still_wrong"}
     name = f"{DEPARTMENT}.resident_registration"

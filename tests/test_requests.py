@@ -114,6 +114,8 @@ def test_a_request_is_an_order_of_the_authority_and_is_settled_by_its_next_deliv
     assert import_file(city, reply, ASKED, DAYS[1], author="test").accepted == 1
     assert list_requests(city)[0].state == "acknowledged"
     assert next_day(loop, DAYS[1], {"a": RIGHT, "b": RIGHT}) == "verified_as_suggested"
+    seen = {who: show_request(city, told.number, department=who)["events"][-1] for who in (ASKED, APPLICANT)}
+    assert [seen[who]["observed"] for who in (ASKED, APPLICANT)] == [str(RIGHT), None]
     assert marks(loop) == []
     with city.server.session("dashboard_reader") as cursor:
         cursor.execute("select _disputed from curated.residents")
