@@ -3,37 +3,35 @@
 Imported by the runner alone, when a suite runs: importing Great Expectations takes four seconds. Every rule of a table
 is one aggregate of the same query; results hold counts, never values.
 
-Stock expectations run on `DuckDB`, an execution engine of ours, and where the records have been judged before, on
-`Judged`. Great Expectations resolves metrics in rounds and aggregates those of one round in one query; so ours, and the
-count of rows, wait for the round of the stock ones.
+A pass has judged the records before, and lets each expectation judge the counts (`judged`). A stock Great Expectations
+runs the same suite on `DuckDB`, an execution engine of ours. It resolves metrics in rounds and aggregates those of one
+round in one query; so ours, and the count of rows, wait for the round of the stock ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import partial
 from typing import Any, ClassVar
 
 import duckdb_engine
 import sqlalchemy as sa
 from duckdb import DuckDBPyConnection
 from great_expectations.core.metric_domain_types import MetricDomainTypes
-from great_expectations.core.metric_function_types import MetricFunctionTypes, MetricPartialFunctionTypes
+from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics import ColumnMapMetricProvider, column_condition_partial
 from great_expectations.expectations.metrics.metric_provider import metric_partial, metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
-from great_expectations.expectations.registry import get_expectation_impl, get_metric_kwargs, register_metric
+from great_expectations.expectations.registry import get_expectation_impl
 from great_expectations.validator.metric_configuration import MetricConfiguration
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.pool import StaticPool
 
 from catalog.expect import KINDS
 from quality_checks.suites import applied
-from quality_checks.verdicts import TIMES
 
+COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0}
 FAILED = 2**32  # what a failing row adds to the sum, beside the 1 that every row the rule applies to adds
 
 
@@ -131,13 +129,6 @@ def _predicate(expectation: str, column: str, told: dict[str, Any]) -> str:
     return applied("true", str(expected.predicate(column)))
 
 
-def asked(expectation: Any) -> str:
-    """What an expectation asks of a record, as SQL: the key of its verdict."""
-    if isinstance(expectation, ExpectRecordsToObeyRule):
-        return applied(expectation.when, expectation.that)
-    return _predicate(expectation.expectation_type, expectation.column, expectation.configuration.kwargs)
-
-
 def _in_duckdb(expectation: str, metric: str, keys: tuple[str, ...]) -> type:
     """The condition of a stock expectation in DuckDB: the same predicate that our own pass collects records by.
 
@@ -163,7 +154,8 @@ def _in_duckdb(expectation: str, metric: str, keys: tuple[str, ...]) -> type:
     return Condition
 
 
-_IN_DUCKDB = {expectation: _in_duckdb(expectation, metric, keys) for expectation, (metric, keys) in STOCK.items()}
+for _stock, (_metric, _keys) in STOCK.items():
+    _in_duckdb(_stock, _metric, _keys)
 
 
 class RuleCounts(_Aggregate):
@@ -205,10 +197,10 @@ class _Fields:
         return {key: getattr(self, key, None) for key in (*self.success_keys, *self.domain_keys)}
 
 
-for _stock in map(get_expectation_impl, STOCK):  # GX makes these itself, by their names
-    _stock._get_success_kwarg = _Fields._get_success_kwarg
-    _stock._get_domain_kwargs = _Fields._get_domain_kwargs
-    _stock._get_success_kwargs = _Fields._get_success_kwargs
+for _impl in map(get_expectation_impl, STOCK):  # GX makes these itself, by their names
+    _impl._get_success_kwarg = _Fields._get_success_kwarg
+    _impl._get_domain_kwargs = _Fields._get_domain_kwargs
+    _impl._get_success_kwargs = _Fields._get_success_kwargs
 
 
 class ExpectRecordsToObeyRule(_Fields, BatchExpectation):  # type: ignore[misc]
@@ -235,60 +227,20 @@ class ExpectRecordsToObeyRule(_Fields, BatchExpectation):  # type: ignore[misc]
         return {"success": success, "result": {"element_count": applicable, "unexpected_count": failed}}
 
 
-class Judged(DuckDB):
-    """The engine for a table of verdicts: `verdicts` are the SQL of each judgement and its column there.
+def judged(expectation: Any, *, rows: int, applicable: int, failed: int, missing: int = 0) -> Any:
+    """Great Expectations' result of one expectation from counts of records: its own judgement, nothing is queried.
 
-    One row stands for as many records as `TIMES` says (`quality_checks.verdicts`).
+    Of `rows` records the rule says something about `applicable`, of which `failed` break it; `missing` have no value.
     """
-
-    def __init__(self, con: DuckDBPyConnection, verdicts: Mapping[str, str]) -> None:
-        super().__init__(con)
-        self.verdicts = verdicts
-
-
-Counted = tuple[sa.ColumnElement[int], dict[str, Any], dict[str, Any]]
-
-
-def _judged_rows(metric_domain_kwargs: dict[str, Any], **_: Any) -> Counted:
-    return sa.literal_column(f"coalesce(sum({TIMES}), 0)::BIGINT"), metric_domain_kwargs, {}
-
-
-def _judged_counts(
-    execution_engine: Judged, metric_domain_kwargs: dict[str, Any], metric_value_kwargs: dict[str, Any], **_: Any
-) -> Counted:
-    kept = execution_engine.verdicts[applied(**metric_value_kwargs)]
-    return sa.literal_column(f"sum(((NOT {kept})::BIGINT * {FAILED} + 1) * {TIMES})"), metric_domain_kwargs, {}
-
-
-def _judged_column(
-    expectation: str,
-    execution_engine: Judged,
-    metric_domain_kwargs: dict[str, Any],
-    metric_value_kwargs: dict[str, Any],
-    **_: Any,
-) -> Counted:
-    column = metric_domain_kwargs["column"]
-    kept = execution_engine.verdicts[_predicate(expectation, column, metric_value_kwargs)]
-    whole = {key: value for key, value in metric_domain_kwargs.items() if key != "column"}  # the query all share
-    return sa.literal_column(f"coalesce(sum({TIMES}) FILTER (NOT {kept}), 0)"), whole, {"column": column}
-
-
-def _no_values(**_: Any) -> list[object]:
-    return []
-
-
-def _register(metric: str, by: type, provider: Callable[..., Any], kind: str) -> None:
-    """Let `Judged` compute a metric in a way of its own."""
-    known = get_metric_kwargs(metric)
-    register_metric(
-        metric_name=metric,
-        metric_domain_keys=known["metric_domain_keys"],
-        metric_value_keys=known["metric_value_keys"],
-        execution_engine=Judged,
-        metric_class=by,
-        metric_provider=provider,
-        metric_fn_type=kind,
-    )
+    metric = getattr(expectation, "map_metric", None)
+    metrics = {
+        "table.row_count": rows,
+        "rule.counts": failed * FAILED + applicable,
+        "column_values.nonnull.unexpected_count": missing,
+        f"{metric}.unexpected_count": failed,
+        f"{metric}.unexpected_values": [],
+    }
+    return expectation._build_evr(expectation._validate(metrics, {"result_format": COUNTS_ONLY}))
 
 
 class _Lent(duckdb_engine.ConnectionWrapper):
@@ -315,12 +267,3 @@ def engine_on(con: DuckDBPyConnection) -> sa.Engine:
 
     engine.dialect.execution_ctx_cls = Buffered
     return engine
-
-
-_register("table.row_count.aggregate_fn", RowCount, _judged_rows, MetricPartialFunctionTypes.AGGREGATE_FN)
-_register("rule.counts.aggregate_fn", RuleCounts, _judged_counts, MetricPartialFunctionTypes.AGGREGATE_FN)
-for _expectation, _condition in _IN_DUCKDB.items():
-    _metric = f"column_values.{STOCK[_expectation][0]}"
-    _counted = f"{_metric}.unexpected_count.aggregate_fn"
-    _register(_counted, _condition, partial(_judged_column, _expectation), MetricPartialFunctionTypes.AGGREGATE_FN)
-    _register(f"{_metric}.unexpected_values", _condition, _no_values, MetricFunctionTypes.VALUE)

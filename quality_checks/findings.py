@@ -169,20 +169,24 @@ def merge(
             SEMI JOIN _evaluated e USING (department, resource, rule_id) {evaluated} WHERE {_within(results)}
         )
         SELECT v.finding_id, v.rule_id, v.department, v.resource, v.record_key, v."column", {values},
-            coalesce(f.first_seen, {day}) AS first_seen, {day} AS last_seen, 'open' AS status, NULL::DATE AS closed_on
+            coalesce(f.first_seen, {day}) AS first_seen, {day} AS last_seen, 'open' AS status, NULL::DATE AS closed_on,
+            f.finding_id IS NOT NULL AS known
         FROM _violations v LEFT JOIN f USING (finding_id)
-        WHERE ({seen}, {day}, 'open') IS DISTINCT FROM ({before}, f.last_seen, f.status)
+        WHERE f.finding_id IS NULL OR ({seen}, {day}, 'open') IS DISTINCT FROM ({before}, f.last_seen, f.status)
         UNION ALL BY NAME
-        SELECT f.* REPLACE ('resolved' AS status, {day} AS closed_on)
+        SELECT f.* REPLACE ('resolved' AS status, {day} AS closed_on), true AS known
         FROM f ANTI JOIN _violations v USING (finding_id) WHERE f.status = 'open'
     """)
-    if con.execute("SELECT count(*) FROM _changed").fetchone() != (0,):
+    changed, known = con.execute("SELECT count(*), count_if(known) FROM _changed").fetchall()[0]
+    if known:
         con.execute(f"""
             DELETE FROM quality.findings
-            WHERE {_within(results)} AND finding_id IN (SELECT finding_id FROM _changed)
+            WHERE {_within(results)} AND finding_id IN (SELECT finding_id FROM _changed WHERE known)
         """)
+    if changed:
         # in this order a later merge of one resource opens only the parts of a file that hold it
-        con.execute("INSERT INTO quality.findings BY NAME SELECT * FROM _changed ORDER BY department, resource")
+        fresh = "SELECT * EXCLUDE (known) FROM _changed ORDER BY department, resource"
+        con.execute(f"INSERT INTO quality.findings BY NAME {fresh}")
 
 
 def retire(

@@ -76,8 +76,31 @@ def judgements(rules: Sequence[Rule]) -> dict[str, str]:
 
     The verdict of every rule, and whether there is a value where a stock expectation counts those without.
     """
-    stated = [f"({name(rule.column)} IS NOT NULL)" for rule in rules if rule.expect]
+    stated = [_stated(rule) for rule in rules if rule.expect]
     return {sql: f"_verdict_{n}" for n, sql in enumerate(dict.fromkeys([*map(verdict, rules), *stated]))}
+
+
+def _stated(rule: Rule) -> str:
+    return f"({name(rule.column)} IS NOT NULL)"
+
+
+def count(con: DuckDBPyConnection, rules: Sequence[Rule]) -> tuple[int, list[tuple[int, int, int]]]:
+    """Records judged; and for each rule how many it applies to, break it, and have no value in its column.
+
+    One aggregate query over the verdicts `judge` left of these rules.
+    """
+    asked = judgements(rules)
+    kept = [asked[verdict(rule)] for rule in rules]
+    stated = [asked.get(_stated(rule), "true") for rule in rules]
+    wanted = {condition: n for n, condition in enumerate(
+        dict.fromkeys(["true", *(f"{c} IS NOT NULL" for c in kept), *(f"NOT {c}" for c in (*kept, *stated))])
+    )}  # fmt: skip
+    sums = ", ".join(f"coalesce(sum({TIMES}) FILTER ({condition}), 0)::BIGINT" for condition in wanted)
+    [found] = con.execute(f"SELECT {sums} FROM {VERDICTS}").fetchall()
+    told = [[found[wanted[said.format(c)]] for c in columns] for said, columns in (
+        ("{} IS NOT NULL", kept), ("NOT {}", kept), ("NOT {}", stated)
+    )]  # fmt: skip
+    return found[0], list(zip(*told, strict=True))
 
 
 def _needed(suite: Suite) -> set[str]:
