@@ -11,10 +11,12 @@ from datetime import date
 
 from duckdb import DuckDBPyConnection
 
+from assets.asked import read_asked, same_sql
 from catalog.load import Catalog
 from catalog.models import Resource, Rule
 from quality_checks import comparison
 from quality_checks.corrections import GONE, UNSETTLED, ItemState
+from quality_checks.requests import request_rule_id
 from quality_checks.rule_book import on_day, rule_book
 from quality_checks.rules import all_rules, looks_around, stated, thematic_rules
 from resources.city import City
@@ -30,24 +32,26 @@ def gather_facts(city: City, as_of: date) -> None:
     con, catalog = city.con, city.catalog
     read_all_states(con, city.home)
     _read_items_and_findings(con, as_of)
-    _read_deliveries(con, as_of)
-    _read_records(con, catalog)
+    read_deliveries(con, as_of)
+    read_records(con, catalog)
     _read_rules(con, catalog, as_of)
-    _see(con)
+    _see(con, catalog)
     _trace_absent(con, catalog)
-    _gather(con)
+    _gather(con, catalog)
 
 
 def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
     """`corrections_items_now`: the items that may move; `corrections_findings`: theirs, and those that want an item.
 
-    To what is settled something happens only when its finding is open again, or when an objection was upheld.
+    To what is settled something happens only when its finding is open again, or when an objection was upheld. A request
+    stands beside the findings, and may relapse at any time; whether it still fails the record tells.
     PostgreSQL takes no NUL character, so text is compared and kept with the symbol for it.
     """
     moving = f"(NOT closed OR state = '{ItemState.upheld}')"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_items_now AS
         FROM {ALL} WHERE {moving} OR finding_id IN (SELECT finding_id FROM quality.findings WHERE status = 'open')
+            OR finding_id IN (SELECT request_id FROM shuyuan.ledger.requests)
     """)
     con.execute(
         """
@@ -71,6 +75,7 @@ def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
         """,
         {"day": as_of},
     )
+    read_asked(con)
     con.execute(
         "CREATE OR REPLACE TEMP TABLE corrections_evaluated AS"
         " SELECT DISTINCT rule_id FROM quality.results WHERE as_of = $day",
@@ -78,7 +83,7 @@ def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
     )
 
 
-def _read_deliveries(con: DuckDBPyConnection, as_of: date) -> None:
+def read_deliveries(con: DuckDBPyConnection, as_of: date) -> None:
     """`corrections_deliveries`: each settled delivery with its place in its resource's order; `corrections_feeds`: the
     newest of each resource (any state for rules on deliveries, pooled and full ones for rules on records).
     """
@@ -104,7 +109,7 @@ def _read_deliveries(con: DuckDBPyConnection, as_of: date) -> None:
     """)
 
 
-def _read_records(con: DuckDBPyConnection, catalog: Catalog) -> None:
+def read_records(con: DuckDBPyConnection, catalog: Catalog) -> None:
     """`corrections_records`: the pool's record behind each finding that can still move, one row where there is one.
 
     `silenced`: the rule passes only because a field it reads, not the accused one, is blank.
@@ -175,25 +180,31 @@ def _read_rules(con: DuckDBPyConnection, catalog: Catalog, as_of: date) -> None:
     wide = {rule.id for library in catalog.libraries.values() for rule in comparison.rules(library)}
     wide |= {rule.id for table in catalog.thematic.values() for rule in thematic_rules(catalog, table)}
     wide |= {rule.id for rule in rules.values() if rule.of_several or looks_around(rule)}
+    versions = {rule.id: rule.version for rule in rules.values()}
+    versions |= {request_rule_id(resource.department, resource.name): 1 for resource in catalog.resources.values()}
     con.execute(
         "CREATE OR REPLACE TEMP TABLE corrections_rules AS"
         " SELECT unnest($ids) AS rule_id, unnest($own) AS own, unnest($versions) AS version",
         {
-            "ids": list(rules),
-            "own": [rule not in wide for rule in rules],
-            "versions": [rule.version for rule in rules.values()],
+            "ids": list(versions),
+            "own": [rule not in wide for rule in versions],
+            "versions": list(versions.values()),
         },
     )
 
 
-def _see(con: DuckDBPyConnection) -> None:
-    """`corrections_seen`: one row per finding, with what its record shows now.
+def _see(con: DuckDBPyConnection, catalog: Catalog) -> None:
+    """`corrections_seen`: one row per finding and request, with what its record shows now.
 
-    A rule on deliveries has no record: its resource's newest delivery stands for it.
+    A rule on deliveries has no record: its resource's newest delivery stands for it. A request fails while the record
+    states the doubted value; where the field itself is gone nothing shows that it was put right.
     """
-    con.execute("""
+    same = same_sql(con, catalog, "q", "r.value", "f.observed_value")
+    con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_seen AS
-        SELECT f.finding_id, f.failing,
+        SELECT f.finding_id,
+               CASE WHEN q.request_id IS NULL THEN f.failing
+                    ELSE r.finding_id IS NOT NULL AND (NOT r.known OR {same}) END AS failing,
                starts_with(f.rule_id, concat(f.department, '.', f.resource, '.delivery.')) AS on_delivery,
                r.known, r.value, r.silenced, coalesce(u.own, false) AS own, coalesce(u.version, 1) AS rule_version,
                u.rule_id IS NULL AND v.rule_id IS NULL AND NOT on_delivery AS withdrawn,
@@ -209,6 +220,7 @@ def _see(con: DuckDBPyConnection) -> None:
                     ELSE r.delivery_id END AS delivery_id
         FROM corrections_findings f
         LEFT JOIN corrections_records r ON r.finding_id = f.finding_id
+        LEFT JOIN corrections_asked q ON q.request_id = f.finding_id
         LEFT JOIN corrections_deliveries p ON p.delivery_id = r.delivery_id
         LEFT JOIN corrections_feeds d ON d.department = f.department AND d.resource = f.resource
         LEFT JOIN corrections_rules u ON u.rule_id = f.rule_id
@@ -273,8 +285,12 @@ def _elsewhere_sql(resource: Resource, other: Resource, column: str) -> str:
         WHERE a.column_name = {literal(column)} AND replace({value}, chr(0), '␀') = a.observed"""
 
 
-def _gather(con: DuckDBPyConnection) -> None:
-    """`corrections_facts`: one row per item."""
+def _gather(con: DuckDBPyConnection, catalog: Catalog) -> None:
+    """`corrections_facts`: one row per item.
+
+    An objection that was upheld until a later version of its rule judges is no ground against that version's verdict.
+    """
+    proposed = same_sql(con, catalog, "q", "s.value", "i.suggested")
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_facts AS
         SELECT i.item_id, i.state, s.withdrawn, s.failing, s.present,
@@ -285,15 +301,22 @@ def _gather(con: DuckDBPyConnection) -> None:
                s.present AND coalesce(s.record_hash <> i.record_hash, true) AS changed,
                changed OR (s.present AND NOT s.on_delivery AND s.stated > coalesce(j.place, 0)) AS restated,
                NOT s.own AND NOT s.on_delivery AND coalesce(s.value = i.observed, false) AS kept,
-               f.observed_value IS NOT DISTINCT FROM i.observed AS same_value,
+               f.observed_value IS NOT DISTINCT FROM i.observed
+                   AND NOT coalesce(i.state = '{ItemState.upheld}' AND s.rule_version >= u.rule_version, false)
+                   AS same_value,
                coalesce(s.silenced, false)
                    OR (coalesce(s.known, false) AND trim(coalesce(s.value, '')) = '') AS blank,
                trim(coalesce(i.observed, '')) = '' AS was_blank,
-               coalesce(s.value = i.suggested, false) AS as_suggested,
+               coalesce(s.value = i.suggested OR (q.request_id IS NOT NULL AND {proposed}), false) AS as_suggested,
                NOT s.on_delivery AND l.resource IS NOT NULL AS late
         FROM corrections_items_now i
         JOIN corrections_findings f ON f.finding_id = i.finding_id
         JOIN corrections_seen s ON s.finding_id = i.finding_id
+        LEFT JOIN corrections_asked q ON q.request_id = i.finding_id
+        LEFT JOIN (
+            SELECT item_id, as_of, max(rule_version) AS rule_version FROM shuyuan.ledger.dispute_events
+            WHERE event = 'upheld' AND rule_version IS NOT NULL GROUP BY ALL
+        ) u ON u.item_id = i.item_id AND u.as_of = i.since
         LEFT JOIN corrections_deliveries j ON j.delivery_id = i.delivery_id
         LEFT JOIN (
             SELECT item_id, bool_or(rekeyed) AS rekeyed, bool_or(elsewhere) AS elsewhere

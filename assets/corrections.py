@@ -13,6 +13,8 @@ from datetime import date
 from duckdb import DuckDBPyConnection
 
 from assets.correction_facts import gather_facts
+from assets.dispute_book import lapse
+from assets.exceptions import restore_marks
 from assets.grouping import group, mark
 from catalog.load import Catalog
 from quality_checks.clocks import days_sql, due_sql, horizon
@@ -70,6 +72,8 @@ def advance(city: City, as_of: date, *, author: str) -> CorrectionsSummary:
             orders="corrections_orders",
             items="corrections_items",
         )
+        lapse(city, as_of, author=author)
+        restore_marks(city, author=author)
     return summary(city, as_of)
 
 
@@ -84,12 +88,14 @@ def tell(
     source: str = "",
     order_events: str | None = None,
     standing: str | None = None,
+    dispute_events: str | None = None,
 ) -> int:
     """Append what people did: `news` names a temporary table `item_id, event, reason, evidence, by_date`.
 
     One row per item; events its state does not allow are left out. Orders whose last item that closes are closed;
     `order_events` names a table of what else happens to orders (`ledger.ORDER_EVENTS`), none of them to such an order;
-    `standing` one of the items as they stand (`read_states`), when they were read under this lock.
+    `standing` one of the items as they stand (`read_states`), when they were read under this lock; `dispute_events` one
+    of what happens to disputes (`ledger.DISPUTE_EVENTS`).
     The caller holds the ledger's lock. Returns the number of item events written.
     """
     con = city.con
@@ -121,7 +127,9 @@ def tell(
         con.execute(f"INSERT INTO corrections_told_orders BY NAME FROM {order_events}")
     close_orders(con, "corrections_told", "corrections_told_orders", as_of, author)
     told = {"events": "corrections_told", "order_events": "corrections_told_orders"}
-    ledger.append(con, kind=kind, as_of=as_of, author=author, source=source, **told)
+    ledger.append(
+        con, kind=kind, as_of=as_of, author=author, source=source, dispute_events=dispute_events, **told
+    )  # fmt: skip
     row = con.execute("SELECT count(*) FROM corrections_told").fetchone()
     con.execute("DROP TABLE corrections_told")
     return int(row[0]) if row else 0

@@ -16,6 +16,8 @@ from typing import Literal
 
 from assets.corrections import tell
 from assets.deliveries import date_in
+from assets.dispute_book import open_dispute_of
+from assets.exceptions import restore_marks
 from assets.feedback_files import SUFFIXES, Replies, UnreadableError, read_replies
 from assets.feedback_rows import judge
 from assets.notice_files import harmless_sql
@@ -146,12 +148,14 @@ def decide(
 
     Raises:
         UnknownItemError: no such item, or no objection is pending on it.
-        ValueError: no reason is given.
+        ValueError: no reason is given, or a dispute about it is open: that is decided by its level.
     """
     if not reason.strip():
         raise ValueError("reason: must say why the objection is upheld or rejected")
     event = {"uphold": ItemEvent.upheld, "reject": ItemEvent.rejected}[ruling]
     with city.server.lock(ledger.LOCK):
+        if dispute := open_dispute_of(city, item_id):
+            raise ValueError(f"item {item_id}: dispute {dispute} is open; rule by `shuyuan disputes decide {dispute}`")
         city.con.execute(
             """
             CREATE OR REPLACE TEMP TABLE feedback_ruling AS
@@ -163,6 +167,7 @@ def decide(
         day = as_of or clock.today()
         if not tell(city, "feedback_ruling", kind="decision", as_of=day, actor=actor, author=actor):
             raise UnknownItemError(f"item {item_id}: no objection is pending on it")
+        restore_marks(city, author=actor)
 
 
 def _is_reply(path: Path) -> bool:

@@ -68,7 +68,7 @@ def read_replies(path: Path) -> Replies:
     if path.suffix.lower() == ".json":
         return _json(path)
     replies, found = Replies(), False
-    for sheet, rows in _workbook(path) if path.suffix.lower() == ".xlsx" else [("", _csv(path))]:
+    for sheet, rows in _workbook(path) if path.suffix.lower() == ".xlsx" else [("", csv_rows(path))]:
         lines = iter(rows)
         where = _header(next(lines, []))
         if where:
@@ -100,7 +100,12 @@ def _header(row: Sequence[object]) -> list[int | None]:
     return [words.index(name) if name in words else None for name in FIELDS]
 
 
-def _csv(path: Path) -> Iterator[list[str]]:
+def csv_rows(path: Path) -> Iterator[list[str]]:
+    """The lines of a CSV file in UTF-8 or GB18030, whatever of comma, tab or semicolon its header has most of.
+
+    Raises:
+        UnreadableError: neither encoding, or not a CSV file.
+    """
     raw = path.read_bytes()
     for encoding in ("utf-8-sig", "gb18030"):
         try:

@@ -21,6 +21,7 @@ from assets import (
     publish,
     quality,
     reports,
+    requests,
     scoring,
     supervision,
     supervision_files,
@@ -421,6 +422,7 @@ def _ledger(catalog: Catalog) -> dg.AssetsDefinition:
         current = _this(context)
         current.progress("corrections")
         feedback.take(current.city, current.as_of, author=current.author)
+        requests.take(current.city, current.as_of, author=current.author)
         moved = corrections.advance(current.city, current.as_of, author=current.author)
         figures = current.figures
         figures.orders_opened, figures.items_opened = moved.orders_opened, moved.items_opened

@@ -211,7 +211,7 @@ def _why_full(city: City, library: Library, before: Built | None, built: Built) 
         if not _exists(city, target, snapshot):
             return f"snapshot {snapshot} of {target} is gone"
     tables = [(CITY, schema, library.name) for schema in ("base", "history")]
-    tables += [(CITY, "base", "_links"), (CITY, "quality", "findings")]
+    tables += [(CITY, "base", "_links"), (CITY, "quality", "findings"), (CITY, "quality", "excepted")]
     tables += [(one.department, "main", one.name) for one in city.catalog.sources_of(library.name)]
     for table in tables:
         if _recreated(city, table, known[table[0]]):
@@ -321,6 +321,8 @@ class _Search:
                 "SELECT department || '.' || resource, record_key"
                 f" FROM (SELECT * EXCLUDE (n) FROM ({feed}) GROUP BY ALL HAVING sum(n) <> 0)"
             )
+            excepted = _feed((CITY, "quality", "excepted"), span, "department || '.' || resource, record_key")
+            asked.append(f"SELECT * EXCLUDE (n) FROM ({excepted})")
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE _asked AS SELECT DISTINCT * FROM ({' UNION ALL '.join(asked)})"
             f" ANTI JOIN {NAMED} USING (resource, _record_key)"

@@ -2,8 +2,8 @@
 
 A file counts when its manifest is there, or when two looks a second apart find it unchanged and its format whole
 (gzip trailer, zip directory, Parquet footer, final newline), or when nobody has touched it for a minute: then what is
-wrong with it is for the reader to say. `*.part`, names that begin with a dot (unfinished transfers) and the feedback
-folders are not deliveries. Registering and archiving is `assets.deliveries`.
+wrong with it is for the reader to say. `*.part`, names that begin with a dot (unfinished transfers) and the folders
+with replies and requests are not deliveries. Registering and archiving is `assets.deliveries`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from resources import clock
 from resources.landed import Packing, kind_of, packing_of, suffix_of
 
 MANIFEST = ".manifest.json"
+NOT_DELIVERIES = ("feedback", "requests")  # folders of a department whose files are its replies and its requests
 FRESH = 60.0  # seconds since the last write
 PATIENCE = 10.0  # seconds a fresh and incomplete file is watched
 LOOK = 1.0  # seconds between two looks
@@ -144,7 +145,7 @@ def _arrivals(folder: Path, place: tuple[str, ...]) -> Iterator[Arrival]:
         named = {entry.name: entry for entry in entries}
     for name, entry in named.items():
         if entry.is_dir(follow_symlinks=False):
-            if len(place) != 1 or name != "feedback":
+            if len(place) != 1 or name not in NOT_DELIVERIES:
                 yield from _arrivals(Path(entry.path), (*place, name))
         elif not (name.startswith(".") or name.endswith((".part", MANIFEST))):
             beside = next((c for c in manifest_names(name) if c in named), None)

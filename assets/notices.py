@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from assets.corrections import tell
+from assets.dispute_book import write_told as write_disputes
 from assets.notice_files import Notice, Order, parts, write_list, write_notice
 from assets.order_clock import tick
 from assets.order_noise import lapse, write_held
+from assets.request_files import write_told as write_requests
 from assets.sending import BUREAU, enqueue
 from catalog.jurisdiction import LADDER
 from catalog.load import Catalog
 from catalog.models import METHODS, Method
 from quality_checks.corrections import ItemEvent
 from quality_checks.order_states import OrderEvent, OrderState
+from quality_checks.requests import SENTENCE, request_rule_id
 from quality_checks.rule_book import rule_book
 from resources import ledger
 from resources.city import City
@@ -54,7 +57,7 @@ def issue(city: City, as_of: date, *, author: str, rows_per_file: int = ROWS_PER
         written = _write_notices(city, as_of, rows_per_file)
         written += write_deadlines(city, as_of)
         written += write_held(city, as_of)
-    return written
+    return written + write_requests(city, as_of) + write_disputes(city, as_of)
 
 
 def _told_items(city: City, as_of: date) -> None:
@@ -99,7 +102,10 @@ def _write_notices(city: City, as_of: date, rows_per_file: int) -> list[Path]:
 
 
 def _requirements(catalog: Catalog) -> dict[str, str]:
-    return {rule_id: f"{rule.zh} {rule.en}" for rule_id, rule in rule_book(catalog).items()}
+    asked = f"{SENTENCE.zh} {SENTENCE.en}"
+    return {rule_id: f"{rule.zh} {rule.en}" for rule_id, rule in rule_book(catalog).items()} | {
+        request_rule_id(one.department, one.name): asked for one in catalog.resources.values()
+    }
 
 
 def _orders(city: City, as_of: date) -> dict[str, list[Order]]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import xlsxwriter
 
+from assets.dispute_book import DisputeRow, list_disputes
 from assets.notice_files import harmless
 from resources.city import City
 
@@ -92,11 +93,12 @@ class ClockRow:
 
 @dataclass(frozen=True)
 class OrderDetail:
-    """One order with its own history and that of its items."""
+    """One order with its own history, that of its items, and the disputes about them."""
 
     order: OrderRow
     clock: tuple[ClockRow, ...]
     events: tuple[EventRow, ...]
+    disputes: tuple[DisputeRow, ...]
 
 
 class UnknownOrderError(LookupError):
@@ -153,7 +155,8 @@ def show_order(city: City, number: str, as_of: date, *, department: str | None =
         cursor.execute(_CLOCK, {"number": number})
         clock = tuple(ClockRow(*row) for row in cursor.fetchall())
         cursor.execute(_EVENTS, {"number": number})
-        return OrderDetail(orders[0], clock, tuple(EventRow(*row) for row in cursor.fetchall()))
+        events = tuple(EventRow(*row) for row in cursor.fetchall())
+    return OrderDetail(orders[0], clock, events, tuple(list_disputes(city, state="all", order=number)))
 
 
 @dataclass(frozen=True)

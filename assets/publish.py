@@ -4,6 +4,9 @@ Each version is a table `curated_versions.<product>__<n>`, out of every reader's
 pointed at it in the same PostgreSQL transaction that writes it. The version before stays for rollback, older ones go.
 `curated.meta_products` says what each view shows and why the gate held. A new product is a YAML file; a new kind of
 mask or gate is code here.
+
+Beside its columns a view has `_disputed` (异议标注): which attributes of the row's entity somebody doubts and nobody
+has settled (`ledger.marks`). It is looked up when the view is read: it comes and goes at once, whatever the gate says.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
+from assets.history import entity_id
 from catalog.load import Catalog
 from catalog.models import Column, ColumnType, Level, Product, Resource
 from quality_checks import contracts
@@ -25,6 +29,9 @@ from resources.city import City
 from resources.clock import now
 
 READER = "dashboard_reader"
+ENTITY = "_entity"  # column of a version that no view shows: whom the row is of
+DISPUTED = "_disputed"
+DOUBTED = "校核中的数据项 / attributes whose value is doubted and not settled yet"
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Candidate:
     comments: dict[str, str]
     rows: int
     content: str
+    entity: str  # library that the rows' hidden `_entity` is an entity of, empty: of none
 
 
 def publish(city: City, product: Product, as_of: date, *, author: str) -> PublishResult:
@@ -99,19 +107,37 @@ def _candidate(con: DuckDBPyConnection, catalog: Catalog, product: Product) -> C
         for column, stated in columns.items()
     )
     kind, _, target = product.reads.partition(".")
-    query = f"SELECT {shown} FROM {kind}.{name(target.replace('.', '__'))}"
+    library, entity = _entity(catalog, product)
+    query = f"SELECT {shown}, {entity} AS {ENTITY} FROM {kind}.{name(target.replace('.', '__'))}"
     comments = {
         column: f"{stated.title} / {column}"
         + ("" if stated.is_open or column in product.clear else "（已脱敏 / masked）")
         for column, stated in columns.items()
     }
-    listed = ", ".join(map(name, columns))
+    listed = ", ".join(map(name, (*columns, ENTITY)))
     counted = con.execute(
         f"SELECT count(*), bit_xor(h), sum(h % 4294967296)::BIGINT FROM (SELECT hash({listed}) AS h FROM ({query}))"
     ).fetchone()
     rows, *sums = counted or (0,)
-    stated_as = repr((query, comments, product.title, product.summary, rows, sums))
-    return Candidate(query, comments, rows, hashlib.sha256(stated_as.encode()).hexdigest())
+    stated_as = repr((query, comments, DISPUTED, product.title, product.summary, rows, sums))
+    return Candidate(query, comments, rows, hashlib.sha256(stated_as.encode()).hexdigest(), library)
+
+
+def _entity(catalog: Catalog, product: Product) -> tuple[str, str]:
+    """The library whose entities a product's rows are of, and SQL of the entity's id; of none: empty, and NULL.
+
+    A thematic table's rows are of the entity that a column of its key refers to.
+    """
+    kind, _, target = product.reads.partition(".")
+    if kind == "base":
+        return target, "entity_id"
+    table = catalog.thematic[target]
+    for column in table.key:
+        to = table.references[column].to if column in table.references else ""
+        if to.startswith("base."):
+            library = catalog.libraries[to.removeprefix("base.")]
+            return library.name, entity_id(library, f"CAST({name(column)} AS VARCHAR)")
+    return "", "NULL::UUID"
 
 
 def columns_of(catalog: Catalog, product: Product) -> dict[str, Column]:
@@ -288,8 +314,13 @@ def _older_versions(cursor: Any, product: str, before: int) -> list[str]:
 def _view_statement(product: str, table: str, candidate: Candidate) -> str:
     """Point the view at `table`; one whose columns changed is dropped and made anew with the grants it had."""
     view = f"curated.{name(product)}"
-    shown = ", ".join(map(name, candidate.comments))
-    stated = f"view {view} as select {shown} from curated_versions.{name(table)}"
+    shown = ", ".join(f"t.{name(column)}" for column in candidate.comments)
+    stated = (
+        f"view {view} as select {shown}, m.{DISPUTED} from curated_versions.{name(table)} t left join ("
+        f"select entity_id::uuid as entity, string_agg(distinct attribute, ', ' order by attribute) as {DISPUTED}"
+        f" from ledger.marks where library = {quote(candidate.entity)} and entity_id is not null group by 1"
+        f") m on m.entity = t.{ENTITY}"
+    )
     return f"""
 do $publish$
 declare
@@ -320,6 +351,7 @@ def _comment_statements(product: Product, candidate: Candidate, table: str, orig
         f"comment on table curated_versions.{name(table)} is {quote(origin)}",
         f"comment on view {view} is {quote(about)}",
         *(f"comment on column {view}.{name(column)} is {quote(text)}" for column, text in candidate.comments.items()),
+        f"comment on column {view}.{DISPUTED} is {quote(DOUBTED)}",
     ]
 
 

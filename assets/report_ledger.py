@@ -72,6 +72,22 @@ class ItemChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """One value of a department that somebody doubts and nobody has settled: a request, a dispute, or both."""
+
+    department: str
+    resource: str
+    column: str
+    since: date
+    due_on: date
+    request: str | None
+    dispute: str | None
+    level: int | None
+    opponent: str
+    order_number: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The ledger's figures as of one business date."""
 
@@ -80,6 +96,7 @@ class Ledger:
     items: list[ItemCount]
     changes: list[ItemChange]
     heads: list[Head]
+    doubts: list[Doubt]
 
 
 _ORDERS = """
@@ -111,6 +128,18 @@ _CHANGES = """
     from shuyuan.ledger.events where as_of = $as_of group by department order by department"""
 
 
+_DOUBTS = """
+    select i.department, i.resource, i.column_name, coalesce(r.raised_on, d.opened_on) as since, i.due_on,
+           r.request_number, d.dispute_number, d.level::integer, coalesce(r.applicant, d.opponent), i.order_number
+    from (select item_id from shuyuan.ledger.request_states where not closed
+          union select item_id from shuyuan.ledger.dispute_states
+          where state in ('negotiation', 'authority', 'superior', 'government')) o
+    join shuyuan.ledger.item_states i using (item_id)
+    left join shuyuan.ledger.requests r on r.request_id = i.finding_id
+    left join (from shuyuan.ledger.dispute_states
+               where state in ('negotiation', 'authority', 'superior', 'government')) d on d.item_id = o.item_id
+    order by i.department, since, i.order_number, i.column_name"""
+
 # The last links of the chains: who keeps an old report can prove that the ledger was not cut off or written anew.
 _HEADS = """
     select department, batch, as_of, digest from shuyuan.ledger.batches where as_of <= $as_of
@@ -132,6 +161,7 @@ def collect_ledger(con: DuckDBPyConnection, as_of: date) -> Ledger:
             items=read(con, _ITEMS, ItemCount, {}),
             changes=read(con, _CHANGES, ItemChange, {"as_of": as_of}),
             heads=read(con, _HEADS, Head, {"as_of": as_of}),
+            doubts=read(con, _DOUBTS, Doubt, {}),
         )
     finally:
         con.execute("drop table temp.report_orders")

@@ -143,6 +143,7 @@ class Site:
         self._quarantine = grouped(ever, lambda q: (q.department, q.resource))
         self._quarantine_of = grouped(figures.quarantine, lambda q: q.delivery_id)
         self._orders = grouped(ledger.orders, lambda o: o.department)
+        self._doubts = grouped(ledger.doubts, lambda d: d.department)
         self._counts = {count.department: count for count in ledger.counts}
         self._changes = {change.department: change for change in ledger.changes}
 
@@ -207,6 +208,7 @@ class Site:
             "findings": finding_total(findings),
             "severities": by_severity(findings),
             "counts": self._order_count(name),
+            "doubts": self._doubts.get(name, []),
             "changes": self._changes.get(name, ItemChange(name, 0, 0, 0)),
             "orders": [self._order_line(order) for order in self._orders.get(name, [])],
             "card": self._card("department", name),

@@ -14,6 +14,7 @@ from functools import lru_cache
 from assets.report_words import FEEDS, Word
 from catalog.load import Catalog
 from catalog.models import Resource, Rule, Title
+from quality_checks.requests import SENTENCE, SUFFIX
 from quality_checks.rule_book import rules_of_library
 from quality_checks.rules import all_rules, baseline_rules, thematic_rules
 
@@ -52,8 +53,9 @@ class RuleBook:
     def sentence(self, department: str, resource: str, rule_id: str) -> Sentence:
         """What the rule says; a rule the catalogue no longer has is told by its id."""
         rule = self._own(f"{department}.{resource}").get(rule_id) or self._shared.get(rule_id)
-        if rule:
-            return Sentence(rule.zh, rule.en)
+        if rule or rule_id.endswith(SUFFIX):
+            told = rule or SENTENCE
+            return Sentence(told.zh, told.en)
         return _feed_sentence(rule_id) or Sentence(rule_id, rule_id)
 
     def told(self, department: str, rule_id: str) -> Sentence:

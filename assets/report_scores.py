@@ -13,6 +13,8 @@ from decimal import ROUND_FLOOR, Decimal
 
 from duckdb import DuckDBPyConnection
 
+from quality_checks.revisions import current_scores
+
 MONTHS = 12  # calendar months a scorecard looks back
 OWN_SCOPES = ("department", "resource")  # scored on what is their own
 
@@ -99,11 +101,11 @@ _LAST = "(select max(as_of) from quality.{} where as_of <= $1)"
 _SCORES = f"""
     select scope, name, dimension, indicator, direction, numerator, denominator, own_numerator, own_denominator, score,
            small_sample, grade, scheme
-    from quality.scores where period = 'day' and as_of = {_LAST.format("scores")}
+    from {current_scores()} where period = 'day' and as_of = {_LAST.format("scores")}
         and (denominator > 0 or dimension is null)
     order by scope, name, dimension, indicator"""
-_MONTHS = """
-    select scope, name, as_of, score, grade from quality.scores
+_MONTHS = f"""
+    select scope, name, as_of, score, grade from {current_scores()}
     where period = 'month' and dimension is null and scope <> 'resource' and as_of <= $1
         and as_of > date_trunc('month', $1) - to_months($2)
     order by scope, name, as_of"""

@@ -13,6 +13,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
+from quality_checks.revisions import current_measures, current_scores
 from resources.lake import literal
 
 
@@ -55,12 +56,14 @@ def export_scores(con: DuckDBPyConnection, folder: Path, period: Period) -> dict
         "measures.csv": f"""
             SELECT m.as_of, m.evaluated_on, m.department, m.resource, dimension, indicator, m.measure, i.direction,
                 m.origin, m.numerator, m.denominator, m.excepted, i.weight, d.weight AS dimension_weight, i.scheme
-            FROM quality.measures m
-            JOIN (FROM quality.scores WHERE {at} AND scope = 'city') i USING (indicator)
-            JOIN (FROM quality.scores WHERE {at} AND scope = 'city' AND indicator IS NULL) d USING (dimension)
+            FROM {current_measures()} m
+            JOIN (SELECT * FROM {current_scores()} WHERE {at} AND scope = 'city') i USING (indicator)
+            JOIN (SELECT * FROM {current_scores()} WHERE {at} AND scope = 'city' AND indicator IS NULL) d
+                USING (dimension)
             WHERE m.as_of = {day} {within} ORDER BY department, resource, indicator, measure""",
         "scores.csv": f"""
-            FROM quality.scores WHERE {at} ORDER BY scope, name, dimension NULLS FIRST, indicator NULLS FIRST""",
+            SELECT * FROM {current_scores()} WHERE {at}
+            ORDER BY scope, name, dimension NULLS FIRST, indicator NULLS FIRST""",
         "rule_precision.csv": f"FROM quality.precision WHERE as_of = {day} ORDER BY department, rule_id",
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,11 +90,34 @@ def scores_of(con: DuckDBPyConnection, period: Period, department: str | None) -
     found = con.execute(
         f"""
         SELECT scope, name, dimension, indicator, direction, numerator, denominator, own_numerator, own_denominator,
-            score, small_sample, grade, scheme
-        FROM quality.scores WHERE as_of = $as_of AND period = $kind AND {chosen}
+            score, small_sample, grade, scheme, revised_on
+        FROM {current_scores()} WHERE as_of = $as_of AND period = $kind AND {chosen}
         ORDER BY scope, name, dimension NULLS FIRST, indicator NULLS FIRST
         """,
         {"as_of": period.as_of, "kind": period.kind, "department": department},
+    )
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def revisions_of(con: DuckDBPyConnection, department: str | None) -> list[dict[str, Any]]:
+    """Scores of the city and its departments that rulings corrected after they were published, newest first.
+
+    Of totals and dimensions; `published` is what was shown before, `corrected` what is shown since `revised_on`.
+    """
+    found = con.execute(
+        """
+        SELECT r.as_of, r.period, r.scope, r.name, r.dimension, p.score AS published, r.score AS corrected,
+            p.grade AS grade_published, r.grade AS grade_corrected, p.numerator AS numerator_published,
+            r.numerator AS numerator_corrected, r.denominator, r.revised_on
+        FROM quality.revised_scores r JOIN quality.scores p
+            ON p.as_of = r.as_of AND p.period = r.period AND p.scope = r.scope AND p.name = r.name
+            AND p.dimension IS NOT DISTINCT FROM r.dimension AND p.indicator IS NOT DISTINCT FROM r.indicator
+        WHERE r.indicator IS NULL AND r.scope IN ('city', 'department')
+            AND ($1::VARCHAR IS NULL OR (r.scope = 'department' AND r.name = $1))
+        ORDER BY r.revised_on DESC, r.as_of DESC, r.period, r.scope, r.name, r.dimension NULLS FIRST
+        """,
+        [department],
     )
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -81,7 +81,7 @@ def joined(scratch: Path, rows: int, repeat: int) -> dict[str, object]:
     limits = {"threads": THREADS, "memory_limit": "3GB", "temp_directory": str(scratch / "spill")}
     with duckdb.connect(str(scratch / "city.duckdb"), config=limits) as con:
         con.execute(macros.SQL)
-        con.execute("create schema quality")
+        con.execute("create schema quality; create table quality.excepted (finding_id varchar)")
         con.execute(
             f"create table quality.findings ({', '.join(f'{macros.name(c)} {t}' for c, t in FINDINGS.items())})"
         )

@@ -43,7 +43,7 @@ def of_library(catalog: Catalog, library: Library) -> Catalog:
 def pools(con: DuckDBPyConnection, catalog: Catalog, *, people: int, seed: int) -> None:
     """`<department>.<resource>`, clean, as a first delivery would fill them; no findings."""
     feeds = truth.build(con, catalog, people=people, seed=seed, start=START)
-    con.execute("CREATE SCHEMA quality; CREATE SCHEMA base")
+    con.execute("CREATE SCHEMA quality; CREATE SCHEMA base; CREATE TABLE quality.excepted (finding_id VARCHAR)")
     con.execute(f"CREATE TABLE quality.findings ({', '.join(f'{name(c)} {kind}' for c, kind in FINDINGS.items())})")
     for department in {feed.resource.department for feed in feeds}:
         con.execute(f"CREATE SCHEMA {name(department)}")

@@ -157,7 +157,7 @@ def records_sql(department: str, people: int) -> str:
 
 def fill(con: DuckDBPyConnection, people: int) -> None:
     """The pools as tables `<department>.people` and their open findings as `quality.findings`, in schemas made here."""
-    con.execute("create schema quality")
+    con.execute("create schema quality; create table quality.excepted (finding_id varchar)")
     columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in FINDINGS.items())
     con.execute(f"create table quality.findings ({columns})")
     for department, pool in POOLS.items():

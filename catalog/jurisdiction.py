@@ -132,10 +132,16 @@ class Noise(Frozen):
 
 
 class Jurisdiction(Frozen):
-    """The decisions of one city, county or province."""
+    """The decisions of one city, county or province.
+
+    `dispute_days`: working days a dispute has on a level (Order 809 art. 28 states none); a level not named has no end.
+    """
 
     clock: Clock = Clock()
     noise: Noise = Noise()
+    dispute_days: dict[Literal["negotiation", "authority", "superior", "government"], Days] = Field(
+        default_factory=dict
+    )
     channels: tuple[Channel, ...] = ()  # where the bureau's own notices (escalations) go besides its outbox folder
 
     rectification: Rectification = Rectification()

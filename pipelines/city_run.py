@@ -12,7 +12,7 @@ from datetime import date
 
 import dagster as dg
 
-from assets import deliveries, feedback, passes, pulls, sending
+from assets import deliveries, feedback, passes, pulls, requests, sending
 from assets.graph import LAST_STEP
 from assets.graph_pools import PASS, pool_key
 from assets.passing import Figures, Pass
@@ -131,6 +131,7 @@ def _due(city: City, as_of: date | None, departments: Sequence[str]) -> list[dat
     """Days to be made: with new deliveries or replies, left unfinished, and the stated day when it is ahead of all."""
     last = passes.last_finished(city)
     days = set(deliveries.due_passes(city, departments)) | feedback.waiting_days(city, last)
+    days |= requests.waiting_days(city, last)
     if as_of:
         days = {day for day in days if day <= as_of}
         if max([*days, last or date.min]) < as_of:

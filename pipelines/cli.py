@@ -21,6 +21,7 @@ from catalog import CatalogError, load_catalog
 from pipelines.cli_calendar import calendar_app
 from pipelines.cli_corrections import feedback_app
 from pipelines.cli_deliveries import deliveries_app
+from pipelines.cli_disputes import disputes_app, requests_app
 from pipelines.cli_history import app as history_app
 from pipelines.cli_identity import identity_app
 from pipelines.cli_ledger import ledger_app
@@ -56,6 +57,8 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(scores_app, name="scores")
 app.add_typer(orders_app, name="orders")
 app.add_typer(feedback_app, name="feedback")
+app.add_typer(requests_app, name="requests")
+app.add_typer(disputes_app, name="disputes")
 app.add_typer(identity_app, name="identity")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(ledger_app, name="ledger")

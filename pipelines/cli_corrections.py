@@ -70,6 +70,8 @@ def show_order(number: Number, department: Department = None, as_of: Day = None,
     emit_table([{"field": field, "value": value} for field, value in asdict(detail.order).items()], title=number)
     emit_table([asdict(event) for event in detail.clock], title="clock")
     emit_table([asdict(event) for event in detail.events], title="items")
+    if detail.disputes:
+        emit_table([asdict(dispute) for dispute in detail.disputes], title="disputes")
 
 
 @orders_app.command("export")

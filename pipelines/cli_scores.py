@@ -71,6 +71,26 @@ def show(
         emit_table(told, title="rules objected to; of the others precision is unknown")
 
 
+@scores_app.command("revisions")
+def revisions(
+    department: Annotated[str | None, typer.Option("--department", help="only this department")] = None,
+    as_json: Json = False,
+) -> None:
+    """Published scores that an upheld objection corrected afterwards: as they were, and as they are shown since."""
+    from assets.score_export import revisions_of
+    from catalog import load_catalog
+    from pipelines.console import emit_table
+    from pipelines.installation import open_city
+    from pipelines.settings import Settings
+
+    settings = Settings()
+    catalog = load_catalog(settings.catalog)
+    one_of("--department", department, catalog.departments)
+    with open_city(settings, catalog, read_only=True) as city:
+        rows = revisions_of(city.con, department)
+    emit_table(rows, title="scores corrected after they were published", as_json=as_json)
+
+
 @scores_app.command("export")
 def export(
     folder: Annotated[Path, typer.Argument(file_okay=False, help="gets three CSV files")], month: Month = None

@@ -32,7 +32,7 @@ class ItemState(StrEnum):
     verified_as_suggested = "verified_as_suggested"
     verified_otherwise = "verified_otherwise"
     upheld = "upheld"  # the objection was: the record is excepted for as long as the value stays
-    rule_withdrawn = "rule_withdrawn"
+    rule_withdrawn = "rule_withdrawn"  # of a request: its applicant took it back
     resolved_elsewhere = "resolved_elsewhere"  # somebody else's data changed; settled, but no correction
     transferred = "transferred"  # another department answers for it: an item of its own, with this one's history
 
@@ -155,7 +155,7 @@ FACTS: dict[str, str] = {
     "restated": "the record itself was stated by such a delivery",
     "changed": "and it differs from the record that was judged last",
     "kept": "the rule looks beyond the record, whose field holds the wrong value judged last",
-    "same_value": "the wrong value is the one last judged",
+    "same_value": "the wrong value is the one last judged, and no later version of the rule was to judge it anew",
     "blank": "the field is empty now, or another that the rule needs",
     "was_blank": "emptiness was what the rule objected to",
     "as_suggested": "the field holds the suggested value",

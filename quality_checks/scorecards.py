@@ -74,7 +74,7 @@ def _scopes(con: DuckDBPyConnection, catalog: Catalog) -> None:
     )
 
 
-def scores_sql(jurisdiction: Jurisdiction) -> str:
+def scores_sql(jurisdiction: Jurisdiction, measures: str = "quality.measures") -> str:
     """Query with one parameter, the day: the rows of `quality.scores` that belong to the pass."""
     weights = jurisdiction.weights
     indicators = ", ".join(
@@ -92,7 +92,7 @@ def scores_sql(jurisdiction: Jurisdiction) -> str:
         WITH scoped AS (
             SELECT unnest(CASE WHEN m.evaluated_on >= date_trunc('month', $1::DATE) THEN ['day', 'month']
                                ELSE ['day'] END) AS period, s.scope, s.name, m.*
-            FROM quality.measures m JOIN _scopes s USING (department, resource) WHERE m.as_of = $1
+            FROM {measures} m JOIN _scopes s USING (department, resource) WHERE m.as_of = $1
         ),
         counts AS (
             SELECT period, scope, name, indicator, sum(numerator) AS n, sum(denominator) AS d,
@@ -170,11 +170,12 @@ PRECISION = f"""
         SELECT department, rule_id, count(*) AS findings FROM quality.findings WHERE severity <> 'info' GROUP BY ALL
     ),
     answered AS (
-        SELECT f.department, f.rule_id, count(DISTINCT item_id) AS objections,
-            count(DISTINCT item_id) FILTER (e.event = 'upheld') AS upheld,
-            count(DISTINCT item_id) FILTER (e.event = 'rejected') AS rejected
-        FROM (SELECT item_id, event FROM shuyuan.ledger.events
-              WHERE event IN ('objection_raised', 'upheld', 'rejected')) e
+        SELECT f.department, f.rule_id, count(*) AS objections, count(*) FILTER (upheld) AS upheld,
+            -- One that is disputed further is not decided.
+            count(*) FILTER (NOT upheld AND last = 'rejected') AS rejected
+        FROM (SELECT item_id, bool_or(event = 'upheld') AS upheld, arg_max(event, number) AS last
+              FROM shuyuan.ledger.events WHERE event IN ('objection_raised', 'upheld', 'rejected')
+              GROUP BY item_id HAVING bool_or(event = 'objection_raised')) e
         JOIN quality.findings f ON f.finding_id = e.item_id GROUP BY ALL
     )
     SELECT $1::DATE AS as_of, department, rule_id, findings, coalesce(objections, 0) AS objections,

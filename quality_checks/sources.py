@@ -5,7 +5,8 @@ supplies, which of them are in doubt, their rank by the library's YAML, and with
 is `assets.base` and, where values differ, `quality_checks.disputes`; `quality_checks.comparison` tells departments.
 
 Records with an open finding of severity `block` are left out; a value with an open finding (other than info) on the
-column it comes from is doubted: it stands only when nobody else says anything, it accuses nobody and has no vote. Rules
+column it comes from is doubted: it stands only when nobody else says anything, it accuses nobody and has no vote. An
+upheld objection restores both: its finding marks nothing (`quality.excepted`). Rules
 that are evaluated after the libraries (those that look into a library, thematic rules, the comparisons) mark nothing
 here: a library that depended on them would come out differently when the same pass is run again.
 """
@@ -404,7 +405,7 @@ def marking(catalog: Catalog, library: Library) -> str:
     later = ", ".join(map(quote, sorted(_later_rules(catalog))))
     return (
         f"status = 'open' AND severity <> 'info' AND rule_id NOT IN ({later})"
-        f" AND (department, resource) IN ({described})"
+        f" AND (department, resource) IN ({described}) AND finding_id NOT IN (SELECT finding_id FROM quality.excepted)"
     )
 
 

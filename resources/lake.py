@@ -110,6 +110,15 @@ SCORES: Columns = {
     "small_sample": "BOOLEAN",
     "grade": "VARCHAR",
 }
+REVISED_MEASURES: Columns = {**MEASURES, "revised_on": "DATE"}
+REVISED_SCORES: Columns = {**SCORES, "revised_on": "DATE"}
+EXCEPTED: Columns = {
+    "finding_id": "VARCHAR",
+    "department": "VARCHAR",
+    "resource": "VARCHAR",
+    "record_key": "VARCHAR",
+    "column": "VARCHAR",
+}
 PRECISION: Columns = {
     "as_of": "DATE",
     "department": "VARCHAR",
@@ -236,6 +245,9 @@ def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
         ("quality", "results"): RESULTS,
         ("quality", "measures"): MEASURES,
         ("quality", "scores"): SCORES,
+        ("quality", "revised_measures"): REVISED_MEASURES,
+        ("quality", "revised_scores"): REVISED_SCORES,
+        ("quality", "excepted"): EXCEPTED,
         ("quality", "precision"): PRECISION,
     }
 

@@ -1,7 +1,8 @@
 """Writing to and checking the correction ledger: bulk appends chained by batch, one PostgreSQL transaction each.
 
-The tables are in `schema/20_ledger.sql`. What is appended is decided elsewhere (`assets.corrections`, `assets.notices`,
-`assets.feedback`), under the advisory lock `LOCK`; here it only becomes durable, in one piece, and part of the chain.
+The tables are in `schema/20_ledger.sql` and `21_disputes.sql`. What is appended is decided elsewhere, by whoever holds
+the advisory lock `LOCK` (`assets.corrections`, `notices`, `feedback`, `requests`, `disputes`); here it only becomes
+durable, in one piece, and part of the chain.
 """
 
 from __future__ import annotations
@@ -37,7 +38,20 @@ EVENTS = (
     "record_hash, content_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, "
     "evidence, by_date, actor, notified_on, relapses"
 )
-SALTS = {"items": "item_id", "events": "item_id, '|', number"}  # what tells the rows of a salted table apart
+REQUESTS = (
+    "request_id, request_number, department, applicant, resource, column_name, library, attribute, raised_on, "
+    "reference_date, raised_by, record_key, entity_id, doubted, proposed, reason, evidence"
+)
+DISPUTE_EVENTS = (
+    "dispute_id, number, department, dispute_number, item_id, opponent, event, state, level, party, as_of, due_on, "
+    "rule_version, library, attribute, actor, entity_id, reason, evidence"
+)
+SALTS = {  # what tells the rows of a salted table apart
+    "items": "item_id",
+    "events": "item_id, '|', number",
+    "requests": "request_id",
+    "dispute_events": "dispute_id, '|', number",
+}
 
 
 @dataclass(frozen=True)
@@ -73,18 +87,22 @@ def append(
     order_events: str | None = None,
     orders: str | None = None,
     items: str | None = None,
+    requests: str | None = None,
+    dispute_events: str | None = None,
     source: str = "",
 ) -> int:
     """Append rows of DuckDB tables to the ledger, all or none; returns the number of item and order events.
 
-    `events`, `order_events`, `orders` and `items` name temporary tables with the columns `EVENTS`, `ORDER_EVENTS`,
-    `ORDERS` and `ITEMS`. Each department's rows become its next batch. The caller holds the lock.
+    `events`, `order_events`, `orders`, `items`, `requests` and `dispute_events` name temporary tables with the columns
+    `EVENTS`, `ORDER_EVENTS`, `ORDERS`, `ITEMS`, `REQUESTS` and `DISPUTE_EVENTS`. Each department's rows become its next
+    batch. The caller holds the lock.
 
     Raises:
         duckdb.Error: nothing was appended, or PostgreSQL died at the commit: compute again from what the ledger holds.
     """
     rows = {"orders": (ORDERS, orders), "items": (ITEMS, items)}
     rows |= {"events": (EVENTS, events), "order_events": (ORDER_EVENTS, order_events)}
+    rows |= {"requests": (REQUESTS, requests), "dispute_events": (DISPUTE_EVENTS, dispute_events)}
     given = {table: (columns, name) for table, (columns, name) in rows.items() if name}
     concerned = " UNION ".join(f"SELECT department FROM {name}" for _, name in given.values())
     batches = con.execute(f"""
@@ -158,6 +176,8 @@ _BROKEN = """
             union select department, batch from ledger.order_events
             union select department, batch from ledger.items
             union select department, batch from ledger.events
+            union select department, batch from ledger.requests
+            union select department, batch from ledger.dispute_events
             except select department, batch from ledger.batches
         ) strays
         union all
@@ -166,6 +186,10 @@ _BROKEN = """
             select department, batch, item_id, 0 as number from ledger.items where salt is null
             union all
             select department, batch, item_id, number from ledger.events where salt is null
+            union all
+            select department, batch, request_id, 0 from ledger.requests where salt is null
+            union all
+            select department, batch, item_id, 0 from ledger.dispute_events where salt is null
         ) emptied
         where not exists (
             select from ledger.events e
@@ -291,7 +315,20 @@ _ERASE = """
             'hex'),
         salt = null, record_key = null
     where item_id = any(%(items)s) and salt is not null and exists (
-        select from ledger.events l where l.item_id = i.item_id and l.event = 'erased')
+        select from ledger.events l where l.item_id = i.item_id and l.event = 'erased');
+    update ledger.requests r set
+        personal_digest = decode(ledger.sealed(r.salt, row_to_json(row(r.doubted, r.entity_id, r.evidence, r.proposed,
+            r.reason, r.record_key)::ledger.request_personal), null), 'hex'),
+        salt = null, doubted = null, entity_id = null, evidence = null, proposed = null, reason = null,
+        record_key = null
+    where request_id = any(%(items)s) and salt is not null and exists (
+        select from ledger.events l where l.item_id = r.request_id and l.event = 'erased');
+    update ledger.dispute_events d set
+        personal_digest = decode(ledger.sealed(d.salt, row_to_json(row(d.entity_id, d.evidence, d.reason
+            )::ledger.dispute_event_personal), null), 'hex'),
+        salt = null, entity_id = null, evidence = null, reason = null
+    where item_id = any(%(items)s) and salt is not null and exists (
+        select from ledger.events l where l.item_id = d.item_id and l.event = 'erased')
 """
 
 

@@ -35,7 +35,7 @@ UNKNOWN = "不详"
 FINDINGS = (
     "CREATE SCHEMA quality; CREATE TABLE quality.findings"
     ' (rule_id VARCHAR, department VARCHAR, resource VARCHAR, record_key VARCHAR, "column" VARCHAR, severity VARCHAR,'
-    " status VARCHAR)"
+    " status VARCHAR, finding_id VARCHAR); CREATE TABLE quality.excepted (finding_id VARCHAR)"
 )
 Statement = Mapping[str, Any]
 
@@ -144,7 +144,7 @@ def load(records: Sequence[Record]) -> duckdb.DuckDBPyConnection:
         con.execute(f"INSERT INTO {r.resource} VALUES (?, ?, ?, ?, ?, ?)", values)
         for column, severity in r.marks:
             finding = ["RULE-1", *r.resource.split("."), r.record_key, column, severity]
-            con.execute("INSERT INTO quality.findings VALUES (?, ?, ?, ?, ?, ?, 'open')", finding)
+            con.execute("INSERT INTO quality.findings VALUES (?, ?, ?, ?, ?, ?, 'open', NULL)", finding)
     return con
 
 

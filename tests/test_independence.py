@@ -76,7 +76,8 @@ def _connection() -> duckdb.DuckDBPyConnection:
     con.execute(macros.SQL)
     con.execute(
         "CREATE SCHEMA quality; CREATE TABLE quality.findings (rule_id VARCHAR, department VARCHAR, resource VARCHAR,"
-        ' record_key VARCHAR, "column" VARCHAR, severity VARCHAR, status VARCHAR); CREATE SCHEMA base'
+        ' record_key VARCHAR, "column" VARCHAR, severity VARCHAR, status VARCHAR, finding_id VARCHAR);'
+        " CREATE TABLE quality.excepted (finding_id VARCHAR); CREATE SCHEMA base"
     )
     con.execute(f"CREATE TABLE base._copying ({', '.join(f'{macros.name(c)} {t}' for c, t in COPYING.items())})")
     return con

@@ -26,7 +26,7 @@ from catalog.load import Catalog, CatalogError, load_catalog
 from catalog.models import DIMENSIONS, INDICATORS, Resource
 from quality_checks import measures, scorecards
 from quality_checks.indicators import CENSUS, STATEMENTS
-from resources.lake import FINDINGS, MEASURES, PRECISION, RESULTS, SCORES
+from resources.lake import FINDINGS, MEASURES, PRECISION, RESULTS, REVISED_MEASURES, REVISED_SCORES, SCORES
 
 ROOT = Path(__file__).parents[1]
 DAY, OCTOBER, DECEMBER = date(2026, 11, 3), date(2026, 10, 30), date(2026, 12, 1)
@@ -42,6 +42,7 @@ def con(small_catalog: Catalog) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA quality; ATTACH ':memory:' AS shuyuan")
         tables = {"findings": FINDINGS, "results": RESULTS, "measures": MEASURES, "scores": SCORES}
+        tables |= {"revised_measures": REVISED_MEASURES, "revised_scores": REVISED_SCORES}
         for table, columns in (tables | {"precision": PRECISION}).items():
             listed = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
             connection.execute(f"CREATE TABLE quality.{table} ({listed})")
@@ -58,7 +59,7 @@ def con(small_catalog: Catalog) -> Iterator[duckdb.DuckDBPyConnection]:
             CREATE TABLE shuyuan.ops.profiles (delivery_id VARCHAR, column_name VARCHAR);
             CREATE TABLE shuyuan.ledger.excepted_items (item_id VARCHAR, department VARCHAR, resource VARCHAR,
                 rule_id VARCHAR);
-            CREATE TABLE shuyuan.ledger.events (item_id VARCHAR, event VARCHAR);
+            CREATE TABLE shuyuan.ledger.events (item_id VARCHAR, number INTEGER, event VARCHAR);
         """)
         yield connection
 
@@ -365,8 +366,8 @@ def disputed(con: duckdb.DuckDBPyConnection, item: str, *events: str, department
     insert(con, "quality.findings", finding_id=item, status="open", severity="error", record_key=item, **found)
     if "upheld" in events[-1:]:
         insert(con, "shuyuan.ledger.excepted_items", item_id=item, **found)
-    for event in events:
-        insert(con, "shuyuan.ledger.events", item_id=item, event=event)
+    for number, event in enumerate(events, start=1):
+        insert(con, "shuyuan.ledger.events", item_id=item, number=number, event=event)
 
 
 def test_an_upheld_objection_restores_the_score(con: duckdb.DuckDBPyConnection, small_catalog: Catalog) -> None:
@@ -398,7 +399,12 @@ def test_precision_of_a_rule_nobody_objected_to_is_unknown_and_not_100_percent(
     assert precision()[1] == ("public_security", 9, 1, 0, 0, None)  # not decided yet
     disputed(con, "j", "objection_raised", "rejected", "objection_raised", "upheld")
     scored(con, small_catalog)
-    assert precision()[1] == ("public_security", 10, 2, 1, 1, Decimal("0.9"))
+    assert precision()[1] == ("public_security", 10, 2, 1, 0, Decimal("0.9"))  # as it was ruled in the end
+    disputed(con, "k", "objection_raised", "rejected", "objection_raised")  # disputed further: not decided
+    disputed(con, "l", "objection_raised", "rejected")
+    disputed(con, "m", "rejected")  # a claim that the record is another's is no objection
+    scored(con, small_catalog)
+    assert precision()[1] == ("public_security", 13, 4, 1, 1, Decimal("0.923076923"))
 
 
 # --- from counts to scores -----------------------------------------------------------------------------------------
@@ -515,7 +521,7 @@ def test_weights_and_grades_are_the_jurisdictions(con: duckdb.DuckDBPyConnection
         ("weights: {indicators: {'0999': 1}}", "not an indicator of GB/T 36344-2018; allowed: 0101"),
         ("weights: {dimensions: {beauty: 1}}", "completeness"),
         ("small_sample: 0", "small_sample"),
-        ("small_samples: 3", "no such field; allowed: channels, clock, grades, small_sample, weights"),
+        ("small_samples: 3", "no such field; allowed: channels, clock, dispute_days, grades, small_sample, weights"),
     ],
 )
 def test_a_mistake_in_the_jurisdictions_file_is_named_with_what_is_allowed(

@@ -1,4 +1,5 @@
--- The correction ledger: append-only, chained by batch and department (docs/ledger.md). Grants are in 90_grants.sql.
+-- The correction ledger: append-only, chained by batch and department (docs/ledger.md). Digests are in 25_digests.sql,
+-- grants in 90_grants.sql.
 -- One transaction of the pipeline writes one batch per department it concerns; resources/ledger.py is the only writer.
 do $$ begin
     if to_regclass('ledger.batches') is not null and to_regclass('ledger.order_events') is null then
@@ -10,7 +11,7 @@ end $$;
 create table if not exists ledger.batches (
     department text not null,
     batch integer not null check (batch > 0),
-    kind text not null check (kind in ('advance', 'notice', 'feedback', 'clock', 'decision', 'erasure')),
+    kind text not null,
     source text not null,
     as_of date not null,
     author text not null,
@@ -145,107 +146,6 @@ comment on column ledger.events.suggestion_confidence is 'How sure it is, above 
 comment on column ledger.events.actor is 'Run, department or person';
 comment on column ledger.events.relapses is 'How often the item failed again after it was verified';
 
--- The digests. Every JSON here is in the canonical form of RFC 8785, so that anybody can make it again with a library:
--- keys in alphabetical order, no blanks, whole numbers only (row_to_json writes text as that standard does).
-
--- What is hashed of each row, in the order of the keys; `personal` is a digest, the values beside it may be erased.
-do $$ begin
-    if to_regtype('ledger.event_line') is null then
-        create type ledger.order_line as (
-            delivery_id text, department text, dimension text, due_on date, due_provisional boolean, indicator text,
-            opened_on date, order_id text, order_number text, resource text, rule_id text, severity text,
-            standard text, "table" text);
-        create type ledger.order_event_line as (
-            actor text, as_of date, department text, due_on date, due_provisional boolean, event text, evidence text,
-            level integer, number integer, order_id text, paused_days integer, reason text, state text, "table" text,
-            working_days integer);
-        create type ledger.item_line as (
-            column_name text, department text, finding_id text, item_id text, opened_on date, personal text,
-            resource text, rule_id text, "table" text, transferred_from text);
-        create type ledger.item_personal as (record_key text);
-        create type ledger.event_line as (
-            actor text, as_of date, by_date date, closed boolean, delivery_id text, department text, event text,
-            item_id text, notified_on date, number integer, order_id text, personal text, relapses integer,
-            rule_version integer, since date, state text, suggestion_confidence text, suggestion_method text,
-            "table" text);
-        create type ledger.event_personal as (
-            content_hash text, evidence text, observed text, reason text, record_hash text, suggested text);
-    end if;
-end $$;
-
--- The digest of a row's personal values, salted so that nobody finds them by trying; or what erasing them left.
-create or replace function ledger.sealed(salt uuid, personal json, left_over bytea) returns text
-language sql stable parallel safe as $$
-    select encode(case when salt is null then left_over
-                       else sha256(uuid_send(salt) || convert_to(personal::text, 'UTF8')) end, 'hex')
-$$;
-
--- The rows of one batch: what is hashed of each (`line`), and apart from it its salt and personal values.
-create or replace function ledger.lines(wanted_department text, wanted_batch integer)
-returns table (line json, salt uuid, personal json)
-language sql stable parallel safe as $$
-    select row_to_json(row(
-            delivery_id, department, dimension, due_on, due_provisional, indicator, opened_on, order_id, order_number,
-            resource, rule_id, severity, standard, 'order')::ledger.order_line), null::uuid, null::json
-    from ledger.orders where department = wanted_department and batch = wanted_batch
-    union all
-    select row_to_json(row(
-            actor, as_of, department, due_on, due_provisional, event, evidence, level, number, order_id, paused_days,
-            reason, state, 'order_event', working_days)::ledger.order_event_line), null, null
-    from ledger.order_events where department = wanted_department and batch = wanted_batch
-    union all
-    select row_to_json(row(
-            i.column_name, i.department, i.finding_id, i.item_id, i.opened_on,
-            ledger.sealed(i.salt, i.personal, i.personal_digest), i.resource, i.rule_id, 'item', i.transferred_from
-        )::ledger.item_line), i.salt, i.personal
-    from (
-        select *, row_to_json(row(record_key)::ledger.item_personal) as personal
-        from ledger.items where department = wanted_department and batch = wanted_batch
-    ) i
-    union all
-    select row_to_json(row(
-            e.actor, e.as_of, e.by_date, e.closed, e.delivery_id, e.department, e.event, e.item_id, e.notified_on,
-            e.number, e.order_id, ledger.sealed(e.salt, e.personal, e.personal_digest), e.relapses, e.rule_version,
-            e.since, e.state, e.suggestion_confidence, e.suggestion_method, 'event'
-        )::ledger.event_line), e.salt, e.personal
-    from (
-        select *, row_to_json(
-            row(content_hash, evidence, observed, reason, record_hash, suggested)::ledger.event_personal) as personal
-        from ledger.events where department = wanted_department and batch = wanted_batch
-    ) e
-$$;
-
--- Everything one batch holds, as one digest. Any changed, missing or added row changes it.
-create or replace function ledger.content(wanted_department text, wanted_batch integer) returns text
-language sql stable set extra_float_digits = 1 set work_mem = '256MB' as $$
-    select encode(sha256(coalesce(string_agg(digest, ''::bytea order by digest), ''::bytea)), 'hex')
-    from (
-        select sha256(convert_to(line::text, 'UTF8')) as digest from ledger.lines(wanted_department, wanted_batch)
-    ) digests
-$$;
-
--- What a batch says of itself.
-create or replace function ledger.statement(
-    department text, batch integer, kind text, source text, as_of date, author text, recorded_at timestamptz,
-    content text, previous_digest text
-) returns json
-language sql stable as $$
-    select row_to_json(l) from (
-        select as_of, author, batch, content, department, kind, previous_digest,
-               to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as recorded_at, source
-    ) l
-$$;
-
--- The digest of one batch: its own statement, with what it holds and the digest before it.
-create or replace function ledger.link(
-    department text, batch integer, kind text, source text, as_of date, author text, recorded_at timestamptz,
-    content text, previous_digest text
-) returns text
-language sql stable as $$
-    select encode(sha256(convert_to(ledger.statement(
-        department, batch, kind, source, as_of, author, recorded_at, content, previous_digest)::text, 'UTF8')), 'hex')
-$$;
-
 -- Both views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger.read_states`.
 create or replace view ledger.order_states as
 select
@@ -308,7 +208,7 @@ cross join lateral (
 comment on view ledger.item_states is 'One row per correction item: where it stands now';
 
 create or replace view ledger.excepted_items as
-select i.item_id, i.department, i.resource, i.rule_id
+select i.item_id, i.department, i.resource, i.rule_id, l.state
 from (select distinct item_id from ledger.events where event in ('upheld', 'transferred')) e
 join ledger.items i using (item_id)
 cross join lateral (select state from ledger.events l where l.item_id = i.item_id order by number desc limit 1) l
