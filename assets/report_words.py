@@ -274,4 +274,6 @@ CAUSES = {
     "clock": Word("时限变化", "a clock"),
     "decision": Word("主管部门裁定", "a ruling of the bureau"),
     "erasure": Word("依法删除个人信息", "personal values erased by law"),
+    "request": Word("校核申请", "a value was doubted by another department"),
+    "dispute": Word("争议处理", "a dispute"),
 }
