@@ -106,7 +106,9 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
     replies = Replies()
     refusals: tuple[Refusal, ...] = ()
     accepted = late = 0
+    told = city.home.outbox / department / as_of.isoformat() / f"receipt-{sha256[:12]}.csv"
     with city.server.lock(ledger.LOCK):
+        unfinished = list(told.parent.parent.glob(f"*/.{told.name}.part"))  # of an import that was killed
         repeated = _taken_before(city, department, sha256)
         if not repeated:
             try:
@@ -114,8 +116,8 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
             except UnreadableError as error:
                 refusals = (Refusal("", "", "unreadable", str(error), f"文件无法读取:{error}"),)
             judge(city, replies, department, as_of)
-            accepted = _append(city, department, as_of, author=author, sha256=sha256)
             refusals += _refused(city)
+            accepted = _count(city, "outcome IN ('taken', 'taken_late')")
             late = _count(city, "outcome = 'taken_late'")
         receipt = FeedbackReceipt(
             department=department,
@@ -126,10 +128,15 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
             unanswered=replies.unanswered,
             refusals=refusals,
             repeated=repeated,
-            path=city.home.outbox / department / as_of.isoformat() / f"receipt-{sha256[:12]}.csv",
+            path=told,
         )
         if not repeated:
-            _write_receipt(city, receipt)
+            for partial in unfinished:
+                partial.unlink()
+            unfinished = [_write_receipt(city, receipt)]
+            _append(city, department, as_of, author=author, sha256=sha256)
+        for partial in unfinished:
+            partial.replace(partial.with_name(told.name))
     return receipt
 
 
@@ -194,7 +201,7 @@ def _taken_before(city: City, department: str, sha256: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _append(city: City, department: str, as_of: date, *, author: str, sha256: str) -> int:
+def _append(city: City, department: str, as_of: date, *, author: str, sha256: str) -> None:
     """What was taken becomes events of the ledger, and a question stops its order's clock; one transaction."""
     con = city.con
     con.execute(
@@ -208,7 +215,7 @@ def _append(city: City, department: str, as_of: date, *, author: str, sha256: st
     read_live(con)
     con.execute(f"CREATE OR REPLACE TEMP TABLE feedback_pauses AS {ask_sql('feedback_asking', as_of, department)}")
     told = {"kind": "feedback", "actor": department, "author": author, "source": sha256}
-    return tell(city, "feedback_news", as_of=as_of, order_events="feedback_pauses", standing="feedback_items", **told)
+    tell(city, "feedback_news", as_of=as_of, order_events="feedback_pauses", standing="feedback_items", **told)
 
 
 def _refused(city: City) -> tuple[Refusal, ...]:
@@ -224,8 +231,11 @@ def _count(city: City, which: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _write_receipt(city: City, receipt: FeedbackReceipt) -> None:
-    """One line with the counts, then one per answered row: taken, or refused and why."""
+def _write_receipt(city: City, receipt: FeedbackReceipt) -> Path:
+    """One line with the counts, then one per answered row: taken, or refused and why.
+
+    Returns the file, which has another name until the ledger holds what it says.
+    """
     receipt.path.parent.mkdir(parents=True, exist_ok=True)
     partial = receipt.path.with_name(f".{receipt.path.name}.part")
     unreadable = [one for one in receipt.refusals if one.outcome == "unreadable"]
@@ -249,4 +259,4 @@ def _write_receipt(city: City, receipt: FeedbackReceipt) -> None:
         """,
         {"outcome": whole.outcome, "zh": whole.zh, "en": whole.message},
     )
-    partial.replace(receipt.path)
+    return partial
