@@ -282,18 +282,23 @@ def _compared_cells(con: DuckDBPyConnection, places: int) -> Cells:
 def _authority_cells(con: DuckDBPyConnection, library: Library, witnesses: Sequence[Source]) -> Cells:
     """Values of an authority that others spoke of too, and those of them in doubt.
 
-    The value is that of the department's first source that agrees with what stands.
+    The value is that of the department's first source that agrees with what stands; where none does throughout, because
+    records of one source differ, that of the first that speaks.
     """
+    places = len(witnesses)
     stating = ", ".join(
         f"({quote(attribute)}, {place}, {quote(department)})"
         for attribute in library.attributes
         for place, department in enumerate(departments(suppliers(witnesses, attribute)))
     )
-    agreeing = (
-        f"SELECT attribute, min(place) AS place, entities, outcome FROM {SAID} s"
+    cells = (
+        f"SELECT s.*, s.rowid AS cell, place, substr(said, place + 1, 1) AS letter FROM {SAID} s"
         f" JOIN (VALUES {stating or '(NULL, 0, NULL)'}) t(attribute, place, source) USING (attribute, source)"
-        " WHERE outcome IN ('agreed', 'authority_prevails', 'authority_doubted') AND substr(said, place + 1, 1) = 'a'"
-        " GROUP BY attribute, s.rowid, entities, outcome"
+        " WHERE outcome IN ('agreed', 'authority_prevails', 'authority_doubted')"
+    )
+    agreeing = (
+        f"SELECT attribute, min(CASE letter WHEN 'a' THEN place ELSE place + {places} END) % {places} AS place,"
+        f" entities, outcome FROM ({cells}) WHERE letter IN ('a', 'd') GROUP BY attribute, cell, entities, outcome"
     )
     return _cells(
         con,

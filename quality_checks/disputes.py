@@ -193,7 +193,8 @@ class _Dispute:
 
     def doubts_sql(self) -> str:
         """The votes against the authority, where they are enough to put its value in doubt."""
-        against = f"{_sure('wk')} AND {standing_rank('wk')} < {self.first} AND voice <> wvoice AND {_sure('k')}"
+        undoubted = f"((k >> {DOUBT_BIT}) & 1) = 0"  # a value that never stands may still speak against one that does
+        against = f"{_sure('wk')} AND {standing_rank('wk')} < {self.first} AND voice <> wvoice AND {undoubted}"
         if self.stated.compare is None:
             against = "false"
         many = (

@@ -446,9 +446,7 @@ def agreements(counts: Mapping[tuple[str, str, str], tuple[int, int]]) -> dict[t
     return {key: value for key, value in counts.items() if key[2] == "agrees" and value != (0, 0)}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(cases())
-def test_arbitration_and_accusations_are_those_of_the_plain_reading(case: Case) -> None:
+def compare_with_the_plain_reading(case: Case) -> None:
     expected, got = reference(case), arbitrated(case)
     assert got.entities == expected.entities
     assert got.accused == expected.accused
@@ -459,6 +457,43 @@ def test_arbitration_and_accusations_are_those_of_the_plain_reading(case: Case) 
         assert wrong <= applicable
         failed[attribute, kind] += wrong if kind == "doubted" else 0
     assert +failed == doubted
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases())
+def test_arbitration_and_accusations_are_those_of_the_plain_reading(case: Case) -> None:
+    compare_with_the_plain_reading(case)
+
+
+@pytest.mark.soak
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases())
+def test_three_thousand_cases_are_those_of_the_plain_reading(case: Case) -> None:
+    compare_with_the_plain_reading(case)
+
+
+NO_OTHERS = {"substitutes": (), "doubted_by": 2, "tolerance": 0, "compare": "error"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param([("a.one", 1), ("b.one", 2), ("c.one", 2)], id="departments whose own values never stand"),
+        pytest.param(
+            [("a.one", 1), ("a.one", 4), ("b.one", 2), ("c.one", 2)], id="an authority that states two values"
+        ),
+    ],
+)
+@pytest.mark.parametrize("otherwise", ["none", "newest"])
+def test_two_departments_that_agree_put_an_authority_in_doubt(otherwise: str, said: list[tuple[str, int]]) -> None:
+    records = [
+        Record(resource, f"k{place:02}", LONG[0], DAYS[0], "张三", date(1980, 1, day), ())
+        for place, (resource, day) in enumerate(said)
+    ]
+    stated = {a: {"authority": "a", "otherwise": otherwise, **NO_OTHERS} for a in ATTRIBUTES}
+    case = Case(tuple(records), stated, {})
+    compare_with_the_plain_reading(case)
+    assert {kind for _, _, attribute, kind in arbitrated(case).accused if attribute == "birth_date"} == {"doubted"}
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])

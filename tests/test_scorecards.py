@@ -521,7 +521,10 @@ def test_weights_and_grades_are_the_jurisdictions(con: duckdb.DuckDBPyConnection
         ("weights: {indicators: {'0999': 1}}", "not an indicator of GB/T 36344-2018; allowed: 0101"),
         ("weights: {dimensions: {beauty: 1}}", "completeness"),
         ("small_sample: 0", "small_sample"),
-        ("small_samples: 3", "no such field; allowed: channels, clock, dispute_days, grades, small_sample, weights"),
+        (
+            "small_samples: 3",
+            "no such field; allowed: channels, clock, dispute_days, grades, noise, rectification, small_sample",
+        ),
     ],
 )
 def test_a_mistake_in_the_jurisdictions_file_is_named_with_what_is_allowed(
