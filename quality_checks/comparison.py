@@ -282,14 +282,15 @@ def _compared_cells(con: DuckDBPyConnection, places: int) -> Cells:
 def _authority_cells(con: DuckDBPyConnection, library: Library, witnesses: Sequence[Source]) -> Cells:
     """Values of an authority that others spoke of too, and those of them in doubt.
 
-    The value is that of the department's first source that agrees with what stands; where none does throughout, because
-    records of one source differ, that of the first that speaks.
+    The value is that of the first of the department's sources with authority that agrees with what stands; where none
+    does throughout, because records of one source differ, that of the first that speaks.
     """
     places = len(witnesses)
     stating = ", ".join(
-        f"({quote(attribute)}, {place}, {quote(department)})"
+        f"({quote(attribute)}, {place}, {quote(source.resource.department)})"
         for attribute in library.attributes
-        for place, department in enumerate(departments(suppliers(witnesses, attribute)))
+        for place, source in enumerate(suppliers(witnesses, attribute))
+        if source.may_be_authority(attribute)
     )
     cells = (
         f"SELECT s.*, s.rowid AS cell, place, substr(said, place + 1, 1) AS letter FROM {SAID} s"

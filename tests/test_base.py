@@ -476,21 +476,22 @@ NO_OTHERS = {"substitutes": (), "doubted_by": 2, "tolerance": 0, "compare": "err
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("authority", "said"),
     [
-        pytest.param([("a.one", 1), ("b.one", 2), ("c.one", 2)], id="departments whose own values never stand"),
-        pytest.param(
-            [("a.one", 1), ("a.one", 4), ("b.one", 2), ("c.one", 2)], id="an authority that states two values"
-        ),
+        ("a", [("a.one", 1), ("b.one", 2), ("c.one", 2)]),
+        ("a", [("a.one", 1), ("a.one", 4), ("b.one", 2), ("c.one", 2)]),  # the authority itself says two things
+        ("a.two", [("a.one", 1), ("a.two", 1), ("b.one", 2), ("c.one", 2)]),  # a resource beside it that agrees
     ],
 )
 @pytest.mark.parametrize("otherwise", ["none", "newest"])
-def test_two_departments_that_agree_put_an_authority_in_doubt(otherwise: str, said: list[tuple[str, int]]) -> None:
+def test_two_departments_that_agree_put_an_authority_in_doubt(
+    otherwise: str, authority: str, said: list[tuple[str, int]]
+) -> None:
     records = [
         Record(resource, f"k{place:02}", LONG[0], DAYS[0], "张三", date(1980, 1, day), ())
         for place, (resource, day) in enumerate(said)
     ]
-    stated = {a: {"authority": "a", "otherwise": otherwise, **NO_OTHERS} for a in ATTRIBUTES}
+    stated = {a: {"authority": authority, "otherwise": otherwise, **NO_OTHERS} for a in ATTRIBUTES}
     case = Case(tuple(records), stated, {})
     compare_with_the_plain_reading(case)
     assert {kind for _, _, attribute, kind in arbitrated(case).accused if attribute == "birth_date"} == {"doubted"}
