@@ -8,12 +8,12 @@ and a receipt says so row by row in Chinese and English. An answer never settles
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from assets import receipts
 from assets.corrections import tell
 from assets.deliveries import date_in
 from assets.dispute_book import open_dispute_of
@@ -67,18 +67,18 @@ def take(city: City, as_of: date, *, author: str) -> list[FeedbackReceipt]:
 
     A file named after a day, `20261103.csv`, waits for the pass to that day.
     """
-    receipts = []
+    taken = []
     for department in city.catalog.departments:
         folder = city.home.landing / department / "feedback"
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         for path in files:
             if _is_reply(path) and not _is_later(path, as_of):
                 receipt = import_file(city, path, department, as_of, author=author)
-                receipts.append(receipt)
+                taken.append(receipt)
                 kept = city.home.archive / department / "feedback" / f"{receipt.sha256[:12]}-{path.name}"
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(kept)
-    return receipts
+    return taken
 
 
 def waiting_days(city: City, last: date | None) -> set[date]:
@@ -102,13 +102,13 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
     if department not in city.catalog.departments:
         known = ", ".join(city.catalog.departments)
         raise KeyError(f"department {department!r}: must be one of: {known}")
-    sha256 = _sha256(path)
+    sha256 = receipts.sha256_of(path)
     replies = Replies()
     refusals: tuple[Refusal, ...] = ()
     accepted = late = 0
     told = city.home.outbox / department / as_of.isoformat() / f"receipt-{sha256[:12]}.csv"
     with city.server.lock(ledger.LOCK):
-        unfinished = list(told.parent.parent.glob(f"*/.{told.name}.part"))  # of an import that was killed
+        unfinished = receipts.unfinished(told)
         repeated = _taken_before(city, department, sha256)
         if not repeated:
             try:
@@ -135,8 +135,7 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
                 partial.unlink()
             unfinished = [_write_receipt(city, receipt)]
             _append(city, department, as_of, author=author, sha256=sha256)
-        for partial in unfinished:
-            partial.replace(partial.with_name(told.name))
+        receipts.show(unfinished)
     return receipt
 
 
@@ -187,11 +186,6 @@ def _is_later(path: Path, as_of: date) -> bool:
     return stated is not None and stated > as_of
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _taken_before(city: City, department: str, sha256: str) -> bool:
     with city.server.session() as cursor:
         cursor.execute(
@@ -237,7 +231,7 @@ def _write_receipt(city: City, receipt: FeedbackReceipt) -> Path:
     Returns the file, which has another name until the ledger holds what it says.
     """
     receipt.path.parent.mkdir(parents=True, exist_ok=True)
-    partial = receipt.path.with_name(f".{receipt.path.name}.part")
+    partial = receipts.hidden(receipt.path)
     unreadable = [one for one in receipt.refusals if one.outcome == "unreadable"]
     taken, late, refused, empty = receipt.accepted, receipt.late, len(receipt.refusals), receipt.unanswered
     zh = f"接收 {taken},其中逾期 {late},未接收 {refused},未填 {empty}"

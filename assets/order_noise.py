@@ -35,7 +35,7 @@ _WAITING = f"""
 
 
 def until_sql(evidence: str) -> str:
-    """The day an acceptance ends on, as `accepted_evidence` writes it."""
+    """The day an acceptance ends on, as the evidence of `accepted` says it (`assets.order_rulings`)."""
     return f"regexp_extract({evidence}, 'until (\\d{{4}}-\\d\\d-\\d\\d)', 1)::DATE"
 
 

@@ -8,7 +8,6 @@ what was said to it.
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from assets.feedback_files import BYTES, UnreadableError, csv_rows
 from assets.notice_files import harmless, write_list
+from assets.receipts import hidden
 from assets.request_rows import FIELDS
 from assets.sending import enqueue
 from quality_checks.corrections import ItemEvent
@@ -62,24 +62,16 @@ def read_rows(path: Path) -> Read:
     return read
 
 
-def sha256_of(path: Path) -> str:
-    """sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_receipt(path: Path, file_name: str, rows: Sequence[tuple[str, ...]]) -> None:
-    """One line with the counts, then one per row: its request's number, or why it was refused."""
+    """One line with the counts, then one per row: its request's number, or why it was refused. Hidden until shown."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
     raised = sum(outcome == "raised" for _, _, outcome, _, _ in rows)
     zh, en = f"受理 {raised}，未受理 {len(rows) - raised}", f"{raised} raised, {len(rows) - raised} not raised"
-    with partial.open("w", encoding="utf-8-sig", newline="") as text:
+    with hidden(path).open("w", encoding="utf-8-sig", newline="") as text:
         lines = csv.writer(text)
         lines.writerow(["file 文件", "row 行", "request 申请号", "outcome 结果", "说明", "meaning"])
         lines.writerow([harmless(file_name), "", "", "summary", zh, en])
         lines.writerows([harmless(cell) for cell in (file_name, *row)] for row in rows)
-    partial.replace(path)
 
 
 def write_told(city: City, as_of: date, department: str | None = None) -> list[Path]:

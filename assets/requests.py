@@ -9,16 +9,17 @@ pass, is `assets.correction_facts`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+from assets import receipts
 from assets.corrections import tell
 from assets.deliveries import date_in
 from assets.dispute_book import lapse
-from assets.request_files import read_rows, sha256_of, write_receipt, write_told
+from assets.request_files import read_rows, write_receipt, write_told
 from assets.request_rows import FIELDS, OUTCOMES, judge
 from catalog.load import Catalog
 from quality_checks.clocks import days_sql, due_sql, horizon
@@ -99,8 +100,11 @@ def raise_requests(
     author: str,
     source: str = "",
     places: Sequence[str] = (),
+    before: Callable[[list[Raised]], None] = lambda _: None,
 ) -> list[Raised]:
     """Raise what can be raised of the rows (`request_rows.FIELDS`, all text) in one transaction; say why of the others.
+
+    `before` is called with what becomes of them, before the ledger holds it.
 
     Raises:
         KeyError: the catalogue knows no such department.
@@ -117,8 +121,10 @@ def raise_requests(
             given,
         )
         judge(city, applicant, as_of)
-        _append(city, applicant, as_of, author=author, source=source)
+        _number(city.con, city.catalog, applicant, as_of)
         told = _outcomes(city)
+        before(told)
+        _append(city, applicant, as_of, author=author, source=source)
     write_told(city, as_of, applicant)
     return told
 
@@ -131,29 +137,40 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
     Raises:
         KeyError: the catalogue knows no such department.
     """
-    sha256 = sha256_of(path)
+    sha256 = receipts.sha256_of(path)
     source = f"{department}:{sha256}"
+    told = city.home.outbox / department / as_of.isoformat() / f"request-receipt-{sha256[:12]}.csv"
+    unfinished = receipts.unfinished(told)
     with city.server.session() as cursor:
         cursor.execute("select count(*) from ledger.batches where kind = 'request' and source = %s", (source,))
         repeated = bool(cursor.fetchone()[0])
+
+    def write(rows: list[Raised]) -> None:
+        write_receipt(told, path.name, [(r.place, r.number, r.outcome, r.zh, r.en) for r in rows])
+
     rows: list[Raised] = []
     if not repeated:
+        for partial in unfinished:
+            partial.unlink()
         read = read_rows(path)
-        rows = [Raised("", "unreadable", "", f"文件无法读取：{read.error}", read.error)] if read.error else []
         if read.rows:
-            rows = raise_requests(city, department, read.rows, as_of, author=author, source=source, places=read.places)
-    receipt = RequestReceipt(
+            rows = raise_requests(
+                city, department, read.rows, as_of, author=author, source=source, places=read.places, before=write
+            )
+        else:
+            rows = [Raised("", "unreadable", "", f"文件无法读取：{read.error}", read.error)] if read.error else []
+            write(rows)
+        unfinished = [receipts.hidden(told)]
+    receipts.show(unfinished)
+    return RequestReceipt(
         department=department,
         file=path.name,
         sha256=sha256,
         raised=sum(row.outcome == "raised" for row in rows),
         rows=tuple(rows),
         repeated=repeated,
-        path=city.home.outbox / department / as_of.isoformat() / f"request-receipt-{sha256[:12]}.csv",
+        path=told,
     )
-    if not repeated:
-        write_receipt(receipt.path, path.name, [(r.place, r.number, r.outcome, r.zh, r.en) for r in rows])
-    return receipt
 
 
 def take(city: City, as_of: date, *, author: str) -> list[RequestReceipt]:
@@ -161,16 +178,16 @@ def take(city: City, as_of: date, *, author: str) -> list[RequestReceipt]:
 
     A file named after a day, `20261103.csv`, waits for the pass to that day.
     """
-    receipts = []
+    taken = []
     for department in city.catalog.departments:
         for path in _waiting(city, department):
             if (date_in(path.name) or as_of) <= as_of:
                 receipt = import_file(city, path, department, as_of, author=author)
-                receipts.append(receipt)
+                taken.append(receipt)
                 kept = city.home.archive / department / "requests" / f"{receipt.sha256[:12]}-{path.name}"
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(kept)
-    return receipts
+    return taken
 
 
 def waiting_days(city: City, last: date | None) -> set[date]:
@@ -284,9 +301,8 @@ def _outcomes(city: City) -> list[Raised]:
 
 
 def _append(city: City, applicant: str, as_of: date, *, author: str, source: str) -> None:
-    """Number what is raised and append it: an order per resource and delivery, an item and a request per row."""
+    """Append what is raised and numbered: an order per resource and delivery, an item and a request per row."""
     con = city.con
-    _number(con, city.catalog, applicant, as_of)
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE requests_items AS

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
-from pipelines.cli_options import Day, Json, day_of, one_of
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from resources.city import City
+from pipelines.cli_corrections import in_city
+from pipelines.cli_options import Day, Json, one_of
 
 requests_app = typer.Typer(
     no_args_is_help=True, help="Requests 校核申请: a data user doubts a value (Order 809 art. 26)."
@@ -33,20 +29,6 @@ Evidence = Annotated[str | None, typer.Option("--evidence", help="file number, r
 Party = Annotated[str, typer.Option("--party", help="a department that is a party, or city: the bureau")]
 By = Annotated[str | None, typer.Option("--by", help="the person; default the user of this machine")]
 State = Annotated[str, typer.Option("--state", help="open, closed or all")]
-
-
-@contextmanager
-def _city(as_of: str | None) -> Iterator[tuple[City, date]]:
-    """The city, and the stated day or the last one it was taken to."""
-    from assets import passes
-    from catalog import load_catalog
-    from pipelines.installation import open_city
-    from pipelines.settings import Settings
-    from resources import clock
-
-    settings = Settings()
-    with open_city(settings, load_catalog(settings.catalog)) as city:
-        yield city, day_of(as_of) or passes.last_finished(city) or clock.today()
 
 
 @requests_app.command("raise")
@@ -76,7 +58,7 @@ def raise_(
         "column": column, "doubted": doubted, "proposed": proposed, "reference_date": reference_date,
         "reason": reason, "evidence": evidence, "by": by or getpass.getuser(),
     }  # fmt: skip
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("--department", department, city.catalog.departments)
         [told] = requests.raise_requests(city, department, [row], day, author=f"cli:{getpass.getuser()}")
     if not told.number:
@@ -98,7 +80,7 @@ def import_requests(
     from assets import requests
     from pipelines.console import emit_json, err
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("--department", department, city.catalog.departments)
         receipt = requests.import_file(city, path, department, day, author=f"cli:{getpass.getuser()}")
     if as_json:
@@ -117,7 +99,7 @@ def list_requests(department: Department = None, state: State = "open", as_json:
     from assets import requests
     from pipelines.console import emit_table
 
-    with _city(None) as (city, _):
+    with in_city(None) as (city, _):
         one_of("--department", department, city.catalog.departments)
         one_of("--state", state, get_args(requests.State))
         rows = requests.list_requests(city, department=department, state=state)  # type: ignore[arg-type]  # checked
@@ -130,7 +112,7 @@ def show_request(number: Number, department: Department = None, as_json: Json = 
     from assets import requests
     from pipelines.console import emit_json, emit_table
 
-    with _city(None) as (city, _):
+    with in_city(None) as (city, _):
         one_of("--department", department, city.catalog.departments)
         shown = requests.show_request(city, number, department=department)
     row = asdict(shown["request"])
@@ -151,7 +133,7 @@ def withdraw_request(
     """Take a request back: the value is no longer marked, its authority owes nothing."""
     from assets import requests
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("--department", department, city.catalog.departments)
         row = requests.withdraw(
             city, number, reason, department=department, actor=by or getpass.getuser(), as_of=day
@@ -165,7 +147,7 @@ def list_disputes(department: Department = None, state: State = "open", as_json:
     from assets import dispute_book
     from pipelines.console import emit_table
 
-    with _city(None) as (city, _):
+    with in_city(None) as (city, _):
         one_of("--department", department, city.catalog.departments)
         one_of("--state", state, get_args(dispute_book.State))
         rows = dispute_book.list_disputes(city, department=department, state=state)  # type: ignore[arg-type]  # checked
@@ -179,7 +161,7 @@ def show_dispute(number: Dispute, department: Department = None, as_json: Json =
     from assets.disputes import UnknownDisputeError
     from pipelines.console import emit_json, emit_table
 
-    with _city(None) as (city, _):
+    with in_city(None) as (city, _):
         one_of("--department", department, city.catalog.departments)
         found = dispute_book.list_disputes(city, department=department, state="all", number=number)
         if not found:
@@ -289,7 +271,7 @@ def _acting(
     from assets.disputes import Word
     from assets.sending import BUREAU
 
-    with _city(as_of) as (city, day):
+    with in_city(as_of) as (city, day):
         one_of("--party", party, [*city.catalog.departments, BUREAU])
         yield city, Word(party, text, by or getpass.getuser(), day, evidence)
 

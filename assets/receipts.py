@@ -1,0 +1,33 @@
+"""Receipts of files that departments hand in: written before the ledger holds what they say, shown afterwards.
+
+A kill between the two leaves the receipt under a hidden name: whoever takes the same file again shows it, when the
+ledger has it, or writes it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, in hex: by it a file is known again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hidden(receipt: Path) -> Path:
+    """Where a receipt stands until it may be shown."""
+    return receipt.with_name(f".{receipt.name}.part")
+
+
+def unfinished(receipt: Path) -> list[Path]:
+    """What killed imports left of this receipt, on whatever day: `outbox/<department>/<day>/`."""
+    return list(receipt.parent.parent.glob(f"*/{hidden(receipt).name}"))
+
+
+def show(partials: Iterable[Path]) -> None:
+    """Give hidden receipts their names."""
+    for partial in partials:
+        partial.replace(partial.with_name(partial.name.removeprefix(".").removesuffix(".part")))
