@@ -9,6 +9,7 @@ from datetime import date
 import pytest
 from correction_loop import DAYS, NUMBER, RIGHT, WRONG, Loop
 
+from assets import requests
 from assets.corrections import advance
 from assets.disputes import Word, open_dispute
 from assets.erasure import erase
@@ -228,6 +229,27 @@ def test_a_file_in_landing_is_taken_once_with_a_receipt_and_its_applicant_may_ta
     loop.deliver(DAYS[4], {"a": RIGHT, "b": WRONG})
     advance(city, DAYS[4], author="test")
     assert [one.state for one in list_requests(city, state="all")] == ["rule_withdrawn", "verified_otherwise"]
+
+
+def test_an_import_killed_after_the_ledger_has_it_gives_its_receipt_when_it_is_taken_again(loop, tmp_path, monkeypatch):
+    city = loop.city
+    path = tmp_path / "doubts.csv"
+    path.write_text(f"evidence,resource,record_key,column,doubted\n证明,{RESOURCE},a,birth_date,{WRONG}\n", "utf-8")
+
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as changed:
+        changed.setattr("assets.receipts.show", killed)
+        with pytest.raises(KeyboardInterrupt):
+            requests.import_file(city, path, APPLICANT, DAYS[0], author="test")
+    [waiting] = list_requests(city)
+    assert not list(city.home.outbox.rglob("request-receipt-*.csv"))
+    again = requests.import_file(city, path, APPLICANT, DAYS[1], author="test")
+    assert (again.repeated, list_requests(city)) == (True, [waiting])
+    [receipt] = city.home.outbox.rglob("request-receipt-*.csv")
+    assert f"2,{waiting.request_number},raised" in receipt.read_text("utf-8-sig")
+    assert not list(city.home.outbox.rglob("*.part"))
 
 
 def test_an_authority_that_insists_is_disputed_upheld_and_the_request_can_be_erased(loop, tmp_path):
