@@ -140,28 +140,30 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
     sha256 = receipts.sha256_of(path)
     source = f"{department}:{sha256}"
     told = city.home.outbox / department / as_of.isoformat() / f"request-receipt-{sha256[:12]}.csv"
-    unfinished = receipts.unfinished(told)
-    with city.server.session() as cursor:
-        cursor.execute("select count(*) from ledger.batches where kind = 'request' and source = %s", (source,))
-        repeated = bool(cursor.fetchone()[0])
 
     def write(rows: list[Raised]) -> None:
         write_receipt(told, path.name, [(r.place, r.number, r.outcome, r.zh, r.en) for r in rows])
 
-    rows: list[Raised] = []
-    if not repeated:
-        for partial in unfinished:
-            partial.unlink()
-        read = read_rows(path)
-        if read.rows:
-            rows = raise_requests(
-                city, department, read.rows, as_of, author=author, source=source, places=read.places, before=write
-            )
-        else:
-            rows = [Raised("", "unreadable", "", f"文件无法读取：{read.error}", read.error)] if read.error else []
-            write(rows)
-        unfinished = [receipts.hidden(told)]
-    receipts.show(unfinished)
+    with city.server.lock("requests"):  # of two imports of one file the second finds it taken
+        unfinished = receipts.unfinished(told)
+        with city.server.session() as cursor:
+            cursor.execute("select count(*) from ledger.batches where kind = 'request' and source = %s", (source,))
+            repeated = bool(cursor.fetchone()[0])
+
+        rows: list[Raised] = []
+        if not repeated:
+            for partial in unfinished:
+                partial.unlink()
+            read = read_rows(path)
+            if read.rows:
+                rows = raise_requests(
+                    city, department, read.rows, as_of, author=author, source=source, places=read.places, before=write
+                )
+            else:
+                rows = [Raised("", "unreadable", "", f"文件无法读取：{read.error}", read.error)] if read.error else []
+                write(rows)
+            unfinished = [receipts.hidden(told)]
+        receipts.show(unfinished)
     return RequestReceipt(
         department=department,
         file=path.name,
