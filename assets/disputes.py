@@ -3,7 +3,8 @@
 A dispute starts from an objection: one that is pending, or one that was rejected and that its department contests. The
 other side is the applicant of a request, else the bureau whose rule it is. While it lasts nobody rules on the objection
 otherwise (`assets.feedback.decide`), the value is marked, and its clock goes on. Its outcome is the objection's, in one
-transaction. When a delivery takes away what it was about, it lapses. What may happen when is
+transaction. When a delivery takes away what it was about, it lapses. What was the last thing done is not done twice:
+said again in the same words on the same day, as after a kill, it only tells both sides. What may happen when is
 `quality_checks.dispute_states`; lists and files of it are `assets.dispute_book`.
 """
 
@@ -16,7 +17,7 @@ from datetime import date
 from typing import Any
 
 from assets.corrections import tell
-from assets.dispute_book import DisputeRow, list_disputes, read_item, write_told
+from assets.dispute_book import DisputeRow, list_disputes, read_item, statements, write_told
 from assets.exceptions import restore_marks
 from assets.request_rows import locate_entities
 from assets.sending import BUREAU
@@ -82,6 +83,8 @@ def open_dispute(city: City, item_id: str, word: Word) -> DisputeRow:
             row for row in list_disputes(city, state="all", item_id=item_id) if row.opened_on >= item["begun_on"]
         ]
         if running := [row for row in earlier if not row.closed]:
+            if _is_last(city, running[0].dispute_number, DisputeEvent.opened, word):
+                return _told(city, running[0].dispute_number, word.as_of)
             raise DisputeRefusedError(f"item {item_id}: dispute {running[0].dispute_number} is open")
         if not (pending or contested):
             raise DisputeRefusedError(
@@ -110,7 +113,8 @@ def state(city: City, number: str, word: Word) -> DisputeRow:
         DisputeRefusedError: it is over.
     """
     with _acting(city, number, word) as dispute:
-        _write(city, dispute, word, DisputeEvent.stated, _next(dispute, DisputeEvent.stated))
+        if not _is_last(city, number, DisputeEvent.stated, word):
+            _write(city, dispute, word, DisputeEvent.stated, _next(dispute, DisputeEvent.stated))
     return _told(city, number, word.as_of)
 
 
@@ -127,7 +131,8 @@ def escalate(city: City, number: str, word: Word, to: str | None = None) -> Disp
         raise DisputeRefusedError(f"to = {to!r}: must be one of: {', '.join(known)}")
     with _acting(city, number, word) as dispute:
         target = DisputeState(to) if to else None
-        _write(city, dispute, word, DisputeEvent.escalated, _next(dispute, DisputeEvent.escalated, target))
+        if not _is_last(city, number, DisputeEvent.escalated, word) or (target and target != dispute["state"]):
+            _write(city, dispute, word, DisputeEvent.escalated, _next(dispute, DisputeEvent.escalated, target))
     return _told(city, number, word.as_of)
 
 
@@ -145,9 +150,10 @@ def decide(city: City, number: str, outcome: str, word: Word, *, rule_version: i
     if outcome not in events:
         raise DisputeRefusedError(f"outcome = {outcome!r}: must be one of: {', '.join(events)}")
     with _acting(city, number, word) as dispute:
-        if rule_version is not None:
-            _check_version(city, dispute, outcome, rule_version)
-        _write(city, dispute, word, events[outcome], _next(dispute, events[outcome]), rule_version=rule_version)
+        if not _is_last(city, number, events[outcome], word):
+            if rule_version is not None:
+                _check_version(city, dispute, outcome, rule_version)
+            _write(city, dispute, word, events[outcome], _next(dispute, events[outcome]), rule_version=rule_version)
         restore_marks(city, author=word.actor)
     return _told(city, number, word.as_of)
 
@@ -162,7 +168,8 @@ def withdraw(city: City, number: str, word: Word) -> DisputeRow:
     with _acting(city, number, word) as dispute:
         if word.party != dispute["department"]:
             raise DisputeRefusedError(f"dispute {number}: only {dispute['department']}, who objected, withdraws it")
-        _write(city, dispute, word, DisputeEvent.withdrawn, _next(dispute, DisputeEvent.withdrawn))
+        if not _is_last(city, number, DisputeEvent.withdrawn, word):
+            _write(city, dispute, word, DisputeEvent.withdrawn, _next(dispute, DisputeEvent.withdrawn))
     return _told(city, number, word.as_of)
 
 
@@ -180,6 +187,16 @@ def _acting(city: City, number: str, word: Word) -> Iterator[dict[str, Any]]:
         item = read_item(city, found[0].item_id) or {}
         told = {"dispute_number": number, "number": found[0].number, "due_on": found[0].due_on}
         yield item | told | {"state": found[0].state, "opponent": found[0].opponent, "level": found[0].level}
+
+
+def _is_last(city: City, number: str, event: DisputeEvent, word: Word) -> bool:
+    """Whether this very word is the last thing that happened to the dispute."""
+    last = statements(city, number)[-1]
+    told = (last.event, last.actor, last.as_of, last.reason, last.evidence)
+    ruled = event in (DisputeEvent.upheld, DisputeEvent.rejected)
+    return told == (event, word.actor, word.as_of, word.text.strip(), word.evidence) and (
+        ruled or last.party == word.party
+    )
 
 
 def _next(dispute: dict[str, Any], event: DisputeEvent, to: DisputeState | None = None) -> DisputeState:

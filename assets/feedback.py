@@ -18,8 +18,9 @@ from assets.corrections import tell
 from assets.deliveries import date_in
 from assets.dispute_book import open_dispute_of
 from assets.exceptions import restore_marks
-from assets.feedback_files import SUFFIXES, Replies, UnreadableError, read_replies
+from assets.feedback_files import Replies, UnreadableError, read_replies
 from assets.feedback_rows import judge
+from assets.landing import at_rest, handed_in, shown
 from assets.notice_files import harmless_sql
 from assets.order_clock import ask_sql, read_live
 from quality_checks.corrections import ItemEvent
@@ -69,10 +70,8 @@ def take(city: City, as_of: date, *, author: str) -> list[FeedbackReceipt]:
     """
     taken = []
     for department in city.catalog.departments:
-        folder = city.home.landing / department / "feedback"
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        for path in files:
-            if _is_reply(path) and not _is_later(path, as_of):
+        for path in handed_in(city.home.landing / department / "feedback"):
+            if not _is_later(path, as_of) and at_rest(path):
                 receipt = import_file(city, path, department, as_of, author=author)
                 taken.append(receipt)
                 kept = city.home.archive / department / "feedback" / f"{receipt.sha256[:12]}-{path.name}"
@@ -84,9 +83,10 @@ def take(city: City, as_of: date, *, author: str) -> list[FeedbackReceipt]:
 def waiting_days(city: City, last: date | None) -> set[date]:
     """Business days that waiting replies need a pass for: the day a file is named after, never before the last pass."""
     days = set()
-    for path in city.home.landing.glob("*/feedback/*"):
-        if _is_reply(path) and path.parts[-3] in city.catalog.departments and (stated := date_in(path.name) or last):
-            days.add(max(stated, last or stated))
+    for department in city.catalog.departments:
+        for path in handed_in(city.home.landing / department / "feedback"):
+            if stated := date_in(path.name) or last:
+                days.add(max(stated, last or stated))
     return days
 
 
@@ -121,7 +121,7 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
             late = _count(city, "outcome = 'taken_late'")
         receipt = FeedbackReceipt(
             department=department,
-            file=path.name,
+            file=shown(path),
             sha256=sha256,
             accepted=accepted,
             late=late,
@@ -171,13 +171,10 @@ def decide(
             {"item": item_id, "event": str(event), "reason": reason.strip()},
         )
         day = as_of or clock.today()
-        if not tell(city, "feedback_ruling", kind="decision", as_of=day, actor=actor, author=actor):
-            raise UnknownItemError(f"item {item_id}: no objection is pending on it")
+        ruled = tell(city, "feedback_ruling", kind="decision", as_of=day, actor=actor, author=actor)
         restore_marks(city, author=actor)
-
-
-def _is_reply(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink()
+        if not ruled:
+            raise UnknownItemError(f"item {item_id}: no objection is pending on it")
 
 
 def _is_later(path: Path, as_of: date) -> bool:

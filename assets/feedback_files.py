@@ -61,14 +61,14 @@ def read_replies(path: Path) -> Replies:
     """The answered rows of a feedback file.
 
     Raises:
-        UnreadableError: wrong encoding, not a workbook, too large, or no sheet has the columns item_id and reply.
+        UnreadableError: another kind of file, wrong encoding, not a workbook, too large, or no sheet has the columns
+            item_id and reply.
     """
-    if path.stat().st_size > BYTES:
-        raise UnreadableError(f"{path.stat().st_size:,} bytes: must be at most {BYTES:,}")
+    check(path, SUFFIXES)
     if path.suffix.lower() == ".json":
         return _json(path)
     replies, found = Replies(), False
-    for sheet, rows in _workbook(path) if path.suffix.lower() == ".xlsx" else [("", csv_rows(path))]:
+    for sheet, rows in sheets(path):
         lines = iter(rows)
         where = _header(next(lines, []))
         if where:
@@ -80,10 +80,31 @@ def read_replies(path: Path) -> Replies:
     return replies
 
 
+def check(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuse what is not read at all.
+
+    Raises:
+        UnreadableError: another kind of file, or too large a one.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise UnreadableError(f"{path.suffix or 'a name without an ending'}: must end in {' or '.join(suffixes)}")
+    if path.stat().st_size > BYTES:
+        raise UnreadableError(f"{path.stat().st_size:,} bytes: must be at most {BYTES:,}")
+
+
+def sheets(path: Path) -> Iterator[tuple[str, Iterable[Sequence[object]]]]:
+    """The sheets of a workbook by name, or the one table of a CSV file, which has none.
+
+    Raises:
+        UnreadableError: it is neither.
+    """
+    yield from _workbook(path) if path.suffix.lower() == ".xlsx" else [("", csv_rows(path))]
+
+
 def _cells(row: Sequence[object], where: Sequence[int | None]) -> tuple[str | None, ...]:
     width = len(row)
     return tuple(
-        None if at is None else ("" if at >= width else _text(row[at]).replace("\0", "␀").strip()) for at in where
+        None if at is None else ("" if at >= width else as_text(row[at]).replace("\0", "␀").strip()) for at in where
     )
 
 
@@ -159,7 +180,7 @@ def _workbook(path: Path) -> Iterator[tuple[str, Iterable[list[Any]]]]:
         raise UnreadableError(f"not an XLSX workbook: {error}") from error
 
 
-def _text(cell: object) -> str:
+def as_text(cell: object) -> str:
     """A cell as text; Excel turns typed dates into dates and codes into numbers."""
     if isinstance(cell, str):
         return cell

@@ -50,6 +50,8 @@ OUTCOMES = {
     "answered_above": ("同一文件前面已回复该条目", "the item is answered further up"),
     "said_before": ("此前已作相同回复", "said before: nothing changed"),
 }
+# How people write a day, a spreadsheet's midnight behind it or not.
+DAYS = "['%Y-%m-%d', '%Y/%m/%d', '%Y.%m.%d', '%Y%m%d', '%Y年%m月%d日', '%Y-%m-%d%H:%M:%S', '%Y/%m/%d%H:%M']"
 RIGHT_DEPARTMENT = "应归部门 right department: "  # stands before its name in the evidence of `wrong_source`
 
 
@@ -68,19 +70,23 @@ def judge(city: City, replies: Replies, department: str, as_of: date) -> None:
     _read_told(con)
     codes = ", ".join(f"({literal(reply)}, {literal(event)})" for reply, event in EVENTS.items())
     others = ", ".join(literal(name) for name in catalog.departments if name != department)
+    names = {one.title.zh: name for name, one in catalog.departments.items()} | {
+        one: one for one in catalog.departments
+    }
+    named = ", ".join(f"({literal(said)}, {literal(name)})" for said, name in names.items())
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE feedback_judged AS
         WITH said AS (
             SELECT r.number, r.place, r.item_id, lower(r.reply) AS reply, nullif(r.explanation, '') AS reason,
                    nullif(r.by_date, '') AS said_date,
-                   try_strptime(r.by_date, ['%Y-%m-%d', '%Y/%m/%d', '%Y.%m.%d', '%Y%m%d'])::DATE AS by_date,
-                   nullif(lower(r.right_department), '') AS right_department,
-                   nullif(concat_ws('; ', CASE WHEN right_department <> ''
-                       THEN {literal(RIGHT_DEPARTMENT)} || lower(right_department) END, nullif(r.evidence, '')), '')
+                   try_strptime(r.by_date, {DAYS})::DATE AS by_date,
+                   coalesce(d.name, nullif(lower(r.right_department), '')) AS whose,
+                   nullif(concat_ws('; ', {literal(RIGHT_DEPARTMENT)} || whose, nullif(r.evidence, '')), '')
                        AS evidence,
                    {_changed_sql()} AS changed
             FROM feedback_replies r LEFT JOIN feedback_told t USING (item_id)
+            LEFT JOIN (VALUES {named}) d(said, name) ON d.said = lower(r.right_department)
         ),
         judged AS (
             SELECT s.*, c.event, i.order_id, i.state, i.closed, o.due_on,
@@ -93,7 +99,7 @@ def judge(city: City, replies: Replies, department: str, as_of: date) -> None:
                         WHEN s.said_date IS NOT NULL AND s.by_date IS NULL THEN 'bad_date'
                         WHEN s.reply = 'will_correct' AND s.by_date IS NULL THEN 'needs_date'
                         WHEN s.reply = 'will_correct' AND s.by_date < $day THEN 'past_date'
-                        WHEN s.reply = 'wrong_source' AND s.right_department NOT IN ({others or "''"})
+                        WHEN s.reply = 'wrong_source' AND s.whose NOT IN ({others or "''"})
                             THEN 'unknown_department'
                         WHEN i.closed THEN 'closed'
                         WHEN t.event IS NULL THEN 'not_possible'
@@ -117,7 +123,7 @@ def judge(city: City, replies: Replies, department: str, as_of: date) -> None:
                CASE outcome WHEN 'unknown_reply' THEN reply WHEN 'told_changed' THEN changed
                             WHEN 'needs_explanation' THEN CASE reply WHEN 'objection' THEN 'an objection' ELSE reply END
                             WHEN 'bad_date' THEN said_date WHEN 'past_date' THEN said_date
-                            WHEN 'unknown_department' THEN right_department WHEN 'closed' THEN state
+                            WHEN 'unknown_department' THEN whose WHEN 'closed' THEN state
                             WHEN 'not_possible' THEN state ELSE '' END AS detail
         FROM numbered
         """,
@@ -134,14 +140,25 @@ def _take_in(con: DuckDBPyConnection, replies: Replies) -> None:
     columns = replies.columns()
     shape = {name: ["VARCHAR"] for name in ("place", *FIELDS)}
     listed = ", ".join(f'unnest(told."{name}") AS "{name}"' for name in shape)
+    typed = ", ".join(f"{_narrow_sql(name)} AS {name}" for name in TYPED)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE feedback_replies AS
-        SELECT {listed}, generate_subscripts(told.place, 1) AS number
-        FROM (SELECT from_json($told::JSON, {literal(json.dumps(shape))}) AS told)
+        SELECT * REPLACE ({typed}) FROM (
+            SELECT {listed}, generate_subscripts(told.place, 1) AS number
+            FROM (SELECT from_json($told::JSON, {literal(json.dumps(shape))}) AS told)
+        )
         """,
         {"told": json.dumps(columns, ensure_ascii=False)},
     )
+
+
+TYPED = ("item_id", "reply", "by_date", "right_department")
+
+
+def _narrow_sql(value: str) -> str:
+    """What a person typed as it is written in a number, code or date: no blanks, no full-width letters and digits."""
+    return rf"regexp_replace(to_half_width({value}), '[\s\p{{Z}}]+', '', 'g')"
 
 
 def _spread(con: DuckDBPyConnection, department: str) -> None:

@@ -46,7 +46,7 @@ class Arrival:
     @property
     def shown(self) -> str:
         """The file's name as text whatever bytes it holds."""
-        return os.fsencode(self.path.name).decode("utf-8", "backslashreplace")
+        return shown(self.path)
 
     @property
     def packing(self) -> Packing:
@@ -107,9 +107,47 @@ def settled(landing: Path, patience: float = PATIENCE) -> tuple[list[Arrival], i
         time.sleep(LOOK)
 
 
+def at_rest(path: Path, patience: float = PATIENCE) -> bool:
+    """Whether a file a person put down is whole: its format's end is there, or nobody touched it for so many seconds.
+
+    One that is still being written is waited for, not much longer than that.
+    """
+    start = time.monotonic()
+    one = Arrival(path, (), None, ordinary=True)
+    while not one.complete():
+        if clock.now().timestamp() - one.state()[1] / 1e9 >= patience:
+            return True
+        if time.monotonic() - start > patience + LOOK:
+            return False
+        time.sleep(LOOK)
+    return True
+
+
+def handed_in(folder: Path) -> list[Path]:
+    """Files in a folder of replies or requests, by name; not what a program keeps there while it writes one."""
+    return [path for path in _put_down(folder) if _open_to_us(path, os.R_OK)]
+
+
+def _put_down(folder: Path) -> list[Path]:
+    files = sorted(folder.iterdir()) if folder.is_dir() and _open_to_us(folder, os.R_OK | os.X_OK) else []
+    return [
+        path for path in files
+        if not path.name.startswith((".", "~$")) and path.suffix != ".part" and path.is_file() and not path.is_symlink()
+    ]  # fmt: skip
+
+
+def shown(path: Path) -> str:
+    """The file's name as text whatever bytes it holds."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+
+
 def unreadable(landing: Path) -> list[str]:
     """Files and folders, below landing, that this process may not read."""
-    return sorted("/".join((*one.place, one.shown)) for one in _arrivals(landing, ()) if not one.readable)
+    files = ["/".join((*one.place, one.shown)) for one in _arrivals(landing, ()) if not one.readable]
+    for folder in (place for name in NOT_DELIVERIES for place in landing.glob(f"*/{name}")):
+        closed = [path for path in [folder, *_put_down(folder)] if not _open_to_us(path, os.R_OK)]
+        files += ["/".join((*path.parent.relative_to(landing).parts, shown(path))) for path in closed]
+    return sorted(files)
 
 
 def look(landing: Path, before: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

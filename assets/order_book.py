@@ -1,7 +1,9 @@
 """What a person does to one order: extends it, answers a question, takes it back, takes it further, moves it on.
 
 Each is an event of the ledger with who did it and why, and stands in the department's list of deadlines of that day.
-What the clock does by itself is `assets.order_clock`; questions to the ledger are `assets.orders`.
+What was the last thing done to it is not done twice: asked again in the same words on the same day, as after a kill, it
+only tells the department. What the clock does by itself is `assets.order_clock`; questions to the ledger are
+`assets.orders`.
 """
 
 from __future__ import annotations
@@ -68,6 +70,8 @@ def extend(city: City, act: Act, days: int) -> OrderMoved:
     """
     most = city.catalog.jurisdiction.clock.extension
     with _acting(city, act, OrderEvent.extended) as order:
+        if order["done"]:
+            return _stands(city, act, order)
         if not 0 < days <= most:
             raise OrderRefusedError(
                 f"days = {days}: must be 1 to {most} working days (jurisdiction.yaml, clock.extension)"
@@ -90,6 +94,8 @@ def answer(city: City, act: Act) -> OrderMoved:
         OrderRefusedError: it does not wait for an answer.
     """
     with _acting(city, act, OrderEvent.resumed) as order:
+        if order["done"]:
+            return _stands(city, act, order)
         _move(city, act, order, event=OrderEvent.resumed, more=0, asked=True)
         news = f"""
             SELECT item_id, '{ItemEvent.informed}' AS event, {literal(act.reason)} AS reason,
@@ -106,6 +112,8 @@ def withdraw(city: City, act: Act) -> OrderMoved:
         OrderRefusedError: it is closed or withdrawn.
     """
     with _acting(city, act, OrderEvent.withdrawn) as order:
+        if order["done"]:
+            return _stands(city, act, order)
         _stay(city, act, order, event=OrderEvent.withdrawn, state=OrderState.withdrawn, level=order["level"])
         return _write(city, act, order)
 
@@ -118,6 +126,8 @@ def escalate(city: City, act: Act) -> OrderMoved:
         OrderRefusedError: it does not run, or is on the supervision list already.
     """
     with _acting(city, act, OrderEvent.escalated) as order:
+        if order["done"]:
+            return _stands(city, act, order)
         if order["level"] >= len(LADDER):
             raise OrderRefusedError(f"order {act.number}: is on the last level, {LADDER[-1]}")
         _stay(city, act, order, event=OrderEvent.escalated, state=OrderState.notified, level=order["level"] + 1)
@@ -159,7 +169,7 @@ def transfer(city: City, act: Act, to: str | None = None) -> OrderMoved:
 
 @contextmanager
 def _acting(city: City, act: Act, event: OrderEvent) -> Iterator[dict[str, Any]]:
-    """Hold the ledger and give the order, if it may have this event."""
+    """Hold the ledger and give the order, if it may have this event; `done` when this act is the last it had."""
     if not act.reason.strip():
         raise OrderRefusedError("reason: must be stated; it is kept in the ledger")
     with city.server.lock(ledger.LOCK):
@@ -167,7 +177,9 @@ def _acting(city: City, act: Act, event: OrderEvent) -> Iterator[dict[str, Any]]
         with city.server.session() as cursor:
             cursor.execute(
                 """
-                select o.*, n.started_on from ledger.order_states o left join lateral (
+                select o.*, n.started_on, l.actor, l.reason
+                from ledger.order_states o join ledger.order_events l using (order_id, number)
+                left join lateral (
                     select as_of as started_on from ledger.order_events e
                     where e.order_id = o.order_id and e.event = 'notified' order by number desc limit 1
                 ) n on true
@@ -182,8 +194,11 @@ def _acting(city: City, act: Act, event: OrderEvent) -> Iterator[dict[str, Any]]
         order = dict(zip(names, found, strict=True))
         if act.as_of < order["as_of"]:
             raise OrderRefusedError(f"--as-of = {act.as_of}: must not lie before {order['as_of']}, its last event")
+        last = (order["event"], order["actor"], order["reason"], order["as_of"])
+        order["done"] = last == (event, act.actor, act.reason.strip(), act.as_of)
         try:
-            next_order_state(OrderState(order["state"]), event)
+            if not order["done"]:
+                next_order_state(OrderState(order["state"]), event)
         except OrderNotAllowedError as error:
             raise OrderRefusedError(f"order {act.number}: {error}") from error
         yield order
@@ -238,6 +253,13 @@ def _events(city: City, act: Act, order: dict[str, Any], moves: str) -> None:
         """,
         {"department": order["department"], "day": act.as_of, "actor": act.actor},
     )
+
+
+def _stands(city: City, act: Act, order: dict[str, Any]) -> OrderMoved:
+    """Where an order stands that had this act before; the list of the day's deadlines is written all the same."""
+    write_deadlines(city, act.as_of)
+    told = (order[name] for name in ("department", "event", "state", "due_on", "due_provisional", "level"))
+    return OrderMoved(act.number, *told)
 
 
 def _write(city: City, act: Act, order: dict[str, Any], news: str = NO_ITEMS) -> OrderMoved:

@@ -1,7 +1,8 @@
 """What the bureau rules on many orders at once: hold, release, accept a known problem until a day, enforce it again.
 
 Each is an event of the ledger with who did it and why, one batch a ruling. What is released or enforced gets its notice
-and its clock on that very day. What a person does to one order is `assets.order_book`; when orders are held without
+and its clock on that very day. The last ruling of an order, given again in the same words on the same day, as after a
+kill, only tells those concerned. What a person does to one order is `assets.order_book`; when orders are held without
 anybody's word, `quality_checks.noise`.
 """
 
@@ -103,7 +104,7 @@ def _rule(city: City, ruling: Ruling, event: OrderEvent, until: date | None = No
     """Append one event to each of the orders that are meant and may have it. The caller holds the ledger's lock."""
     if not ruling.reason.strip():
         raise OrderRefusedError("reason: must be stated; it is kept in the ledger")
-    _select(city, ruling, event)
+    _select(city, ruling, event, until)
     con = city.con
     evidence, versions = "NULL::VARCHAR", ""
     if until:
@@ -116,13 +117,19 @@ def _rule(city: City, ruling: Ruling, event: OrderEvent, until: date | None = No
                o.due_on, o.due_provisional, o.working_days, o.paused_days, o.level, $actor AS actor, $reason AS reason,
                {evidence} AS evidence, o.order_number
         FROM ruling_orders o JOIN {order_transitions_sql()} t ON t.state = o.state AND t.event = '{event}' {versions}
-        WHERE NOT (o.state = '{OrderState.accepted}' AND coalesce({evidence} = o.evidence, false))
+        WHERE NOT o.done AND NOT (o.state = '{OrderState.accepted}' AND coalesce({evidence} = o.evidence, false))
         """,
         {"day": ruling.as_of, "actor": ruling.actor, "reason": ruling.reason.strip()},
     )
     rows = con.execute(
-        "SELECT order_number, department, event, state, due_on, due_provisional, level FROM ruling_events"
-        " ORDER BY length(order_number), order_number"
+        f"""
+        SELECT order_number, department, event, state, due_on, due_provisional, level FROM (
+            SELECT order_number, department, event, state, due_on, due_provisional, level FROM ruling_events
+            UNION ALL
+            SELECT order_number, department, '{event}', state, due_on, due_provisional, level
+            FROM ruling_orders WHERE done
+        ) ORDER BY length(order_number), order_number
+        """
     ).fetchall()
     if not rows:
         what = ", ".join(ruling.orders) or f"{ruling.resource} {ruling.rule or ''}".strip()
@@ -134,8 +141,11 @@ def _rule(city: City, ruling: Ruling, event: OrderEvent, until: date | None = No
     return [OrderMoved(*row) for row in rows]
 
 
-def _select(city: City, ruling: Ruling, event: OrderEvent) -> None:
-    """`ruling_orders`: the orders that are meant, as they stand; a number that is unknown or may not is refused."""
+def _select(city: City, ruling: Ruling, event: OrderEvent, until: date | None) -> None:
+    """`ruling_orders`: the orders that are meant, as they stand; a number that is unknown or may not is refused.
+
+    `done`: this ruling is the last that was given of the order; what followed of itself is its notice alone.
+    """
     if bool(ruling.orders) == bool(ruling.resource):
         raise OrderRefusedError("name either orders by their numbers or --resource")
     department, _, resource = (ruling.resource or "").partition(".")
@@ -147,22 +157,31 @@ def _select(city: City, ruling: Ruling, event: OrderEvent) -> None:
     rule = f" and o.rule_id = {literal(ruling.rule)}" if ruling.rule else ""
     query = f"""
         select o.order_id, o.order_number, o.department, o.rule_id, e.number, e.state, e.as_of, e.due_on,
-               e.due_provisional, e.working_days, e.paused_days, e.level, e.evidence
+               e.due_provisional, e.working_days, e.paused_days, e.level, e.evidence,
+               (l.event, l.actor, l.reason, l.as_of) is not distinct from
+               ('{event}', {literal(ruling.actor)}, {literal(ruling.reason.strip())}, date '{ruling.as_of}')
+               and {f"l.evidence like 'until {until}%'" if until else "true"} as done
         from ledger.orders o
         cross join lateral (
             select * from ledger.order_events e where e.order_id = o.order_id order by number desc limit 1
-        ) e where {which}{rule}"""
+        ) e
+        cross join lateral (
+            select * from ledger.order_events e where e.order_id = o.order_id and e.event <> '{OrderEvent.notified}'
+            order by number desc limit 1
+        ) l where {which}{rule}"""
     con = city.con
     con.execute(f"CREATE OR REPLACE TEMP TABLE ruling_orders AS FROM postgres_query('shuyuan', {literal(query)})")
-    found = {row[0]: row[1:] for row in con.execute("SELECT order_number, state, as_of FROM ruling_orders").fetchall()}
+    listed = con.execute("SELECT order_number, state, as_of, done FROM ruling_orders").fetchall()
+    found = {row[0]: row[1:] for row in listed}
     for number in ruling.orders:
         if number not in found:
             raise UnknownOrderError(f"order {number}: the ledger holds none of that number")
         try:
-            next_order_state(OrderState(found[number][0]), event)
+            if not found[number][2]:
+                next_order_state(OrderState(found[number][0]), event)
         except OrderNotAllowedError as error:
             raise OrderRefusedError(f"order {number}: {error}") from error
-    last = max((day for _, day in found.values()), default=ruling.as_of)
+    last = max((day for _, day, _ in found.values()), default=ruling.as_of)
     if ruling.orders and ruling.as_of < last:
         raise OrderRefusedError(f"--as-of = {ruling.as_of}: must not lie before {last}, the orders' last event")
     con.execute("DELETE FROM ruling_orders WHERE as_of > $day", {"day": ruling.as_of})

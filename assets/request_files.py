@@ -1,6 +1,7 @@
 """Files of requests: what a data user drops into `landing/<department>/requests/`, its receipt, and what it is told.
 
-A CSV (UTF-8 or GB18030) with the columns `request_rows.FIELDS` by the first word of their header, in any order. The
+A CSV (UTF-8 or GB18030) or XLSX with the columns `request_rows.FIELDS` by the first word of their header, in any order.
+The
 applicant's `outbox/<department>/<day>/requests.*` lists what happened to its requests that day; it holds no value but
 what was said to it.
 """
@@ -8,12 +9,12 @@ what was said to it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from assets.feedback_files import BYTES, UnreadableError, csv_rows
+from assets.feedback_files import UnreadableError, as_text, check, sheets
 from assets.notice_files import harmless, write_list
 from assets.receipts import hidden
 from assets.request_rows import FIELDS
@@ -21,6 +22,7 @@ from assets.sending import enqueue
 from quality_checks.corrections import ItemEvent
 from resources.city import City
 
+SUFFIXES = (".csv", ".xlsx")
 NEEDED = "evidence"  # and a value, named one way or the other
 # What of an item's life its applicant is told, beside the receipt.
 TOLD = (
@@ -43,23 +45,28 @@ class Read:
 
 def read_rows(path: Path) -> Read:
     """The filled rows of a file of requests."""
-    if path.stat().st_size > BYTES:
-        return Read(error=f"{path.stat().st_size:,} bytes: must be at most {BYTES:,}")
+    read, found = Read(), False
     try:
-        lines = list(csv_rows(path))
+        check(path, SUFFIXES)
+        for sheet, rows in sheets(path):
+            lines = iter(rows)
+            head = [str(cell).split()[0].lower() if str(cell).split() else "" for cell in next(lines, [])]
+            if NEEDED in head:
+                found = True
+                _take_in(read, sheet, lines, {name: head.index(name) for name in FIELDS if name in head})
     except UnreadableError as error:
         return Read(error=str(error))
-    head = [cell.split()[0].lower() if cell.split() else "" for cell in (lines[0] if lines else [])]
-    if NEEDED not in head:
+    if not found:
         return Read(error=f"the first row names no column {NEEDED}; columns are {', '.join(FIELDS)}")
-    where = {name: head.index(name) for name in FIELDS if name in head}
-    read = Read()
-    for number, line in enumerate(lines[1:], start=2):
-        row = {name: line[at] if at < len(line) else None for name, at in where.items()}
+    return read
+
+
+def _take_in(read: Read, sheet: str, lines: Iterable[Sequence[object]], where: Mapping[str, int]) -> None:
+    for number, line in enumerate(lines, start=2):
+        row = {name: as_text(line[at]) if at < len(line) else None for name, at in where.items()}
         if any(cell and cell.strip() for cell in row.values()):
             read.rows.append(row)
-            read.places.append(str(number))
-    return read
+            read.places.append(f"{sheet}!{number}" if sheet else str(number))
 
 
 def write_receipt(path: Path, file_name: str, rows: Sequence[tuple[str, ...]]) -> None:

@@ -19,6 +19,7 @@ from assets import receipts
 from assets.corrections import tell
 from assets.deliveries import date_in
 from assets.dispute_book import lapse
+from assets.landing import at_rest, handed_in, shown
 from assets.request_files import read_rows, write_receipt, write_told
 from assets.request_rows import FIELDS, OUTCOMES, judge
 from catalog.load import Catalog
@@ -142,7 +143,7 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
     told = city.home.outbox / department / as_of.isoformat() / f"request-receipt-{sha256[:12]}.csv"
 
     def write(rows: list[Raised]) -> None:
-        write_receipt(told, path.name, [(r.place, r.number, r.outcome, r.zh, r.en) for r in rows])
+        write_receipt(told, shown(path), [(r.place, r.number, r.outcome, r.zh, r.en) for r in rows])
 
     with city.server.lock("requests"):  # of two imports of one file the second finds it taken
         unfinished = receipts.unfinished(told)
@@ -164,9 +165,11 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
                 write(rows)
             unfinished = [receipts.hidden(told)]
         receipts.show(unfinished)
+        if repeated:  # the one before may have been killed before its applicant was told
+            write_told(city, as_of, department)
     return RequestReceipt(
         department=department,
-        file=path.name,
+        file=shown(path),
         sha256=sha256,
         raised=sum(row.outcome == "raised" for row in rows),
         rows=tuple(rows),
@@ -176,14 +179,14 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
 
 
 def take(city: City, as_of: date, *, author: str) -> list[RequestReceipt]:
-    """Import every CSV of `landing/<department>/requests/`, oldest name first, and move it to the archive.
+    """Import every file of `landing/<department>/requests/`, oldest name first, and move it to the archive.
 
     A file named after a day, `20261103.csv`, waits for the pass to that day.
     """
     taken = []
     for department in city.catalog.departments:
-        for path in _waiting(city, department):
-            if (date_in(path.name) or as_of) <= as_of:
+        for path in handed_in(city.home.landing / department / "requests"):
+            if (date_in(path.name) or as_of) <= as_of and at_rest(path):
                 receipt = import_file(city, path, department, as_of, author=author)
                 taken.append(receipt)
                 kept = city.home.archive / department / "requests" / f"{receipt.sha256[:12]}-{path.name}"
@@ -194,8 +197,11 @@ def take(city: City, as_of: date, *, author: str) -> list[RequestReceipt]:
 
 def waiting_days(city: City, last: date | None) -> set[date]:
     """Business days that need a pass: of waiting files, and of requests whose authority was not notified yet."""
-    files = [path for department in city.catalog.departments for path in _waiting(city, department)]
-    stated = [date_in(path.name) or last for path in files]
+    stated = [
+        date_in(path.name) or last
+        for department in city.catalog.departments
+        for path in handed_in(city.home.landing / department / "requests")
+    ]
     with city.server.session() as cursor:
         cursor.execute(
             "select distinct o.opened_on from ledger.requests r join ledger.request_states s using (request_id)"
@@ -208,6 +214,8 @@ def waiting_days(city: City, last: date | None) -> set[date]:
 def withdraw(city: City, number: str, reason: str, *, department: str, actor: str, as_of: date) -> RequestRow:
     """Its applicant takes a request back: its item is settled, what was owed is not; a dispute about it lapses.
 
+    In the same words on the same day it changes nothing more.
+
     Raises:
         UnknownRequestError: this department raised none of that number.
         RequestRefusedError: no reason is given, or it is settled.
@@ -218,7 +226,9 @@ def withdraw(city: City, number: str, reason: str, *, department: str, actor: st
         found = [row for row in list_requests(city, state="all", number=number) if row.applicant == department]
         if not found:
             raise UnknownRequestError(f"request {number}: {department} raised none of that number")
-        if found[0].closed:
+        last = show_request(city, number)["events"][-1]
+        told = [last[name] for name in ("event", "reason", "actor", "as_of")]
+        if found[0].closed and told != [ItemEvent.rule_withdrawn, reason.strip(), actor, as_of]:
             raise RequestRefusedError(f"request {number}: is settled, {found[0].state} since {found[0].since}")
         city.con.execute(
             "CREATE OR REPLACE TEMP TABLE requests_news AS SELECT $item AS item_id, $event AS event, $reason AS reason,"
@@ -283,12 +293,6 @@ def show_request(city: City, number: str, *, department: str | None = None) -> d
 
 def _text(value: str | None) -> str | None:
     return (value.replace("\0", "␀").strip() or None) if value else None
-
-
-def _waiting(city: City, department: str) -> list[Path]:
-    folder = city.home.landing / department / "requests"
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in files if path.suffix.lower() == ".csv" and path.is_file() and not path.is_symlink()]
 
 
 def _outcomes(city: City) -> list[Raised]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from pipelines.cli_options import Day, Json, day_of, one_of
+from pipelines.cli_options import Day, Json, day_of, number_of, one_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -22,7 +22,9 @@ orders_app = typer.Typer(no_args_is_help=True, help="Correction orders 纠错工
 feedback_app = typer.Typer(no_args_is_help=True, help="What departments answer to their orders.")
 
 Department = Annotated[str | None, typer.Option("--department", help="only this department")]
-Number = Annotated[str, typer.Argument(help="as in `orders list`, e.g. 20261102-0001")]
+Number = Annotated[
+    str, typer.Argument(parser=number_of, metavar="NUMBER", help="as in `orders list`, e.g. 20261102-0001")
+]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept in the ledger, the department reads it")]
 By = Annotated[str | None, typer.Option("--by", help="who decided; default the user of this machine")]
 State = Annotated[str, typer.Option("--state", help="open, closed, overdue, held, accepted or all")]
@@ -171,18 +173,23 @@ def _acting(number: str, reason: str, by: str | None, as_of: str | None, as_json
 
 @orders_app.command("decide")
 def decide(
-    item: Annotated[str, typer.Argument(help="item id, as in `orders show`")],
+    item: Annotated[str, typer.Argument(parser=number_of, metavar="ITEM", help="item id, as in `orders show`")],
     outcome: Annotated[str, typer.Argument(help="uphold (the department is right) or reject")],
-    reason: Annotated[str, typer.Option(help="why; the department reads it")],
+    reason: Reason,
+    by: By = None,
     as_of: Day = None,
+    as_json: Json = False,
 ) -> None:
     """Rule on an objection: an upheld one excepts the record for as long as its value stays."""
     from assets import feedback
-    from pipelines.console import err
+    from pipelines.console import emit_json, err
 
     with in_city(as_of) as (city, day):
         one_of("outcome", outcome, ("uphold", "reject"))
-        feedback.decide(city, item, outcome, reason, actor=getpass.getuser(), as_of=day)  # type: ignore[arg-type]  # checked
+        feedback.decide(city, item, outcome, reason, actor=by or getpass.getuser(), as_of=day)  # type: ignore[arg-type]  # checked
+    if as_json:
+        emit_json({"item_id": item, "ruling": outcome, "as_of": day})
+        return
     err.print(f"{item}: {outcome}")
 
 

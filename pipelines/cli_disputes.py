@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from pipelines.cli_corrections import in_city
-from pipelines.cli_options import Day, Json, one_of
+from pipelines.cli_options import Day, Json, number_of, one_of
 
 requests_app = typer.Typer(
     no_args_is_help=True, help="Requests 校核申请: a data user doubts a value (Order 809 art. 26)."
@@ -21,8 +21,10 @@ disputes_app = typer.Typer(no_args_is_help=True, help="Disputes 争议 about obj
 
 Applicant = Annotated[str, typer.Option("--department", help="whose request it is")]
 Department = Annotated[str | None, typer.Option("--department", help="only what this department may see")]
-Number = Annotated[str, typer.Argument(help="as in the list, e.g. R20261102-0001")]
-Dispute = Annotated[str, typer.Argument(help="as in `disputes list`, e.g. D20261105-0001")]
+Number = Annotated[str, typer.Argument(parser=number_of, metavar="NUMBER", help="as in the list, e.g. R20261102-0001")]
+Dispute = Annotated[
+    str, typer.Argument(parser=number_of, metavar="NUMBER", help="as in `disputes list`, e.g. D20261105-0001")
+]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept in the ledger")]
 Text = Annotated[str, typer.Option("--text", help="what the party has to say; kept in the ledger, the other reads it")]
 Evidence = Annotated[str | None, typer.Option("--evidence", help="file number, register, decision")]

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.cli_corrections import By, Reason, in_city, orders_app
-from pipelines.cli_options import Day, Json, day_of, one_of
+from pipelines.cli_options import Day, Json, day_of, number_of, one_of
 
 if TYPE_CHECKING:
     from assets.order_book import OrderMoved
 
 __all__ = ["orders_app"]  # with the commands of this module
 
-Orders = Annotated[list[str] | None, typer.Argument(help="as in `orders list`, e.g. 20261102-0001")]
+Orders = Annotated[
+    list[str] | None,
+    typer.Argument(parser=number_of, metavar="NUMBER…", help="as in `orders list`, e.g. 20261102-0001"),
+]
 OfResource = Annotated[str | None, typer.Option("--resource", help="instead: all that may, <department>.<resource>")]
 OfRule = Annotated[str | None, typer.Option("--rule", help="with --resource: of this rule alone")]
 Until = Annotated[str, typer.Option("--until", help="YYYY-MM-DD: on that day it is sent again")]

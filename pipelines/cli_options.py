@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from datetime import date
 from typing import Annotated
@@ -14,6 +15,11 @@ Day = Annotated[
 ]
 
 
+def number_of(value: str) -> str:
+    """A number or id as it is written: without blanks, full-width letters and digits made plain."""
+    return "".join(unicodedata.normalize("NFKC", value).split())
+
+
 def day_of(value: str | None) -> date | None:
     """The date an option states.
 
@@ -23,7 +29,7 @@ def day_of(value: str | None) -> date | None:
     if value is None:
         return None
     try:
-        return date.fromisoformat(value)
+        return date.fromisoformat(number_of(value))
     except ValueError:
         raise typer.BadParameter(f"{value!r} is not a date; write it as YYYY-MM-DD") from None
 
