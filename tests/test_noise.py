@@ -223,8 +223,9 @@ def test_a_storm_waits_for_the_bureau_and_nothing_runs_before_it_is_released(sma
     assert [(one.event, one.state, one.due_on) for one in released] == [("notified", "notified", date(2026, 12, 14))]
     with outbox(loop, date(2026, 11, 30), "notice.csv").open(encoding="utf-8-sig", newline="") as text:
         assert [row[2] for row in list(csv.reader(text))[1:]] == KEYS
+    assert release(loop.city, ruling(date(2026, 11, 30), "20261103-0001")) == released  # the same again: nothing more
     with pytest.raises(OrderRefusedError, match="event released in state notified"):
-        release(loop.city, ruling(date(2026, 11, 30), "20261103-0001"))
+        release(loop.city, ruling(date(2026, 12, 1), "20261103-0001"))
     withdraw(loop.city, Act("20261103-0002", "officer", "规则有误", date(2026, 11, 30)))
     assert not outbox(loop, date(2026, 11, 30), "deadlines.csv").exists()  # the department never knew of it
     assert verify_chain(loop.city.server) == []
@@ -249,7 +250,7 @@ def test_a_corrected_delivery_ends_a_hold_without_the_department_having_been_tol
     done = release(loop.city, ruling(DAYS[3], resource=RESOURCE))
     assert [(one.state, one.due_on) for one in done] == [("notified", date(2026, 11, 19))]
     with pytest.raises(OrderRefusedError, match="there is no order that may be released"):
-        release(loop.city, ruling(DAYS[3], resource=RESOURCE))
+        release(loop.city, ruling(DAYS[4], resource=RESOURCE))
 
 
 def test_the_bureau_holds_by_hand_only_what_was_not_sent(small_city):
@@ -276,8 +277,9 @@ def test_an_accepted_problem_is_quiet_until_its_day_and_new_ones_stand_out(small
     until = date(2026, 11, 25)
     [done] = accept(loop.city, ruling(DAYS[1], "20261102-0001"), until)
     assert (done.event, done.state) == ("accepted", "accepted")
+    assert accept(loop.city, ruling(DAYS[1], resource=RESOURCE, rule=RULE), until) == [done]
     with pytest.raises(OrderRefusedError, match="or all are already"):
-        accept(loop.city, ruling(DAYS[1], resource=RESOURCE, rule=RULE), until)
+        accept(loop.city, ruling(DAYS[2], resource=RESOURCE, rule=RULE), until)
     assert [order.accepted_until for order in list_orders(loop.city, DAYS[1], state="accepted")] == [until]
     [told] = json.loads(outbox(loop, DAYS[1], "deadlines.json").read_text("utf-8"))
     assert (told["event"], told["evidence"]) == ("accepted", "until 2026-11-25, rule version 1")

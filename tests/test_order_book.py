@@ -124,8 +124,12 @@ def test_time_reminds_and_escalates_each_once_and_the_bureau_is_told_from_its_le
     assert [path.parent.name for path in (outbox / "city").glob("*/deadlines.xlsx")] == ["2026-11-23"]
     done = escalate(loop.city, act(date(2026, 11, 29)))
     assert (done.level, done.state) == (4, "notified")
+    shown = outbox / DEPARTMENT / "2026-11-29" / "deadlines.json"
+    shown.unlink()  # as if it had been killed before the department was told
+    assert escalate(loop.city, act(date(2026, 11, 29))) == done
+    assert json.loads(shown.read_text("utf-8"))[0]["level"] == 4
     with pytest.raises(OrderRefusedError, match="last level, supervision_list"):
-        escalate(loop.city, act(date(2026, 11, 29)))
+        escalate(loop.city, act(date(2026, 11, 29), "仍未办"))
 
 
 def test_a_department_sees_and_changes_its_own_orders_alone_and_one_withdrawn_is_not_due(loop):

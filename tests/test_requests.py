@@ -197,6 +197,7 @@ def test_a_file_in_landing_is_taken_once_with_a_receipt_and_its_applicant_may_ta
         f",出生医学证明,{RESOURCE},a,birth_date,{WRONG},{RIGHT}",
         f",=cmd,{RESOURCE},z,birth_date,{WRONG},",
         ",,,,,,",
+        "",
     ]
     (folder / "doubts.csv").write_bytes("\r\n".join(lines).encode("gb18030"))
     (folder / "20261104.csv").write_text("no such columns\n", "utf-8")
