@@ -114,7 +114,7 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
             try:
                 replies = read_replies(path)
             except UnreadableError as error:
-                refusals = (Refusal("", "", "unreadable", str(error), f"文件无法读取:{error}"),)
+                refusals = (Refusal("", "", "unreadable", str(error), error.zh),)
             judge(city, replies, department, as_of)
             refusals += _refused(city)
             accepted = _count(city, "outcome IN ('taken', 'taken_late')")

@@ -29,7 +29,11 @@ SUFFIXES = (".csv", ".xlsx", ".json")
 
 
 class UnreadableError(Exception):
-    """The file as a whole cannot be read; the message says why and what would be."""
+    """The file as a whole cannot be read; the message says why and what would be, `zh` the same in Chinese."""
+
+    def __init__(self, message: str, zh: str) -> None:
+        super().__init__(message)
+        self.zh = f"文件无法读取:{zh}"
 
 
 @dataclass
@@ -76,7 +80,9 @@ def read_replies(path: Path) -> Replies:
             for number, row in enumerate(lines, start=2):
                 replies.add(f"{sheet}!{number}" if sheet else str(number), _cells(row, where))
     if not found:
-        raise UnreadableError("no table with the columns item_id and reply in its first row")
+        raise UnreadableError(
+            "no table with the columns item_id and reply in its first row", "没有首行含 item_id 和 reply 两列的表"
+        )
     return replies
 
 
@@ -87,9 +93,16 @@ def check(path: Path, suffixes: Sequence[str]) -> None:
         UnreadableError: another kind of file, or too large a one.
     """
     if path.suffix.lower() not in suffixes:
-        raise UnreadableError(f"{path.suffix or 'a name without an ending'}: must end in {' or '.join(suffixes)}")
+        ending = path.suffix or path.name
+        raise UnreadableError(
+            f"{ending}: the name must end in {' or '.join(suffixes)}", f"{ending}:文件名须以 {'、'.join(suffixes)} 结尾"
+        )
     if path.stat().st_size > BYTES:
-        raise UnreadableError(f"{path.stat().st_size:,} bytes: must be at most {BYTES:,}")
+        raise _too_large(path.stat().st_size, BYTES)
+
+
+def _too_large(size: int, most: int) -> UnreadableError:
+    return UnreadableError(f"{size:,} bytes: must be at most {most:,}", f"{size:,} 字节,至多 {most:,}")
 
 
 def sheets(path: Path) -> Iterator[tuple[str, Iterable[Sequence[object]]]]:
@@ -138,9 +151,9 @@ def csv_rows(path: Path) -> Iterator[list[str]]:
         try:
             yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         except csv.Error as error:
-            raise UnreadableError(f"not a CSV file: {error}") from error
+            raise UnreadableError(f"not a CSV file: {error}", f"不是CSV文件({error})") from error
         return
-    raise UnreadableError("the text is neither UTF-8 nor GB18030")
+    raise UnreadableError("the text is neither UTF-8 nor GB18030", "文本既非UTF-8也非GB18030编码")
 
 
 def _json(path: Path) -> Replies:
@@ -149,13 +162,13 @@ def _json(path: Path) -> Replies:
     try:
         told = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"not a JSON file: {type(error).__name__}") from error
+        raise UnreadableError(f"not a JSON file: {type(error).__name__}", "不是JSON文件") from error
     replies = Replies()
     orders = told.get("orders") if isinstance(told, dict) else [{"items": told}]
     for number, order in enumerate(orders if isinstance(orders, list) else [None]):
         items = order.get("items") if isinstance(order, dict) else None
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise UnreadableError(f"orders[{number}]: {shape}")
+            raise UnreadableError(f"orders[{number}]: {shape}", f"orders[{number}]:须为通知单JSON或回复列表")
         for place, item in enumerate(items):
             cells = tuple(_said(item, name) for name in FIELDS)
             replies.add(f"orders[{number}].items[{place}]" if isinstance(told, dict) else f"[{place}]", cells)
@@ -172,12 +185,12 @@ def _workbook(path: Path) -> Iterator[tuple[str, Iterable[list[Any]]]]:
         with zipfile.ZipFile(path) as parts:
             unpacked = sum(part.file_size for part in parts.infolist())
         if unpacked > UNPACKED:
-            raise UnreadableError(f"{unpacked:,} bytes unpacked: must be at most {UNPACKED:,}")
+            raise _too_large(unpacked, UNPACKED)
         book = CalamineWorkbook.from_path(path)
         for name in book.sheet_names:
             yield name, book.get_sheet_by_name(name).to_python(skip_empty_area=False)
     except (zipfile.BadZipFile, CalamineError) as error:
-        raise UnreadableError(f"not an XLSX workbook: {error}") from error
+        raise UnreadableError(f"not an XLSX workbook: {error}", "不是XLSX工作簿") from error
 
 
 def as_text(cell: object) -> str:

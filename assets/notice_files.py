@@ -243,7 +243,12 @@ def new_sheet(book: Any, name: str, columns: Iterable[tuple[str, int]], head: An
         sheet.set_column(index, index, width)
     for index, (title, _) in enumerate(columns):
         sheet.write_string(0, index, title, head)
+    sheet.set_row(0, 32)  # two lines: the titles of narrow columns wrap
     sheet.freeze_panes(1, 0)
+    sheet.set_landscape()  # printed: A4 across, as wide as a page, the header on each
+    sheet.set_paper(9)
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0)
     sheet.protect("", {"format_columns": True, "format_rows": True, "autofilter": True})
     return sheet
 

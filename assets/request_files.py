@@ -36,11 +36,12 @@ REASONED = (ItemEvent.objection_raised, ItemEvent.upheld, ItemEvent.rejected, It
 
 @dataclass
 class Read:
-    """The rows of a file and where each stands; `error` when it cannot be read as a whole."""
+    """The rows of a file and where each stands; `error` and `zh` when it cannot be read as a whole."""
 
     rows: list[dict[str, str | None]] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     error: str = ""
+    zh: str = ""
 
 
 def read_rows(path: Path) -> Read:
@@ -55,10 +56,14 @@ def read_rows(path: Path) -> Read:
                 found = True
                 _take_in(read, sheet, lines, {name: head.index(name) for name in FIELDS if name in head})
     except UnreadableError as error:
-        return Read(error=str(error))
-    if not found:
-        return Read(error=f"the first row names no column {NEEDED}; columns are {', '.join(FIELDS)}")
-    return read
+        return Read(error=str(error), zh=error.zh)
+    if found:
+        return read
+    missing = UnreadableError(
+        f"the first row names no column {NEEDED}; columns are {', '.join(FIELDS)}",
+        f"首行没有 {NEEDED} 列;可用的列:{'、'.join(FIELDS)}",
+    )
+    return Read(error=str(missing), zh=missing.zh)
 
 
 def _take_in(read: Read, sheet: str, lines: Iterable[Sequence[object]], where: Mapping[str, int]) -> None:

@@ -161,7 +161,7 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
                     city, department, read.rows, as_of, author=author, source=source, places=read.places, before=write
                 )
             else:
-                rows = [Raised("", "unreadable", "", f"文件无法读取：{read.error}", read.error)] if read.error else []
+                rows = [Raised("", "unreadable", "", read.zh, read.error)] if read.error else []
                 write(rows)
             unfinished = [receipts.hidden(told)]
         receipts.show(unfinished)

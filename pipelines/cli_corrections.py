@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +27,7 @@ Number = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept in the ledger, the department reads it")]
 By = Annotated[str | None, typer.Option("--by", help="who decided; default the user of this machine")]
+SHOWN = 10  # refused rows of a file that are told on the terminal
 State = Annotated[str, typer.Option("--state", help="open, closed, overdue, held, accepted or all")]
 
 
@@ -216,6 +217,17 @@ def import_feedback(
         f" {receipt.unanswered:,} rows not filled in{again}; receipt: {receipt.path}",
         soft_wrap=True,
     )
+    tell_rows([(one.row, one.message) for one in receipt.refusals])
+
+
+def tell_rows(refused: Sequence[tuple[str, str]]) -> None:
+    """The first refused rows of a file and why, on stderr; the receipt holds them all."""
+    from pipelines.console import err
+
+    for row, message in refused[:SHOWN]:
+        err.print(f"{f'row {row}: ' if row else ''}{message}", soft_wrap=True, markup=False)
+    if len(refused) > SHOWN:
+        err.print(f"… and {len(refused) - SHOWN:,} more in the receipt")
 
 
 @feedback_app.command("status")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from pipelines.cli_corrections import in_city
+from pipelines.cli_corrections import in_city, tell_rows
 from pipelines.cli_options import Day, Json, number_of, one_of
 
 requests_app = typer.Typer(
@@ -93,6 +93,7 @@ def import_requests(
         f"{receipt.raised:,} raised, {len(receipt.rows) - receipt.raised:,} not{again}; receipt: {receipt.path}",
         soft_wrap=True,
     )
+    tell_rows([(row.place, row.en) for row in receipt.rows if row.outcome != "raised"])
 
 
 @requests_app.command("list")

@@ -86,10 +86,11 @@ def erase(
     item: Annotated[str, typer.Argument(help="id of any item of the record, as in `orders show`")],
     basis: Annotated[str, typer.Option(help="the law and the request it follows; kept, so name no person")],
     as_of: Day = None,
+    as_json: Json = False,
 ) -> None:
     """Take a record's personal values out of the ledger; the chain stays whole and says who did it and why."""
     from assets import erasure, passes
-    from pipelines.console import err
+    from pipelines.console import emit_json, err
     from resources import clock
 
     with _city() as city:
@@ -98,4 +99,7 @@ def erase(
             items = erasure.erase(city, item, basis, actor=getpass.getuser(), as_of=day)
         except erasure.ErasureRefusedError as error:
             raise typer.BadParameter(str(error)) from error
+    if as_json:
+        emit_json({"items": items})
+        return
     err.print(f"values of {items} items erased" if items else "its values were erased before")

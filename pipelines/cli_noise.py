@@ -19,7 +19,7 @@ __all__ = ["orders_app"]  # with the commands of this module
 
 Orders = Annotated[
     list[str] | None,
-    typer.Argument(parser=number_of, metavar="NUMBER…", help="as in `orders list`, e.g. 20261102-0001"),
+    typer.Argument(parser=number_of, metavar="NUMBER", help="as in `orders list`, e.g. 20261102-0001"),
 ]
 OfResource = Annotated[str | None, typer.Option("--resource", help="instead: all that may, <department>.<resource>")]
 OfRule = Annotated[str | None, typer.Option("--rule", help="with --resource: of this rule alone")]
