@@ -28,6 +28,8 @@ from resources import clock, ledger
 from resources.city import City
 from resources.lake import literal
 
+TITLES = ("row 行", "item_id 工单项编号", "outcome 结果", "说明", "meaning")  # of a receipt, after the file
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -136,6 +138,8 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
             unfinished = [_write_receipt(city, receipt)]
             _append(city, department, as_of, author=author, sha256=sha256)
         receipts.show(unfinished)
+        if repeated and not unfinished:
+            receipts.taken_before(told, ("file 文件", *TITLES), receipt.file)
     return receipt
 
 
@@ -236,8 +240,7 @@ def _write_receipt(city: City, receipt: FeedbackReceipt) -> Path:
     whole = unreadable[0] if unreadable else Refusal("", "", "summary", en, zh)
     first = harmless_sql(literal(receipt.file))
     cells = [harmless_sql(name) for name in ("place", "item_id", "outcome", "zh", "en")]
-    titles = ("row 行", "item_id 工单项编号", "outcome 结果", "说明", "meaning")
-    rows = ", ".join(f'{cell} AS "{title}"' for cell, title in zip(cells, titles, strict=True))
+    rows = ", ".join(f'{cell} AS "{title}"' for cell, title in zip(cells, TITLES, strict=True))
     city.con.execute(
         f"""
         COPY (

@@ -79,20 +79,20 @@ def judge(city: City, replies: Replies, department: str, as_of: date) -> None:
     names = {one.title.zh: name for name, one in catalog.departments.items()} | {
         one: one for one in catalog.departments
     }
-    named = ", ".join(f"({literal(said)}, {literal(name)})" for said, name in names.items())
+    named = ", ".join(f"({literal(said.lower())}, {literal(name)})" for said, name in names.items())
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE feedback_judged AS
         WITH said AS (
-            SELECT r.number, r.place, r.item_id, lower(r.reply) AS reply, nullif(r.explanation, '') AS reason,
+            SELECT r.number, r.place, r.item_id, r.reply, nullif(r.explanation, '') AS reason,
                    nullif(r.by_date, '') AS said_date,
                    try_strptime(r.by_date, {DAYS})::DATE AS by_date,
-                   coalesce(d.name, nullif(lower(r.right_department), '')) AS whose,
+                   coalesce(d.name, nullif(r.right_department, '')) AS whose,
                    nullif(concat_ws('; ', {literal(RIGHT_DEPARTMENT)} || whose, nullif(r.evidence, '')), '')
                        AS evidence,
                    {_changed_sql()} AS changed
             FROM feedback_replies r LEFT JOIN feedback_told t USING (item_id)
-            LEFT JOIN (VALUES {named}) d(said, name) ON d.said = lower(r.right_department)
+            LEFT JOIN (VALUES {named}) d(said, name) ON d.said = r.right_department
         ),
         judged AS (
             SELECT s.*, c.event, i.order_id, i.state, i.closed, o.due_on,
@@ -146,7 +146,7 @@ def _take_in(con: DuckDBPyConnection, replies: Replies) -> None:
     columns = replies.columns()
     shape = {name: ["VARCHAR"] for name in ("place", *FIELDS)}
     listed = ", ".join(f'unnest(told."{name}") AS "{name}"' for name in shape)
-    typed = ", ".join(f"{_narrow_sql(name)} AS {name}" for name in TYPED)
+    typed = ", ".join(f"lower({_narrow_sql(name)}) AS {name}" for name in TYPED)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE feedback_replies AS

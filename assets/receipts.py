@@ -6,9 +6,12 @@ ledger has it, or writes it anew.
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from assets.notice_files import harmless
 
 
 def sha256_of(path: Path) -> str:
@@ -31,3 +34,14 @@ def show(partials: Iterable[Path]) -> None:
     """Give hidden receipts their names."""
     for partial in partials:
         partial.replace(partial.with_name(partial.name.removeprefix(".").removesuffix(".part")))
+
+
+def taken_before(receipt: Path, titles: Sequence[str], file: str) -> None:
+    """The receipt of a file that comes again on a later day; of the same day the first one stands."""
+    if receipt.exists():
+        return
+    receipt.parent.mkdir(parents=True, exist_ok=True)
+    with hidden(receipt).open("w", encoding="utf-8-sig", newline="") as text:
+        told = (harmless(file), "", "", "taken_before", "此前已接收,未作改动", "taken before: nothing changed")
+        csv.writer(text).writerows([titles, told])
+    show([hidden(receipt)])

@@ -23,6 +23,7 @@ from quality_checks.corrections import ItemEvent
 from resources.city import City
 
 SUFFIXES = (".csv", ".xlsx")
+TITLES = ("file 文件", "row 行", "request 申请号", "outcome 结果", "说明", "meaning")  # of a receipt
 NEEDED = "evidence"  # and a value, named one way or the other
 # What of an item's life its applicant is told, beside the receipt.
 TOLD = (
@@ -81,7 +82,7 @@ def write_receipt(path: Path, file_name: str, rows: Sequence[tuple[str, ...]]) -
     zh, en = f"受理 {raised}，未受理 {len(rows) - raised}", f"{raised} raised, {len(rows) - raised} not raised"
     with hidden(path).open("w", encoding="utf-8-sig", newline="") as text:
         lines = csv.writer(text)
-        lines.writerow(["file 文件", "row 行", "request 申请号", "outcome 结果", "说明", "meaning"])
+        lines.writerow(TITLES)
         lines.writerow([harmless(file_name), "", "", "summary", zh, en])
         lines.writerows([harmless(cell) for cell in (file_name, *row)] for row in rows)
 

@@ -20,7 +20,7 @@ from assets.corrections import tell
 from assets.deliveries import date_in
 from assets.dispute_book import lapse
 from assets.landing import at_rest, handed_in, shown
-from assets.request_files import read_rows, write_receipt, write_told
+from assets.request_files import REASONED, TITLES, read_rows, write_receipt, write_told
 from assets.request_rows import FIELDS, OUTCOMES, judge
 from catalog.load import Catalog
 from quality_checks.clocks import days_sql, due_sql, horizon
@@ -165,8 +165,10 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
                 write(rows)
             unfinished = [receipts.hidden(told)]
         receipts.show(unfinished)
-        if repeated:  # the one before may have been killed before its applicant was told
-            write_told(city, as_of, department)
+        if repeated:
+            if not unfinished:
+                receipts.taken_before(told, TITLES, shown(path))
+            write_told(city, as_of, department)  # the import before may have been killed before it
     return RequestReceipt(
         department=department,
         file=shown(path),
@@ -287,8 +289,16 @@ def show_request(city: City, number: str, *, department: str | None = None) -> d
             columns = [column.name for column in cursor.description]
             shown[name] = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
     if department == found[0].applicant:
-        shown["events"] = [{**event, "observed": None, "suggested": None} for event in shown["events"]]
+        shown["events"] = [_for_applicant(event) for event in shown["events"]]
     return shown
+
+
+def _for_applicant(event: dict[str, Any]) -> dict[str, Any]:
+    """An event without what is the asked department's alone: values, and what it says to the bureau."""
+    hidden = ["observed", "suggested"]
+    if event["event"] not in (*REASONED, ItemEvent.opened):
+        hidden += ["reason", "evidence"]
+    return event | dict.fromkeys(hidden)
 
 
 def _text(value: str | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from correction_loop import DAYS, RIGHT, WRONG, Loop
 from python_calamine import CalamineWorkbook
 
 from assets.corrections import advance
-from assets.feedback import UnknownItemError, decide, import_file, take
+from assets.feedback import UnknownItemError, decide, import_file, take, waiting_days
 from assets.notice_files import REPLIES
 from assets.notices import issue
 from quality_checks.corrections import SETTLED
@@ -173,6 +174,7 @@ def test_the_csv_notice_comes_back_from_a_chinese_windows_with_its_columns_moved
         ("r.csv", b"", "no table with the columns item_id and reply"),
         ("r.csv", b'item_id,reply\r\n"x', "not a CSV file"),
         ("r.xlsx", b"PK not really", "not an XLSX workbook"),
+        ("r.xls", b"\xd0\xcf\x11\xe0", "the name must end in .csv or .xlsx or .json"),
     ],
 )
 def test_a_file_that_cannot_be_read_gives_a_receipt_that_says_why(loop, tmp_path, name, content, message):
@@ -181,6 +183,7 @@ def test_a_file_that_cannot_be_read_gives_a_receipt_that_says_why(loop, tmp_path
     receipt = import_file(loop.city, path, DEPARTMENT, DAYS[0], author="test")
     assert receipt.accepted == 0
     assert [message in refusal.message for refusal in receipt.refusals] == [True]
+    assert receipt.refusals[0].zh.startswith("文件无法读取:")
     assert receipt.path.exists()
 
 
@@ -199,8 +202,48 @@ def test_files_in_the_landing_folder_are_taken_once_and_archived(loop):
     write(folder / "again.csv", [row])
     (again,) = take(loop.city, DAYS[2], author="test")
     assert (again.accepted, again.repeated) == (0, True)
+    assert "again.csv,,,taken_before," in again.path.read_text("utf-8-sig")
     assert loop.ledger() == once
     assert take(loop.city, DAYS[2], author="test") == []
+
+
+def test_every_file_put_down_has_a_receipt_whatever_its_name_and_one_being_written_is_waited_for(loop, monkeypatch):
+    folder = loop.city.home.landing / DEPARTMENT / "feedback"
+    folder.mkdir(parents=True)
+    (folder / os.fsdecode(b"\xff.csv")).write_text("item_id,reply\nx,acknowledged\n")
+    (folder / "旧表.xls").write_bytes(b"\xd0\xcf\x11\xe0")
+    (folder / "~$回复.xlsx").write_bytes(b"lock of a spreadsheet program")
+    half = folder / "half.csv"
+    half.write_text(f"item_id,reply\n{ids(loop)['a']},ackno")
+    assert waiting_days(loop.city, DAYS[0]) == {DAYS[0]}
+
+    def the_rest_comes(_: float) -> None:
+        with half.open("a") as text:
+            text.write("wledged\n")
+
+    monkeypatch.setattr("assets.landing.time.sleep", the_rest_comes)
+    told = {receipt.file: receipt for receipt in take(loop.city, DAYS[1], author="test")}
+    assert {name: (one.accepted, len(one.refusals)) for name, one in told.items()} == {
+        "\\xff.csv": (0, 1), "half.csv": (1, 0), "旧表.xls": (0, 1),
+    }  # fmt: skip
+    assert all(receipt.path.is_file() for receipt in told.values())
+    assert [path.name for path in folder.iterdir()] == ["~$回复.xlsx"]
+
+
+def test_what_a_tired_hand_types_is_understood(loop, tmp_path):
+    item = ids(loop)
+    rows = [
+        (f" {item['a'][:8]} {item['a'][8:]}", "ｗｉｌｌ＿ｃｏｒｒｅｃｔ", "", "２０２６年１１月９日", ""),
+        (item["b"].upper(), "Will_Correct ", "", "2026-11-09 00:00:00", ""),
+        (item["c"], "wrong_source", "", "", "市民政局"),
+    ]
+    receipt = send(loop, tmp_path, rows, header="item_id,reply,explanation,by_date,right_department")
+    assert (receipt.accepted, receipt.refusals) == (3, ())
+    assert loop.states() == {"a": "acknowledged", "b": "acknowledged", "c": "wrong_source", "d": "notified"}
+    said = loop.city.con.execute(
+        "SELECT by_date::VARCHAR, evidence FROM shuyuan.ledger.item_states WHERE record_key < 'd' ORDER BY record_key"
+    ).fetchall()
+    assert said == [("2026-11-09", None), ("2026-11-09", None), (None, "应归部门 right department: civil_affairs")]
 
 
 def test_a_file_named_after_a_later_day_waits_for_it(loop):

@@ -7,6 +7,7 @@ import json
 from datetime import date
 
 import pytest
+import xlsxwriter
 from correction_loop import DAYS, NUMBER, RIGHT, WRONG, Loop
 
 from assets import requests
@@ -110,12 +111,18 @@ def test_a_request_is_an_order_of_the_authority_and_is_settled_by_its_next_deliv
     [receipt] = json.loads((outbox / "requests.json").read_text("utf-8"))
     assert (receipt["event"], receipt["request"], receipt["due_on"]) == ("received", told.number, "2026-11-16")
     reply = tmp_path / "reply.json"
-    reply.write_text(json.dumps([{"item_id": item["item_id"], "reply": "corrected"}]), "utf-8")
+    reply.write_text(
+        json.dumps([{"item_id": item["item_id"], "reply": "corrected", "explanation": "对数据局说"}]), "utf-8"
+    )
     assert import_file(city, reply, ASKED, DAYS[1], author="test").accepted == 1
     assert list_requests(city)[0].state == "acknowledged"
     assert next_day(loop, DAYS[1], {"a": RIGHT, "b": RIGHT}) == "verified_as_suggested"
-    seen = {who: show_request(city, told.number, department=who)["events"][-1] for who in (ASKED, APPLICANT)}
-    assert [seen[who]["observed"] for who in (ASKED, APPLICANT)] == [str(RIGHT), None]
+    seen = {who: show_request(city, told.number, department=who)["events"] for who in (ASKED, APPLICANT)}
+    assert [seen[who][-1]["observed"] for who in (ASKED, APPLICANT)] == [str(RIGHT), None]
+    assert [seen[who][2]["reason"] for who in (ASKED, APPLICANT)] == [
+        "对数据局说",
+        None,
+    ]  # not the applicant's business
     assert marks(loop) == []
     with city.server.session("dashboard_reader") as cursor:
         cursor.execute("select _disputed from curated.residents")
@@ -201,7 +208,11 @@ def test_a_file_in_landing_is_taken_once_with_a_receipt_and_its_applicant_may_ta
     ]
     (folder / "doubts.csv").write_bytes("\r\n".join(lines).encode("gb18030"))
     (folder / "20261104.csv").write_text("no such columns\n", "utf-8")
-    assert waiting_days(city, DAYS[0]) == {DAYS[0], DAYS[2]}
+    with xlsxwriter.Workbook(str(folder / "20261105.xlsx")) as book:
+        sheet = book.add_worksheet("申请")
+        sheet.write_row(0, 0, ["resource", "record_key", "column", "doubted", "evidence"])
+        sheet.write_row(1, 0, [RESOURCE, "b", "birth_date", str(WRONG), ""])
+    assert waiting_days(city, DAYS[0]) == {DAYS[0], DAYS[2], DAYS[3]}
     [receipt] = take(city, DAYS[0], author="test")
     assert (receipt.raised, [one.outcome for one in receipt.rows]) == (1, ["raised", "unknown_record"])
     with receipt.path.open(encoding="utf-8-sig", newline="") as file:
@@ -212,8 +223,11 @@ def test_a_file_in_landing_is_taken_once_with_a_receipt_and_its_applicant_may_ta
     (folder / "again.csv").write_bytes("\r\n".join(lines).encode("gb18030"))
     [again] = take(city, DAYS[1], author="test")
     assert (again.repeated, again.raised) == (True, 0)
+    assert "again.csv,,,taken_before," in again.path.read_text("utf-8-sig")
     [unread] = take(city, DAYS[2], author="test")
     assert [one.outcome for one in unread.rows] == ["unreadable"]
+    [workbook] = take(city, DAYS[3], author="test")
+    assert [(one.place, one.outcome) for one in workbook.rows] == [("申请!2", "needs_evidence")]
     assert list(folder.iterdir()) == []
     issue(city, DAYS[2], author="test")
     with pytest.raises(RequestRefusedError, match="reason"):
@@ -222,6 +236,7 @@ def test_a_file_in_landing_is_taken_once_with_a_receipt_and_its_applicant_may_ta
         withdraw(city, "R20261102-0001", "x", department=ASKED, actor="李某", as_of=DAYS[2])
     done = withdraw(city, "R20261102-0001", "看错了", department=APPLICANT, actor="李某", as_of=DAYS[2])
     assert (done.state, done.closed) == ("rule_withdrawn", True)
+    assert done == withdraw(city, "R20261102-0001", "看错了", department=APPLICANT, actor="李某", as_of=DAYS[2])
     with pytest.raises(RequestRefusedError, match="is settled"):
         withdraw(city, "R20261102-0001", "x", department=APPLICANT, actor="李某", as_of=DAYS[2])
     assert marks(loop) == []
