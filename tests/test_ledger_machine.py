@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from assets.corrections import advance, tell
+from catalog.load import Catalog
 from quality_checks.corrections import TRANSITIONS
 from resources import ledger, ledger_states
 
@@ -116,6 +117,7 @@ class Machine(RuleBasedStateMachine):
     """The city beside the reference."""
 
     loop: Loop
+    catalog: Catalog  # as it was before any example gave a rule a new version
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +130,7 @@ class Machine(RuleBasedStateMachine):
         self.clear()
 
     def clear(self) -> None:
-        city = self.loop.city
+        city = self.loop.city = replace(self.loop.city, catalog=self.catalog)
         with city.server.session("owner") as cursor:
             cursor.execute("truncate ledger.batches, ledger.orders, ledger.order_events, ledger.items, ledger.events,"
                            " ops.deliveries")  # fmt: skip
@@ -256,7 +258,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def search(city, examples: int, steps: int) -> None:
-    kind = type("OnCity", (Machine,), {"loop": Loop(city)})
+    kind = type("OnCity", (Machine,), {"loop": Loop(city), "catalog": city.catalog})
     run_state_machine_as_test(
         kind,
         settings=settings(
