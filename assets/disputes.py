@@ -77,6 +77,10 @@ def open_dispute(city: City, item_id: str, word: Word) -> DisputeRow:
         item = read_item(city, item_id)
         if item is None or word.party not in (item["department"], item["opponent"]):
             raise UnknownDisputeError(f"item {item_id}: there is none of that id that {word.party} is a party to")
+        if word.as_of < item["as_of"]:
+            raise DisputeRefusedError(
+                f"as_of = {word.as_of}: must not lie before {item['as_of']}, the item's last event"
+            )
         pending = item["state"] == ItemState.objection_raised
         contested = item["state"] == ItemState.rejected and word.party == item["department"]
         earlier = [

@@ -16,7 +16,7 @@ from typing import Literal
 from assets import receipts
 from assets.corrections import tell
 from assets.deliveries import date_in
-from assets.dispute_book import open_dispute_of
+from assets.dispute_book import open_dispute_of, read_item
 from assets.exceptions import restore_marks
 from assets.feedback_files import Replies, UnreadableError, read_replies
 from assets.feedback_rows import judge
@@ -158,7 +158,8 @@ def decide(
 
     Raises:
         UnknownItemError: no such item, or no objection is pending on it.
-        ValueError: no reason is given, or a dispute about it is open: that is decided by its level.
+        ValueError: no reason is given, the day lies before the item's last event, or a dispute about it is open: that
+            is decided by its level.
     """
     if not reason.strip():
         raise ValueError("reason: must say why the objection is upheld or rejected")
@@ -166,6 +167,9 @@ def decide(
     with city.server.lock(ledger.LOCK):
         if dispute := open_dispute_of(city, item_id):
             raise ValueError(f"item {item_id}: dispute {dispute} is open; rule by `shuyuan disputes decide {dispute}`")
+        day = as_of or clock.today()
+        if (item := read_item(city, item_id)) and day < item["as_of"]:
+            raise ValueError(f"as_of = {day}: must not lie before {item['as_of']}, the item's last event")
         city.con.execute(
             """
             CREATE OR REPLACE TEMP TABLE feedback_ruling AS
@@ -174,7 +178,6 @@ def decide(
             """,
             {"item": item_id, "event": str(event), "reason": reason.strip()},
         )
-        day = as_of or clock.today()
         ruled = tell(city, "feedback_ruling", kind="decision", as_of=day, actor=actor, author=actor)
         restore_marks(city, author=actor)
         if not ruled:

@@ -83,3 +83,11 @@ def last_finished(city: City) -> date | None:
         cursor.execute("SELECT max(as_of) FROM ops.passes WHERE state = 'finished'")
         row = cursor.fetchone()
         return row[0] if row else None
+
+
+def last_begun(city: City) -> date | None:
+    """The newest day a pass was begun to, finished or not: what people do while it runs belongs to it."""
+    with city.server.session() as cursor:
+        cursor.execute("SELECT max(as_of) FROM ops.passes")
+        row = cursor.fetchone()
+        return row[0] if row else None

@@ -33,7 +33,7 @@ State = Annotated[str, typer.Option("--state", help="open, closed, overdue, held
 
 @contextmanager
 def in_city(as_of: str | None) -> Iterator[tuple[City, date]]:
-    """The city, and the stated day or the last one it was taken to."""
+    """The city, and the stated day or the last one it was taken to, or is being taken to."""
     from assets import passes
     from catalog import load_catalog
     from pipelines.installation import open_city
@@ -42,7 +42,7 @@ def in_city(as_of: str | None) -> Iterator[tuple[City, date]]:
 
     settings = Settings()
     with open_city(settings, load_catalog(settings.catalog)) as city:
-        yield city, day_of(as_of) or passes.last_finished(city) or clock.today()
+        yield city, day_of(as_of) or passes.last_begun(city) or clock.today()
 
 
 @orders_app.command("list")

@@ -94,7 +94,7 @@ def erase(
     from resources import clock
 
     with _city() as city:
-        day = day_of(as_of) or passes.last_finished(city) or clock.today()
+        day = day_of(as_of) or passes.last_begun(city) or clock.today()
         try:
             items = erasure.erase(city, item, basis, actor=getpass.getuser(), as_of=day)
         except erasure.ErasureRefusedError as error:

@@ -29,7 +29,7 @@ VALUES = (WRONG, WRONG_TOO, RIGHT, OTHERWISE, None, ABSENT)
 FAILING = (WRONG, WRONG_TOO)
 SETTLED = {"verified_as_suggested", "verified_otherwise", "upheld", "transferred"}
 CLAIMS = {"objection_raised", "insufficient_information", "wrong_source"}
-SHOWN = {"still_wrong", "blanked_at_source", "removed_at_source"}
+SHOWN = {"still_wrong", "blanked_at_source", "removed_at_source", "key_changed"}
 
 
 @dataclass
@@ -39,17 +39,27 @@ class Item:
     state: str = "open"
     observed: date | None = None  # the wrong value judged last
     judged: date | str | None = None  # the record judged last
+    alone: bool = True  # whether no other record said the same when it was told last
     relapses: int = 0
     version: int = 1
     events: list[str] = field(default_factory=lambda: ["opened"])
+
+    stated: date | str | None = None  # what it said then
 
     def move(self, event: str, state: str) -> None:
         self.events.append(event)
         self.state = state
 
 
-def judge(item: Item, value: date | str | None, *, delivered: bool, version: int) -> None:
-    """One pass in which the rule was evaluated."""
+def judge(item: Item, value: date | str | None, *, other: date | str | None, delivered: bool, version: int) -> None:
+    """One pass in which the rule was evaluated; `other` is what the other record says, alike in all else."""
+    told = len(item.events)
+    _judge(item, value, other=other, delivered=delivered, version=version)
+    if len(item.events) > told and value != ABSENT:
+        item.alone, item.stated = value != other, value
+
+
+def _judge(item: Item, value: date | str | None, *, other: date | str | None, delivered: bool, version: int) -> None:
     state, changed = item.state, value not in (ABSENT, item.judged)
     if state == "transferred":
         return
@@ -69,9 +79,11 @@ def judge(item: Item, value: date | str | None, *, delivered: bool, version: int
             return
         item.observed = item.judged = value
     elif value == ABSENT:
-        if not delivered or state in SETTLED | {"removed_at_source"}:
+        rekeyed = item.alone and other == item.stated  # gone, and what it said stands under another key
+        after = "key_changed" if rekeyed else "removed_at_source"
+        if not delivered or state in SETTLED | {"key_changed", after}:
             return
-        item.move("removed_at_source", "removed_at_source")
+        item.move(after, after)
     elif value is None:
         if state in SETTLED | {"blanked_at_source"}:
             return
@@ -156,11 +168,13 @@ class Machine(RuleBasedStateMachine):
             self.crash(lambda: advance(self.loop.city, self.day, author="test"))
         advance(self.loop.city, self.day, author="test")
         if not error:
-            for key, value in self.values.items():
+            for (key, value), other in zip(self.values.items(), reversed(self.values.values()), strict=True):
                 if key in self.items:
-                    judge(self.items[key], value, delivered=self.delivered, version=self.version)
+                    judge(self.items[key], value, other=other, delivered=self.delivered, version=self.version)
                 elif value in FAILING:
-                    self.items[key] = Item(observed=value, judged=value, version=self.version)
+                    self.items[key] = Item(
+                        observed=value, judged=value, version=self.version, alone=value != other, stated=value
+                    )
             self.delivered = False
         self.day += timedelta(days=1)
 
