@@ -224,7 +224,7 @@ def _changed_sql() -> str:
     forms = "['%Y-%m-%d', '%Y/%m/%d', '%Y.%m.%d']"
 
     def plain(text: str) -> str:  # without what a spreadsheet drops or adds; XLSX cuts what no cell can hold
-        return rf"regexp_replace(ltrim(left({text}, {CELL - 1}), ''''), '[\s\p{{C}}]+', '', 'g')"
+        return rf"regexp_replace(ltrim(left({text}, {CELL - 1}), ''''), '[\s\p{{Z}}\p{{C}}]+', '', 'g')"
 
     cases = []
     for name in ("record_key", "column", "observed", "suggested"):

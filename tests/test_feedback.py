@@ -13,6 +13,7 @@ import zipfile
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 import xlsxwriter
 from correction_loop import DAYS, RIGHT, WRONG, Loop
@@ -20,6 +21,7 @@ from python_calamine import CalamineWorkbook
 
 from assets.corrections import advance
 from assets.feedback import UnknownItemError, decide, import_file, take, waiting_days
+from assets.feedback_rows import _changed_sql
 from assets.notice_files import REPLIES
 from assets.notices import issue
 from quality_checks.corrections import SETTLED
@@ -350,6 +352,18 @@ def test_every_way_to_fill_a_row_in_wrongly_has_its_own_outcome(loop, tmp_path):
     assert [refusal.outcome for refusal in late.refusals] == ["said_before"]
     assert (late.accepted, late.late) == (1, 1)
     assert "taken, 2 working days late" in late.path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("told", "came", "changed"),
+    [("郑所\u3000", "郑所", None), ("\u00a0郑 所", "郑所 ", None), ("001", "1", None), ("郑所", "郑锁", "observed")],
+)
+def test_blanks_and_zeros_that_a_spreadsheet_drops_are_not_held_against_a_row(told, came, changed):
+    with duckdb.connect() as con:
+        fields = "'i' AS item_id, 'k' AS record_key, 'name' AS \"column\", ? AS observed, '' AS suggested"
+        con.execute(f"CREATE TABLE t AS SELECT {fields}", [told])
+        con.execute(f"CREATE TABLE r AS SELECT {fields}", [came])
+        assert con.execute(f"SELECT {_changed_sql()} FROM r JOIN t USING (item_id)").fetchone() == (changed,)
 
 
 def test_a_filled_json_notice_is_taken_and_a_broken_one_says_what_it_must_be(loop, tmp_path):
