@@ -93,9 +93,9 @@ def tell(
     """Append what people did: `news` names a temporary table `item_id, event, reason, evidence, by_date`.
 
     One row per item; events its state does not allow are left out. Orders whose last item that closes are closed;
-    `order_events` names a table of what else happens to orders (`ledger.ORDER_EVENTS`), none of them to such an order;
-    `standing` one of the items as they stand (`read_states`), when they were read under this lock; `dispute_events` one
-    of what happens to disputes (`ledger.DISPUTE_EVENTS`).
+    `order_events` names a table of what else happens to orders (`ledger_rows.ORDER_EVENTS`), none of them to such an
+    order; `standing` one of the items as they stand (`read_states`), when they were read under this lock;
+    `dispute_events` one of what happens to disputes (`ledger_rows.DISPUTE_EVENTS`).
     The caller holds the ledger's lock. Returns the number of item events written.
     """
     con = city.con

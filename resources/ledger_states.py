@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from resources.home import Home
 from resources.lake import literal
-from resources.ledger import EVENTS, ITEMS
+from resources.ledger_rows import EVENTS, ITEMS
 
 LOOKED_UP = 50_000  # items of which each is looked up by itself; for more the whole is read
 RENEWED = 4  # the checkpoint is written anew once the items that moved since are one in so many
@@ -29,7 +29,7 @@ _OF_EVENT = [name for name in EVENTS.split(", ") if name not in {"item_id", "dep
 def read_states(con: DuckDBPyConnection, home: Home, table: str, wanted: str) -> None:
     """`table` becomes a temporary table: one row per item that the table `wanted` names in its `item_id`, as it stands.
 
-    Columns: `resources.ledger.ITEMS` and `EVENTS`.
+    Columns: `resources.ledger_rows.ITEMS` and `EVENTS`.
     """
     asked = con.execute(f"SELECT DISTINCT item_id FROM {wanted} LIMIT {LOOKED_UP + 1}").fetchall()
     if len(asked) <= LOOKED_UP:

@@ -1,4 +1,4 @@
--- The correction ledger: append-only, chained by batch and department (docs/ledger.md). Digests are in 25_digests.sql,
+-- The correction ledger: append-only, chained by batch and department (docs/ledger.md);
 -- grants in 90_grants.sql.
 -- One transaction of the pipeline writes one batch per department it concerns; resources/ledger.py is the only writer.
 do $$ begin
@@ -24,8 +24,8 @@ create table if not exists ledger.batches (
 create unique index if not exists feedback_files on ledger.batches (department, source) where kind = 'feedback';
 comment on table ledger.batches is 'One row per department and transaction: the links of its hash chain';
 comment on column ledger.batches.source is 'What it came from: sha256 of a feedback file, else empty';
-comment on column ledger.batches.content is 'sha256 of the sorted digests of its rows, see ledger.content';
-comment on column ledger.batches.digest is 'sha256 of its own statement, content and the previous digest, see ledger.link';
+comment on column ledger.batches.content is 'sha256 of the sorted digests of its rows: docs/ledger.md';
+comment on column ledger.batches.digest is 'sha256 of its own statement, content and the previous digest: docs/ledger.md';
 
 create table if not exists ledger.orders (
     order_id text primary key,
@@ -75,7 +75,7 @@ comment on column ledger.order_events.working_days is 'Working days from the not
 comment on column ledger.order_events.paused_days is 'Working days the clock has stood so far';
 comment on column ledger.order_events.level is 'How far it was escalated: 0 not, 1 steward, 2 department head, 3 bureau, 4 supervision list';
 
--- salt, personal_digest: personal values can be taken out by law and the chain stays whole, see ledger.sealed.
+-- salt, personal_digest: personal values can be taken out by law and the chain stays whole.
 create table if not exists ledger.items (
     item_id text primary key,
     finding_id text not null,
