@@ -301,7 +301,8 @@ def export(con: DuckDBPyConnection, path: Path, *, department: str | None = None
         partial.touch(0o600)
         con.execute(f"""
             COPY (SELECT line FROM (FROM ledger_statements UNION ALL {rows}) ORDER BY department, batch, place, line)
-            TO {literal(str(partial))} (FORMAT csv, HEADER false, DELIMITER '\x01', QUOTE '', ESCAPE '', USE_TMP_FILE false)
+            TO {literal(str(partial))}
+            (FORMAT csv, HEADER false, DELIMITER '\x01', QUOTE '', ESCAPE '', USE_TMP_FILE false)
         """)
         partial.replace(path)
     finally:
