@@ -259,7 +259,12 @@ def _transfer(city: City, act: Act, items: list[str], to: str) -> None:
         "CREATE OR REPLACE TEMP TABLE book_wanted AS SELECT unnest($items::VARCHAR[]) AS item_id", {"items": items}
     )
     read_states(con, city.home, "book_items", "book_wanted")
-    read_states(con, city.home, "book_before", "(SELECT transferred_from AS item_id FROM book_items)")
+    read_states(
+        con,
+        city.home,
+        "book_before",
+        "(SELECT transferred_from AS item_id FROM book_items WHERE transferred_from IS NOT NULL)",
+    )
     told = {"to": to, "day": act.as_of, "actor": act.actor, "reason": act.reason.strip()}
     con.execute(
         """

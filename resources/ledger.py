@@ -11,6 +11,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date
@@ -28,6 +29,7 @@ from resources.postgres import Server
 
 LOCK = "ledger"  # whoever reads the ledger in order to write it holds this advisory lock
 STATED = ("department", "batch", "kind", "source", "as_of", "author", "recorded_at", "content", "previous_digest")
+TAKEN = "memory.ledger_{}"  # rows that are being appended
 EMPTY = hashlib.sha256().hexdigest()  # what a batch without rows holds
 
 
@@ -71,8 +73,8 @@ def append(
     """Append rows of DuckDB tables to the ledger, all or none; returns the number of item and order events.
 
     `events`, `order_events`, `orders`, `items`, `requests` and `dispute_events` name temporary tables with the columns
-    of `ledger_rows.TABLES`. Each department's rows become its next
-    batch. The caller holds the lock.
+    of `ledger_rows.TABLES`. Each department's rows become its next batch; what happened did so on `as_of`. The caller
+    holds the lock.
 
     Raises:
         duckdb.Error: nothing was appended, or PostgreSQL died at the commit: compute again from what the ledger holds.
@@ -88,40 +90,50 @@ def append(
     """).fetchall()
     if not heads:
         return 0
-    new = {table: _salted(table, name, heads) for table, name in given.items()}
-    held = contents(con, " UNION ALL ".join(lines_sql(table, made) for table, made in new.items()))
+    rows_of = {table: _take(con, table, name, heads, as_of) for table, name in given.items()}
+    filled = [table for table, rows in rows_of.items() if rows]
+    lines = " UNION ALL ".join(lines_sql(table, TAKEN.format(table)) for table in filled)
     stated = {"kind": kind, "source": source, "as_of": as_of, "author": author, "recorded_at": clock.now()}
-    con.execute("BEGIN")
-    try:
-        appended = {table: _insert(con, table, made) for table, made in new.items()}
-        for department, batch, before in heads:
-            link = {"department": department, "batch": batch, **stated, "previous_digest": before}
-            _insert_batch(con, link | {"content": held[department, batch]})
-        con.execute("COMMIT")
-    except BaseException:
-        with suppress(duckdb.Error):
-            con.execute("ROLLBACK")
-        raise
-    return appended.get("events", 0) + appended.get("order_events", 0)
+    with ThreadPoolExecutor(1) as beside:  # while PostgreSQL takes the rows in
+        digesting = beside.submit(contents, con.cursor(), lines)
+        con.execute("BEGIN")
+        try:
+            for table in filled:
+                _insert(con, table)
+            held = digesting.result()
+            for department, batch, before in heads:
+                link = {"department": department, "batch": batch, **stated, "previous_digest": before}
+                _insert_batch(con, link | {"content": held[department, batch]})
+            con.execute("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):
+                con.execute("ROLLBACK")
+            raise
+    for table in rows_of:
+        con.execute(f"DROP TABLE {TAKEN.format(table)}")
+    return rows_of.get("events", 0) + rows_of.get("order_events", 0)
 
 
-def _salted(table: str, rows: str, heads: list[tuple[str, int, str]]) -> str:
-    """The rows as they will be stored, as a relation: with their batch, and with a salt where values are personal.
+def _take(con: DuckDBPyConnection, table: str, rows: str, heads: list[tuple[str, int, str]], as_of: date) -> int:
+    """The rows as they will be stored, as a table other connections see: with their batch and, where values are
+    personal, a salt. In the order of the key: PostgreSQL then finds its place in the index nearby. Returns how many.
 
     Salts come of a secret nobody keeps: with it gone, so is the salt once its row's is erased.
     """
     numbered = "(VALUES " + ", ".join(f"({literal(department)}, {batch})" for department, batch, _ in heads) + ")"
     told = TABLES[table]
+    columns = told.columns.replace(" as_of,", f" DATE '{as_of}' AS as_of,")
     salt = f"left(sha256(concat('{secrets.token_hex(32)}', {told.row})), 32)::UUID AS salt, NULL AS personal_digest, "
-    return f"""(
-        SELECT {told.columns}, {salt if told.personal else ""}n.batch
-        FROM {rows} JOIN {numbered} AS n(department, batch) USING (department))"""
-
-
-def _insert(con: DuckDBPyConnection, table: str, rows: str) -> int:
-    columns = f"{TABLES[table].columns}{', salt' if TABLES[table].personal else ''}, batch"
-    row = con.execute(f"INSERT INTO shuyuan.ledger.{table} ({columns}) SELECT {columns} FROM {rows}").fetchone()
+    row = con.execute(f"""
+        CREATE OR REPLACE TABLE {TAKEN.format(table)} AS
+        SELECT {columns}, {salt if told.personal else ""}n.batch
+        FROM {rows} JOIN {numbered} AS n(department, batch) USING (department) ORDER BY 1""").fetchone()
     return int(row[0]) if row else 0
+
+
+def _insert(con: DuckDBPyConnection, table: str) -> None:
+    columns = f"{TABLES[table].columns}{', salt' if TABLES[table].personal else ''}, batch"
+    con.execute(f"INSERT INTO shuyuan.ledger.{table} ({columns}) SELECT {columns} FROM {TAKEN.format(table)}")
 
 
 def _insert_batch(con: DuckDBPyConnection, link: dict[str, Any]) -> None:

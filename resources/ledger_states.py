@@ -44,6 +44,11 @@ def read_order_states(con: DuckDBPyConnection, table: str, order_ids: list[str])
     _look_up(con, table, "order_states", "order_id", order_ids)
 
 
+def read_last_order_events(con: DuckDBPyConnection, table: str, order_ids: list[str]) -> None:
+    """`table` becomes a temporary table with the last event of each of these orders."""
+    _look_up(con, table, "last_order_events", "order_id", order_ids)
+
+
 def _look_up(con: DuckDBPyConnection, table: str, view: str, key: str, wanted: list[str]) -> None:
     """Rows of a view by key: PostgreSQL gets the keys, so that it looks up nothing else."""
     listed = literal(",".join(wanted))
@@ -98,18 +103,23 @@ def _read_news(con: DuckDBPyConnection, heads: dict[str, int]) -> None:
     """`ledger_news`: the last event of every item that moved since; `ledger_new_items`: items opened since."""
     known = ", ".join(f"({literal(department)}, {batch})" for department, batch in heads.items())
     since = f"""
-        from (select department, max(batch) as last from ledger.batches group by department) b
-        left join (values {known}) h(department, batch) using (department)
-        cross join lateral (
-            select * from ledger.%s r
-            where r.department = b.department and r.batch > coalesce(h.batch, 0) and r.batch <= b.last
-        ) r"""
-    events = "select r.item_id, r." + ", r.".join(_OF_EVENT) + since % "events"
-    items = "select r.item_id, r." + ", r.".join(_OF_ITEM) + since % "items"
-    con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE ledger_news AS FROM postgres_query('shuyuan', {literal(events)})
-        QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY number DESC) = 1
-    """)
+        select b.department, b.batch, b.as_of from ledger.batches b
+        left join (values {known}) h(department, batch) using (department) where b.batch > coalesce(h.batch, 0)"""
+    items = f"""
+        select r.item_id, r.{", r.".join(_OF_ITEM)}
+        from ({since}) b join ledger.items r on r.department = b.department and r.batch = b.batch"""
+    events = f"""
+        with news as ({since})
+        select r.item_id, r.{", r.".join(_OF_EVENT)}
+        from ledger.events r join news b on r.department = b.department and r.batch = b.batch
+        where r.as_of >= (select min(as_of) from news)"""  # found by day: an index by batch would cost each event
+    con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_news AS FROM postgres_query('shuyuan', {literal(events)})")
+    several = con.execute("SELECT count(*) > count(DISTINCT item_id) FROM ledger_news").fetchone()
+    if several and several[0]:
+        con.execute("""
+            CREATE OR REPLACE TEMP TABLE ledger_news AS
+            FROM ledger_news QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY number DESC) = 1
+        """)
     con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_new_items AS FROM postgres_query('shuyuan', {literal(items)})")
 
 

@@ -130,7 +130,6 @@ create table if not exists ledger.events (
                      and num_nonnulls(content_hash, evidence, observed, reason, record_hash, suggested) = 0
                 else personal_digest is null and record_hash is not null end)
 );
-create index if not exists events_by_batch on ledger.events (department, batch);
 create index if not exists events_by_order on ledger.events (order_id);
 create index if not exists events_by_day on ledger.events using brin (as_of);
 create index if not exists events_that_except on ledger.events (item_id) where event in ('upheld', 'transferred');
@@ -146,7 +145,7 @@ comment on column ledger.events.suggestion_confidence is 'How sure it is, above 
 comment on column ledger.events.actor is 'Run, department or person';
 comment on column ledger.events.relapses is 'How often the item failed again after it was verified';
 
--- Both views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger.read_states`.
+-- Both views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger_states`.
 create or replace view ledger.order_states as
 select
     o.order_id, o.order_number, o.department, o.resource, o.rule_id, o.delivery_id, o.standard, o.dimension,
@@ -188,6 +187,11 @@ cross join lateral (
     from ledger.order_events e where e.order_id = o.order_id
 ) h;
 comment on view ledger.order_states is 'One row per correction order: its last event, its items as they stand in it. A relapse belongs to a new order, and what relapsed is no longer verified in the old one';
+
+create or replace view ledger.last_order_events as
+select e.* from ledger.orders o
+cross join lateral (select * from ledger.order_events e where e.order_id = o.order_id order by number desc limit 1) e;
+comment on view ledger.last_order_events is 'One row per correction order: its last event';
 
 create or replace view ledger.item_states as
 select
