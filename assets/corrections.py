@@ -24,7 +24,7 @@ from quality_checks.working_days import Calendar, calendar_sql
 from resources import ledger
 from resources.city import City
 from resources.lake import literal
-from resources.ledger_states import read_order_states, read_states
+from resources.ledger_states import read_last_order_events, read_order_states, read_states
 
 NO_ITEMS = """
     SELECT NULL::VARCHAR AS item_id, NULL::VARCHAR AS event, NULL::VARCHAR AS reason, NULL::VARCHAR AS evidence,
@@ -93,9 +93,9 @@ def tell(
     """Append what people did: `news` names a temporary table `item_id, event, reason, evidence, by_date`.
 
     One row per item; events its state does not allow are left out. Orders whose last item that closes are closed;
-    `order_events` names a table of what else happens to orders (`ledger.ORDER_EVENTS`), none of them to such an order;
-    `standing` one of the items as they stand (`read_states`), when they were read under this lock; `dispute_events` one
-    of what happens to disputes (`ledger.DISPUTE_EVENTS`).
+    `order_events` names a table of what else happens to orders (`ledger_rows.ORDER_EVENTS`), none of them to such an
+    order; `standing` one of the items as they stand (`read_states`), when they were read under this lock;
+    `dispute_events` one of what happens to disputes (`ledger_rows.DISPUTE_EVENTS`).
     The caller holds the ledger's lock. Returns the number of item events written.
     """
     con = city.con
@@ -306,13 +306,26 @@ def _write_order_events(con: DuckDBPyConnection, catalog: Catalog, as_of: date, 
         {"author": author},
     )
     mark(con, catalog.jurisdiction.noise, as_of, author)
-    close_orders(con, "corrections_events", "corrections_order_events", as_of, author)
+    open_items = "SELECT order_id, count(*) AS open FROM corrections_items_now WHERE NOT closed GROUP BY ALL"
+    close_orders(con, "corrections_events", "corrections_order_events", as_of, author, open_items=open_items)
 
 
-def close_orders(con: DuckDBPyConnection, events: str, order_events: str, as_of: date, author: str) -> None:
-    """Add to `order_events` the closing of orders whose last open items these `events` close, opening none in them."""
+def close_orders(
+    con: DuckDBPyConnection, events: str, order_events: str, as_of: date, author: str, *, open_items: str | None = None
+) -> None:
+    """Add to `order_events` the closing of orders whose last open items these `events` close, opening none in them.
+
+    `open_items` is SQL for `order_id, open` where that is known of all orders with open items; else it is looked up.
+    """
     closing = [row[0] for row in con.execute(f"SELECT DISTINCT order_id FROM {events} WHERE closes").fetchall()]
-    read_order_states(con, "corrections_closing", closing)
+    if open_items:
+        read_last_order_events(con, "corrections_last", closing)
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE corrections_closing AS"
+            f" SELECT * FROM corrections_last JOIN ({open_items}) USING (order_id)"
+        )
+    else:
+        read_order_states(con, "corrections_closing", closing)
     con.execute(
         f"""
         INSERT INTO {order_events} BY NAME

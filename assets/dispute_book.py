@@ -16,6 +16,7 @@ from quality_checks.corrections import ItemState
 from quality_checks.dispute_states import ENDED, DisputeEvent, DisputeState
 from resources import ledger
 from resources.city import City
+from resources.lake import literal
 
 State = Literal["open", "closed", "all"]
 
@@ -142,16 +143,18 @@ def lapse(city: City, as_of: date, *, author: str) -> int:
     request was taken back. The caller holds the ledger's lock. Returns how many ended.
     """
     ended = ", ".join(f"'{one}'" for one in sorted(ENDED))
+    pending = f"""
+        select d.dispute_id, d.number + 1 as number, d.department, d.dispute_number, d.item_id, d.opponent, d.level,
+               d.library, d.attribute, 'item: ' || i.state as reason
+        from ledger.dispute_states d join ledger.item_states i using (item_id)
+        where d.state not in ({ended}) and i.state <> '{ItemState.objection_raised}'"""
     city.con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE disputes_lapsed AS
-        SELECT d.dispute_id, d.number + 1 AS number, d.department, d.dispute_number, d.item_id, d.opponent,
-               '{DisputeEvent.lapsed}' AS event, '{DisputeState.lapsed}' AS state, d.level, '{BUREAU}' AS party,
-               $day::DATE AS as_of, NULL::DATE AS due_on, NULL::INTEGER AS rule_version, d.library, d.attribute,
-               $author AS actor, NULL::VARCHAR AS entity_id, concat('item: ', i.state) AS reason,
-               NULL::VARCHAR AS evidence
-        FROM shuyuan.ledger.dispute_states d JOIN shuyuan.ledger.item_states i USING (item_id)
-        WHERE d.state NOT IN ({ended}) AND i.state <> '{ItemState.objection_raised}'
+        SELECT *, '{DisputeEvent.lapsed}' AS event, '{DisputeState.lapsed}' AS state, '{BUREAU}' AS party,
+               $day::DATE AS as_of, NULL::DATE AS due_on, NULL::INTEGER AS rule_version, $author AS actor,
+               NULL::VARCHAR AS entity_id, NULL::VARCHAR AS evidence
+        FROM postgres_query('shuyuan', {literal(pending)})  -- it looks up the items of open disputes, and no others
         """,
         {"day": as_of, "author": author},
     )

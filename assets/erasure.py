@@ -43,7 +43,7 @@ def erase(city: City, item_id: str, basis: str, *, actor: str, as_of: date) -> i
             {"items": items, "event": str(ItemEvent.erased), "basis": basis.strip()},
         )
         tell(city, "erasure_news", kind="erasure", as_of=as_of, actor=actor, author=actor)
-        ledger.erase(city.server, items)
+        ledger.erase(city.con, city.server, items)
         ledger_states.checkpoint(city.home).unlink(missing_ok=True)
     return len(items)
 

@@ -23,6 +23,7 @@ from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules
 from quality_checks.sources import Source, key_macro, macros, marks_sql, normal_macro, sources
 from resources.city import City
+from resources.ledger_states import read_states
 
 REASONS = {
     "single": "nobody else states it",
@@ -390,15 +391,19 @@ class _Inquiry:
             {(s.resource.id, c) for s in self.sources for a in attributes if a in s.resource.supplies
              for c in (*s.supplying(a), a)}
         )  # fmt: skip
+        self.con.execute(
+            "CREATE OR REPLACE TEMP TABLE _found AS"
+            " SELECT f.finding_id AS item_id, f.* FROM quality.findings f"
+            " SEMI JOIN _said s ON s.resource = concat(f.department, '.', f.resource) AND s._record_key = f.record_key"
+            " WHERE f.status = 'open' AND list_contains($1, concat(f.department, '.', f.resource, '|', f.\"column\"))",
+            [[f"{resource}|{column}" for resource, column in columns]],
+        )
+        read_states(self.con, self.city.home, "_items", "_found")
         rows = self.con.execute(
             "SELECT f.rule_id, f.severity, concat(f.department, '.', f.resource), f.record_key, f.\"column\","
-            " f.first_seen, o.order_number, i.state, o.due_on FROM quality.findings f"
-            " SEMI JOIN _said s ON s.resource = concat(f.department, '.', f.resource) AND s._record_key = f.record_key"
-            " LEFT JOIN shuyuan.ledger.item_states i ON i.item_id = f.finding_id AND NOT i.closed"
-            " LEFT JOIN shuyuan.ledger.orders o ON o.order_id = i.order_id"
-            " WHERE f.status = 'open' AND list_contains($1, concat(f.department, '.', f.resource, '|', f.\"column\"))"
-            " ORDER BY ALL",
-            [[f"{resource}|{column}" for resource, column in columns]],
+            " f.first_seen, o.order_number, i.state, o.due_on FROM _found f"
+            " LEFT JOIN _items i ON i.item_id = f.item_id AND NOT i.closed"
+            " LEFT JOIN shuyuan.ledger.orders o ON o.order_id = i.order_id ORDER BY ALL"
         ).fetchall()
         for rule, severity, resource, record, *rest in rows:
             yield Finding(rule, severity, resource, self._told(record) if self.masked else record, *rest)

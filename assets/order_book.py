@@ -281,6 +281,12 @@ def _transfer(city: City, act: Act, items: list[str], to: str) -> None:
         "CREATE OR REPLACE TEMP TABLE book_wanted AS SELECT unnest($items::VARCHAR[]) AS item_id", {"items": items}
     )
     read_states(con, city.home, "book_items", "book_wanted")
+    read_states(
+        con,
+        city.home,
+        "book_before",
+        "(SELECT transferred_from AS item_id FROM book_items WHERE transferred_from IS NOT NULL)",
+    )
     told = {"to": to, "day": act.as_of, "actor": act.actor, "reason": act.reason.strip()}
     con.execute(
         """
@@ -289,8 +295,8 @@ def _transfer(city: City, act: Act, items: list[str], to: str) -> None:
                b.number AS known, coalesce(b.relapses, 0) AS relapses_there,
                md5(concat_ws('|', $to, i.resource, i.rule_id, i.delivery_id, $day::DATE, i.department)) AS new_order
         FROM book_items i
-        LEFT JOIN (SELECT item_id, department, number, relapses FROM shuyuan.ledger.item_states
-                   WHERE department = $to AND state = 'transferred') b ON b.item_id = i.transferred_from
+        LEFT JOIN book_before b
+            ON b.item_id = i.transferred_from AND b.department = $to AND b.state = 'transferred'
         """,
         {"to": to, "day": act.as_of},
     )

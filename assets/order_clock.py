@@ -50,7 +50,7 @@ def read_live(con: DuckDBPyConnection) -> None:
 
 
 def tick(con: DuckDBPyConnection, catalog: Catalog, as_of: date, author: str) -> str:
-    """What the clock does to orders on `as_of`, as a temporary table with the columns of `ledger.ORDER_EVENTS`.
+    """What the clock does to orders on `as_of`, as a temporary table with the columns of `ledger_rows.ORDER_EVENTS`.
 
     Orders that wait for their notice are notified; a pause ends when none of the order's items asks any more; a
     provisional deadline is worked out anew; then reminders and levels. The caller holds the ledger's lock.

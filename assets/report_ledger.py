@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from duckdb import DuckDBPyConnection
 
 from assets.report_figures import read
+from resources.lake import literal
 from resources.ledger import Head
 
 URGENT_ORDERS = 200  # orders listed on one department page, the most urgent first
@@ -128,16 +129,15 @@ _CHANGES = """
     from shuyuan.ledger.events where as_of = $as_of group by department order by department"""
 
 
-_DOUBTS = """
+# In PostgreSQL, which looks up the few items that are in dispute, and no others.
+_DISPUTED = "select * from ledger.dispute_states where state in ('negotiation', 'authority', 'superior', 'government')"
+_DOUBTS = f"""
     select i.department, i.resource, i.column_name, coalesce(r.raised_on, d.opened_on) as since, i.due_on,
-           r.request_number, d.dispute_number, d.level::integer, coalesce(r.applicant, d.opponent), i.order_number
-    from (select item_id from shuyuan.ledger.request_states where not closed
-          union select item_id from shuyuan.ledger.dispute_states
-          where state in ('negotiation', 'authority', 'superior', 'government')) o
-    join shuyuan.ledger.item_states i using (item_id)
-    left join shuyuan.ledger.requests r on r.request_id = i.finding_id
-    left join (from shuyuan.ledger.dispute_states
-               where state in ('negotiation', 'authority', 'superior', 'government')) d on d.item_id = o.item_id
+           r.request_number, d.dispute_number, d.level, coalesce(r.applicant, d.opponent), i.order_number
+    from (select item_id from ledger.request_states where not closed union select item_id from ({_DISPUTED}) o) o
+    join ledger.item_states i using (item_id)
+    left join ledger.requests r on r.request_id = i.finding_id
+    left join ({_DISPUTED}) d on d.item_id = o.item_id
     order by i.department, since, i.order_number, i.column_name"""
 
 # The last links of the chains: who keeps an old report can prove that the ledger was not cut off or written anew.
@@ -161,7 +161,7 @@ def collect_ledger(con: DuckDBPyConnection, as_of: date) -> Ledger:
             items=read(con, _ITEMS, ItemCount, {}),
             changes=read(con, _CHANGES, ItemChange, {"as_of": as_of}),
             heads=read(con, _HEADS, Head, {"as_of": as_of}),
-            doubts=read(con, _DOUBTS, Doubt, {}),
+            doubts=read(con, f"FROM postgres_query('shuyuan', {literal(_DOUBTS)})", Doubt, {}),
         )
     finally:
         con.execute("drop table temp.report_orders")

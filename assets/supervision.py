@@ -196,7 +196,7 @@ def verify(city: City) -> tuple[list[BrokenLink], list[Disagreement]]:
     """Hold every stored version against the ledger: its anchor, its rows and all its figures, counted again."""
     found = versions(city)
     anchor = {head: None for version in found for head in heads(city, version)}
-    broken = verify_chain(city.server, list(anchor))
+    broken = verify_chain(city.con, list(anchor))
     wrong = []
     with city.server.lock(LOCK), scratch(city.home) as folder:
         for version in found:

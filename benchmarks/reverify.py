@@ -4,9 +4,10 @@
 
 One department states all its records anew: of the open items 60 in 100 are corrected as suggested, 20 otherwise, 15 are
 still wrong, 5 records are gone. The ledger holds `--rows` rows of items and events, those of the settled items
-included. Ours is `assets.corrections.advance`, which judges by all of the machine, writes an event for every item and
-chains them. By hand it is one statement over the same ledger, findings and pool that decides the items and writes
-nothing to the ledger. Each is one process on the same home; processor seconds are its own and the server's.
+included, which lived on the days before, a batch a day. Ours is `assets.corrections.advance`, which judges by all of
+the machine, writes an event for every item and chains them. By hand it is one statement over the same ledger, findings
+and pool that decides the items and writes nothing to the ledger. Each is one process on the same home; processor
+seconds are its own and the server's.
 """
 
 from __future__ import annotations
@@ -36,40 +37,48 @@ DEPARTMENT, RESOURCE, RULE = "public_security", "resident_registration", "PSB-00
 POOL = f"{DEPARTMENT}.{RESOURCE}"
 OLD, NEW = (f"{day:%Y%m%d}-{DEPARTMENT}-{RESOURCE}" for day in (FIRST, DAY))
 ORDERS = 500  # items of one order
-# Item i of the ledger: the first `open` ones are open. One row per event; the last of the open ones are batch 2.
+PAST = 200  # days before the first, and batches; what is open was opened in the next batch and notified in the last
+# Item i of the ledger: the first `open` ones are open. One row per event.
 EVENTS = """
     insert into ledger.events (item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id,
         rule_version, record_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, actor,
         notified_on, relapses, batch)
-    select md5(i::text), number, '{department}', event, state, closed, '{first}', 'order' || i / {orders}, '{first}',
+    select md5(i::text), number, '{department}', event, state, closed, day, 'order' || i / {orders}, day,
         '{old}', 1, 'old' || i, '1990-01-02', '1990-01-01', 'derived', 0.99,
-        '出生日期应与证件号码一致：出生日期为「1990-01-02」', 'run', '{first}', 0, {batch}
-    from generate_series(0, {items} - 1) i
-    join (values (1, 'opened', 'open', false), (2, 'notified', 'notified', false),
-                 (3, 'acknowledged', 'acknowledged', false), (4, 'verified_as_suggested', 'verified_as_suggested', true)
-    ) e(number, event, state, closed) on number <= 2 or i >= {open}
-    where (number = 2 and i < {open}) = ({batch} = 2)
+        '出生日期应与证件号码一致：出生日期为「1990-01-02」', 'run', day, 0, batch
+    from (
+        select i, number, event, state, closed, {batch} + (number = 2 and i < {open})::int as batch from (
+            select generate_series({open}, {items} - 1) as i union all select generate_series(0, {open} - 1)) items
+        join (values (1, 'opened', 'open', false), (2, 'notified', 'notified', false),
+            (3, 'acknowledged', 'acknowledged', false), (4, 'verified_as_suggested', 'verified_as_suggested', true)
+        ) e(number, event, state, closed) on number <= 2 or i >= {open}
+    ) told
+    cross join lateral (select date '{first}' + least(0, batch - {past} - 1) as day) d
+    where (number = 2 and i < {open}) = {last}
 """
+BATCH = "case when i >= {open} then 1 + ((i - {open})::bigint * {past} / ({items} - {open}))::int else {past} + 1 end"
 REST = """
     insert into ledger.orders
     select 'order' || n, 'number' || n, '{department}', '{resource}', '{rule}', '{old}', 'P03', 'accuracy', '0401',
-        'error', '{first}', '2026-11-16', false, 1 from generate_series(0, ({items} - 1) / {orders}) n;
+        'error', '{first}', '2026-11-16', false, {past} + 1 from generate_series(0, ({items} - 1) / {orders}) n;
     insert into ledger.order_events
-    select order_id, 1, department, 'opened', 'open', '{first}', due_on, false, 10, 0, 0, 'run', null, null, 1
+    select order_id, 1, department, 'opened', 'open', '{first}', due_on, false, 10, 0, 0, 'run', null, null, {past} + 1
     from ledger.orders;
     insert into ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on,
         batch)
-    select md5(i::text), md5(i::text), '{department}', '{resource}', '{rule}', 'key' || i, 'birth_date', '{first}', 1
+    select md5(i::text), md5(i::text), '{department}', '{resource}', '{rule}', 'key' || i, 'birth_date', '{first}',
+        {batch}
     from generate_series(0, {items} - 1) i;
     insert into ledger.batches (department, batch, kind, source, as_of, author, content, previous_digest, digest)
-    values ('{department}', 1, 'advance', '', '{first}', 'run', 'made', '', 'made');
+    select '{department}', n, 'advance', '', date '{first}' - {past} - 1 + n, 'run', 'made', '', 'made'
+    from generate_series(1, {past} + 1) n;
     insert into ops.deliveries (delivery_id, department, resource, file_name, sha256, bytes, as_of, mode, state)
     values ('{old}', '{department}', '{resource}', 'f.csv', 'a', 1, '{first}', 'full', 'pooled'),
            ('{new}', '{department}', '{resource}', 'f.csv', 'b', 1, '{day}', 'full', 'pooled');
 """
-BATCH = """
+NOTICES = """
     insert into ledger.batches (department, batch, kind, source, as_of, author, content, previous_digest, digest)
-    values ('{department}', 2, 'notice', '', '{first}', 'run', 'made', 'made', 'made')
+    values ('{department}', {past} + 2, 'notice', '', '{first}', 'run', 'made', 'made', 'made')
 """
 RECORDS = """
     INSERT INTO {pool} BY NAME
@@ -111,6 +120,7 @@ def make(home: Path, still_open: int, rows: int) -> None:
     settled = max(0, rows - 3 * still_open) // 5
     said = {"department": DEPARTMENT, "resource": RESOURCE, "rule": RULE, "pool": POOL, "first": FIRST, "day": DAY}
     said |= {"old": OLD, "new": NEW, "orders": ORDERS, "open": still_open, "items": still_open + settled}
+    said |= {"past": PAST, "batch": BATCH.format(**said, past=PAST)}
     with opened(home) as city:
         city.lake.apply_catalog()
         with city.server.session("owner") as cursor:
@@ -121,9 +131,9 @@ def make(home: Path, still_open: int, rows: int) -> None:
             for (name,) in cursor.fetchall():
                 what = "alter table ledger.events drop constraint" if name == "events_pkey" else "drop index ledger."
                 cursor.execute(f"{what}{' ' if name == 'events_pkey' else ''}{name}")
-            cursor.execute(EVENTS.format(**said, batch=1) + ";" + REST.format(**said))
+            cursor.execute(EVENTS.format(**said, last=False) + ";" + REST.format(**said))
             read_all_states(city.con, city.home)  # as the pass before did, which then wrote:
-            cursor.execute(EVENTS.format(**said, batch=2) + ";" + BATCH.format(**said))
+            cursor.execute(EVENTS.format(**said, last=True) + ";" + NOTICES.format(**said))
             for index in indexes:
                 cursor.execute(index)
             cursor.execute("alter table ledger.events add primary key using index events_pkey")
@@ -158,7 +168,7 @@ def timed(home: Path, *, plain: bool) -> None:
         figures = {"wall_s": seconds, "cpu_s": used, "counts": counts}
         if not plain:
             began = time.perf_counter()
-            broken = [link for link in ledger.verify_chain(city.server) if link.batch > 2]
+            broken = [link for link in ledger.verify_chain(city.con) if link.batch > PAST + 2]
             figures |= {"verify_s": time.perf_counter() - began, "broken": len(broken)}
     print(json.dumps(figures))
 

@@ -1,6 +1,6 @@
 """What exists: the catalogue's YAML and CSV files, and the frozen types that read them."""
 
-from catalog.load import Catalog, CatalogError, CatalogProblem, load_catalog
+from catalog.load import Catalog, load_catalog
 from catalog.models import (
     DIMENSIONS,
     INDICATORS,
@@ -23,6 +23,7 @@ from catalog.models import (
     Severity,
     ThematicTable,
 )
+from catalog.reading import CatalogError, CatalogProblem
 
 __all__ = [
     "DIMENSIONS",

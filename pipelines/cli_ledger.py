@@ -49,7 +49,7 @@ def verify(
         except ledger.AnchorError as error:
             raise typer.BadParameter(str(error), param_hint="--anchor") from error
     with _city() as city:
-        broken = ledger.verify_chain(city.server, published)
+        broken = ledger.verify_chain(city.con, published)
         heads = ledger.heads(city.server)
     if as_json:
         emit_json({"broken": [asdict(link) for link in broken], "heads": [asdict(head) for head in heads]})
@@ -74,7 +74,7 @@ def export(
 
     with _city() as city:
         one_of("--department", department, city.catalog.departments)
-        batches = ledger.export(city.server, path, department=department, unmasked=unmasked)
+        batches = ledger.export(city.con, path, department=department, unmasked=unmasked)
     if as_json:
         emit_json({"batches": batches, "path": str(path)})
     else:

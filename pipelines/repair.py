@@ -51,7 +51,7 @@ def told(table: str) -> str:
 
 
 def _broken_links(city: City) -> Iterator[str]:
-    for link in ledger.verify_chain(city.server):
+    for link in ledger.verify_chain(city.con):
         yield f"{link.department} batch {link.batch}: {link.reason}"
 
 

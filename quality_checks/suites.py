@@ -16,7 +16,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from catalog.divisions import DIVISIONS, vocabulary
-from catalog.load import Catalog, CatalogProblem
+from catalog.load import Catalog
 from catalog.models import (
     CODE_COLUMNS,
     MOST,
@@ -32,6 +32,7 @@ from catalog.models import (
     Rule,
     ThematicTable,
 )
+from catalog.reading import CatalogProblem
 from quality_checks import macros, spatial, telling
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules, thematic_rules

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -66,7 +67,10 @@ class City:
         """
         folders = Home.at(home)
         with ExitStack() as stack:
-            server = stack.enter_context(Server(folders, postgres_url))
+            with ThreadPoolExecutor(1) as beside:
+                checked = beside.submit(_check_signatures)  # takes as long as the server takes to start
+                server = stack.enter_context(Server(folders, postgres_url))
+            checked.result()
             spill = stack.enter_context(scratch(folders))
             con = stack.enter_context(_connect(spill, memory_limit, threads))
             role = "reader" if read_only else "pipeline"
@@ -126,7 +130,6 @@ def _connect(spill: Path, memory_limit: str, threads: int | None) -> Iterator[Du
         "temp_directory": str(spill),
         **({"threads": str(threads)} if threads else {}),
     }
-    _check_signatures()
     with duckdb.connect(":memory:", config={**config, "allow_unsigned_extensions": "true"}) as con:
         _load_extensions(con)
         con.execute("SET allow_unsigned_extensions = false")  # from here on for good: it cannot be set back

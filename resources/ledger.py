@@ -7,51 +7,30 @@ durable, in one piece, and part of the chain.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import rfc8785
 from duckdb import DuckDBPyConnection
 
+from resources import clock
 from resources.lake import literal
+from resources.ledger_rows import TABLES, contents, lines_sql, sealed_sql
 from resources.postgres import Server
 
 LOCK = "ledger"  # whoever reads the ledger in order to write it holds this advisory lock
-
-ORDERS = (
-    "order_id, order_number, department, resource, rule_id, delivery_id, standard, dimension, indicator, severity, "
-    "opened_on, due_on, due_provisional"
-)
-ORDER_EVENTS = (
-    "order_id, number, department, event, state, as_of, due_on, due_provisional, working_days, paused_days, level, "
-    "actor, reason, evidence"
-)
-ITEMS = "item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, transferred_from"
-EVENTS = (
-    "item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id, rule_version, "
-    "record_hash, content_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, "
-    "evidence, by_date, actor, notified_on, relapses"
-)
-REQUESTS = (
-    "request_id, request_number, department, applicant, resource, column_name, library, attribute, raised_on, "
-    "reference_date, raised_by, record_key, entity_id, doubted, proposed, reason, evidence"
-)
-DISPUTE_EVENTS = (
-    "dispute_id, number, department, dispute_number, item_id, opponent, event, state, level, party, as_of, due_on, "
-    "rule_version, library, attribute, actor, entity_id, reason, evidence"
-)
-SALTS = {  # what tells the rows of a salted table apart
-    "items": "item_id",
-    "events": "item_id, '|', number",
-    "requests": "request_id",
-    "dispute_events": "dispute_id, '|', number",
-}
+STATED = ("department", "batch", "kind", "source", "as_of", "author", "recorded_at", "content", "previous_digest")
+TAKEN = "memory.ledger_{}"  # rows that are being appended
+EMPTY = hashlib.sha256().hexdigest()  # what a batch without rows holds
 
 
 @dataclass(frozen=True)
@@ -94,138 +73,176 @@ def append(
     """Append rows of DuckDB tables to the ledger, all or none; returns the number of item and order events.
 
     `events`, `order_events`, `orders`, `items`, `requests` and `dispute_events` name temporary tables with the columns
-    `EVENTS`, `ORDER_EVENTS`, `ORDERS`, `ITEMS`, `REQUESTS` and `DISPUTE_EVENTS`. Each department's rows become its next
-    batch. The caller holds the lock.
+    of `ledger_rows.TABLES`. Each department's rows become its next batch; what happened did so on `as_of`. The caller
+    holds the lock.
 
     Raises:
         duckdb.Error: nothing was appended, or PostgreSQL died at the commit: compute again from what the ledger holds.
     """
-    rows = {"orders": (ORDERS, orders), "items": (ITEMS, items)}
-    rows |= {"events": (EVENTS, events), "order_events": (ORDER_EVENTS, order_events)}
-    rows |= {"requests": (REQUESTS, requests), "dispute_events": (DISPUTE_EVENTS, dispute_events)}
-    given = {table: (columns, name) for table, (columns, name) in rows.items() if name}
-    concerned = " UNION ".join(f"SELECT department FROM {name}" for _, name in given.values())
-    batches = con.execute(f"""
-        SELECT c.department, coalesce(max(b.batch), 0) + 1
+    rows = {"orders": orders, "items": items, "events": events, "order_events": order_events}
+    rows |= {"requests": requests, "dispute_events": dispute_events}
+    given = {table: name for table, name in rows.items() if name}
+    concerned = " UNION ".join(f"SELECT department FROM {name}" for name in given.values())
+    heads = con.execute(f"""
+        SELECT c.department, coalesce(max(b.batch), 0) + 1, coalesce(arg_max(b.digest, b.batch), '')
         FROM ({concerned}) c LEFT JOIN shuyuan.ledger.batches b USING (department)
         GROUP BY c.department ORDER BY c.department
     """).fetchall()
-    if not batches:
+    if not heads:
         return 0
-    numbered = "(VALUES " + ", ".join(f"({literal(name)}, {batch})" for name, batch in batches) + ")"
-    con.execute("BEGIN")
-    try:
-        appended = {table: _insert(con, table, columns, name, numbered) for table, (columns, name) in given.items()}
-        statement = _chain(numbered, kind=kind, source=source, as_of=as_of, author=author)
-        con.execute(f"CALL postgres_execute('shuyuan', {literal(statement)})")
-        con.execute("COMMIT")
-    except BaseException:
-        with suppress(duckdb.Error):
-            con.execute("ROLLBACK")
-        raise
-    return appended.get("events", 0) + appended.get("order_events", 0)
+    rows_of = {table: _take(con, table, name, heads, as_of) for table, name in given.items()}
+    filled = [table for table, rows in rows_of.items() if rows]
+    lines = " UNION ALL ".join(lines_sql(table, TAKEN.format(table)) for table in filled)
+    stated = {"kind": kind, "source": source, "as_of": as_of, "author": author, "recorded_at": clock.now()}
+    with ThreadPoolExecutor(1) as beside:  # while PostgreSQL takes the rows in
+        digesting = beside.submit(contents, con.cursor(), lines)
+        con.execute("BEGIN")
+        try:
+            for table in filled:
+                _insert(con, table)
+            held = digesting.result()
+            for department, batch, before in heads:
+                link = {"department": department, "batch": batch, **stated, "previous_digest": before}
+                _insert_batch(con, link | {"content": held[department, batch]})
+            con.execute("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):
+                con.execute("ROLLBACK")
+            raise
+    for table in rows_of:
+        con.execute(f"DROP TABLE {TAKEN.format(table)}")
+    return rows_of.get("events", 0) + rows_of.get("order_events", 0)
 
 
-def _insert(con: DuckDBPyConnection, table: str, columns: str, rows: str, numbered: str) -> int:
-    salt = SALTS.get(table)
-    if salt:  # by a secret nobody keeps: with it gone, so is the salt once its row's is erased
-        columns += ", salt"
-        rows = f"(SELECT *, left(sha256(concat('{secrets.token_hex(32)}', {salt})), 32)::UUID AS salt FROM {rows})"
+def _take(con: DuckDBPyConnection, table: str, rows: str, heads: list[tuple[str, int, str]], as_of: date) -> int:
+    """The rows as they will be stored, as a table other connections see: with their batch and, where values are
+    personal, a salt. In the order of the key: PostgreSQL then finds its place in the index nearby. Returns how many.
+
+    Salts come of a secret nobody keeps: with it gone, so is the salt once its row's is erased.
+    """
+    numbered = "(VALUES " + ", ".join(f"({literal(department)}, {batch})" for department, batch, _ in heads) + ")"
+    told = TABLES[table]
+    columns = told.columns.replace(" as_of,", f" DATE '{as_of}' AS as_of,")
+    salt = f"left(sha256(concat('{secrets.token_hex(32)}', {told.row})), 32)::UUID AS salt, NULL AS personal_digest, "
     row = con.execute(f"""
-        INSERT INTO shuyuan.ledger.{table} ({columns}, batch)
-        SELECT {columns}, n.batch FROM {rows} JOIN {numbered} AS n(department, batch) USING (department)
-    """).fetchone()
+        CREATE OR REPLACE TABLE {TAKEN.format(table)} AS
+        SELECT {columns}, {salt if told.personal else ""}n.batch
+        FROM {rows} JOIN {numbered} AS n(department, batch) USING (department) ORDER BY 1""").fetchone()
     return int(row[0]) if row else 0
 
 
-def _chain(numbered: str, *, kind: str, source: str, as_of: date, author: str) -> str:
-    """PostgreSQL that writes the batches once their rows are in."""
-    stated = f"{literal(kind)}, {literal(source)}, date '{as_of}', {literal(author)}, transaction_timestamp()"
-    return f"""
-        insert into ledger.batches
-            (department, batch, kind, source, as_of, author, recorded_at, content, previous_digest, digest)
-        select department, batch, {stated}, content, previous,
-               ledger.link(department, batch, {stated}, content, previous)
-        from (
-            select n.department, n.batch, ledger.content(n.department, n.batch) as content,
-                   coalesce(b.digest, '') as previous
-            from {numbered} as n(department, batch)
-            left join ledger.batches b on b.department = n.department and b.batch = n.batch - 1
-            offset 0  -- else the content is computed once for each time it is named
-        ) links"""
+def _insert(con: DuckDBPyConnection, table: str) -> None:
+    columns = f"{TABLES[table].columns}{', salt' if TABLES[table].personal else ''}, batch"
+    con.execute(f"INSERT INTO shuyuan.ledger.{table} ({columns}) SELECT {columns} FROM {TAKEN.format(table)}")
 
 
-_BROKEN = """
-    select distinct on (department) department, batch, reason from (
-        select department, batch, case
-            when batch <> before + 1 then 'the batch before it is missing'
-            when previous_digest <> digest_before then 'it does not continue the digest of the batch before'
-            when content <> ledger.content(department, batch) then 'its rows were changed'
-            else 'its own statement was changed' end as reason
-        from (
-            select *, lag(batch, 1, 0) over chain as before, lag(digest, 1, '') over chain as digest_before
-            from ledger.batches window chain as (partition by department order by batch)
-        ) linked
-        where batch <> before + 1 or previous_digest <> digest_before
-            or content is distinct from ledger.content(department, batch)
-            or digest <> ledger.link(
-                department, batch, kind, source, as_of, author, recorded_at, content, previous_digest)
-        union all
-        select department, batch, 'rows without their batch' from (
-            select department, batch from ledger.orders
-            union select department, batch from ledger.order_events
-            union select department, batch from ledger.items
-            union select department, batch from ledger.events
-            union select department, batch from ledger.requests
-            union select department, batch from ledger.dispute_events
-            except select department, batch from ledger.batches
-        ) strays
-        union all
-        select department, batch, 'personal values are gone and no erasure is recorded'
-        from (
-            select department, batch, item_id, 0 as number from ledger.items where salt is null
-            union all
-            select department, batch, item_id, number from ledger.events where salt is null
-            union all
-            select department, batch, request_id, 0 from ledger.requests where salt is null
-            union all
-            select department, batch, item_id, 0 from ledger.dispute_events where salt is null
-        ) emptied
-        where not exists (
-            select from ledger.events e
-            where e.item_id = emptied.item_id and e.event = 'erased' and e.number > emptied.number
-        )
-    ) broken
-    order by department, batch, reason
-"""
+def _insert_batch(con: DuckDBPyConnection, link: dict[str, Any]) -> None:
+    values = link | {"digest": digest_of(link)}
+    named = ", ".join(f"${name}" for name in values)
+    con.execute(f"INSERT INTO shuyuan.ledger.batches ({', '.join(values)}) VALUES ({named})", values)
 
 
-def verify_chain(server: Server, anchor: Sequence[Head] = ()) -> list[BrokenLink]:
+def digest_of(link: dict[str, Any]) -> str:
+    """The digest of a batch: that of its own statement, which names what it holds and the digest before it."""
+    return hashlib.sha256(rfc8785.dumps(said(link))).hexdigest()
+
+
+def said(link: dict[str, Any]) -> dict[str, Any]:
+    """What a batch, a row of `ledger.batches`, says of itself."""
+    moment = link["recorded_at"].astimezone(UTC)
+    told = {name: link[name] for name in STATED} | {"as_of": link["as_of"].isoformat()}
+    return told | {"recorded_at": f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"}
+
+
+def verify_chain(
+    con: DuckDBPyConnection, anchor: Sequence[Head] = (), *, database: str = "shuyuan"
+) -> list[BrokenLink]:
     """The first broken batch of every department whose chain does not verify; empty when all do.
 
     A chain whose last batches were cut off whole, or that was written anew from some batch on, verifies in itself: only
-    `anchor`, heads that were kept outside, shows that.
+    `anchor`, heads that were kept outside, shows that. `database` is the attached one that holds the ledger.
     """
-    with server.session() as cursor:
-        return broken_links(cursor, anchor)
+    con.execute("BEGIN")  # one state of the ledger, whoever writes meanwhile
+    try:
+        batches = _batches(con, database)
+        held = contents(con, " UNION ALL ".join(_stored_lines(database)))
+        emptied = con.execute(_emptied_sql(database)).fetchall()
+    finally:
+        con.execute("ROLLBACK")
+    broken = [*_unlinked(batches, held), *_contradicting(batches, anchor)]
+    broken += [
+        BrokenLink(department, batch, "personal values are gone and no erasure is recorded")
+        for department, batch in emptied
+    ]
+    first: dict[str, BrokenLink] = {}
+    for link in sorted(broken, key=lambda one: (one.department, one.batch, one.reason)):
+        first.setdefault(link.department, link)
+    return list(first.values())
 
 
-def broken_links(cursor: Any, anchor: Sequence[Head] = ()) -> list[BrokenLink]:
-    """The same through a psycopg2 cursor, as its transaction sees the ledger."""
-    cursor.execute(_BROKEN)
-    broken = {row[0]: BrokenLink(*row) for row in cursor.fetchall()}
-    cursor.execute("select department, batch, digest from ledger.batches")
-    held = {(department, batch): digest for department, batch, digest in cursor.fetchall()}
+def _batches(con: DuckDBPyConnection, database: str, where: str = "true") -> list[dict[str, Any]]:
+    """The links of the chains in their order."""
+    columns = [*STATED, "digest"]
+    rows = con.execute(
+        f"SELECT {', '.join(columns)} FROM {database}.ledger.batches WHERE {where} ORDER BY department, batch"
+    ).fetchall()
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _stored_lines(database: str) -> Iterator[str]:
+    """What is hashed of the rows of each table."""
+    for table, rows in TABLES.items():
+        yield lines_sql(table, f"(SELECT {rows.stored}, batch FROM {database}.ledger.{table})")
+
+
+def _unlinked(batches: Sequence[dict[str, Any]], held: dict[tuple[str, int], str]) -> Iterator[BrokenLink]:
+    """Batches that are no link, or hold other rows than they say; rows of no batch."""
+    stray = dict(held)
+    before: dict[str, Any] = {"department": None}
+    for link in batches:
+        if link["department"] != before["department"]:
+            before = {"department": link["department"], "batch": 0, "digest": ""}
+        content = stray.pop((link["department"], link["batch"]), EMPTY)
+        reasons = {
+            "the batch before it is missing": link["batch"] != before["batch"] + 1,
+            "it does not continue the digest of the batch before": link["previous_digest"] != before["digest"],
+            "its rows were changed": link["content"] != content,
+            "its own statement was changed": link["digest"] != digest_of(link),
+        }
+        reason = next((reason for reason, true in reasons.items() if true), None)
+        if reason:
+            yield BrokenLink(link["department"], link["batch"], reason)
+        before = link
+    for department, batch in stray:
+        yield BrokenLink(department, batch, "rows without their batch")
+
+
+def _contradicting(batches: Sequence[dict[str, Any]], anchor: Sequence[Head]) -> Iterator[BrokenLink]:
+    """Heads that were published and are not links of the chains."""
+    known = {(link["department"], link["batch"]): link["digest"] for link in batches}
     for head in anchor:
-        digest = held.get((head.department, head.batch))
-        if digest == head.digest:
-            continue
-        reason = "its digest is not the one that was published"
+        digest = known.get((head.department, head.batch))
         if digest is None:
             reason = "it was published and is missing: the end of the chain was cut off"
-        link = BrokenLink(head.department, head.batch, reason)
-        broken[head.department] = min(link, broken.get(head.department, link), key=lambda one: one.batch)
-    return [broken[department] for department in sorted(broken)]
+            yield BrokenLink(head.department, head.batch, reason)
+        elif digest != head.digest:
+            yield BrokenLink(head.department, head.batch, "its digest is not the one that was published")
+
+
+def _emptied_sql(database: str) -> str:
+    """Batches with rows whose personal values are gone although no later event says that they were erased."""
+    rows = " UNION ALL ".join(
+        f"SELECT department, batch, {told.item} AS item_id, {'number' if table == 'events' else '0'} AS number"
+        f" FROM {database}.ledger.{table} WHERE salt IS NULL"
+        for table, told in TABLES.items()
+        if told.personal
+    )
+    return f"""
+        SELECT DISTINCT department, batch FROM ({rows}) r
+        LEFT JOIN (
+            SELECT item_id, max(number) AS erased FROM {database}.ledger.events WHERE event = 'erased' GROUP BY ALL
+        ) e USING (item_id)
+        WHERE e.erased IS NULL OR e.erased <= r.number"""
 
 
 def heads(server: Server) -> list[Head]:
@@ -263,76 +280,76 @@ def read_anchor(path: Path) -> list[Head]:
     return found
 
 
-def export(server: Server, path: Path, *, department: str | None = None, unmasked: bool = False) -> int:
+def export(con: DuckDBPyConnection, path: Path, *, department: str | None = None, unmasked: bool = False) -> int:
     """Write the chain as JSON lines: each batch, then its rows; returns the number of batches.
 
     Every line can be checked by a stranger (docs/ledger.md). Personal values and their salts come along only when
     `unmasked`; without them the rows' digests verify all the same. The file appears whole or not at all, readable by
     its owner alone.
     """
-    shown = "salt, personal" if unmasked else "null::uuid as salt, null::json as personal"
-    query = f"""
-        copy (
-            select line from (
-                select b.department, b.batch, 0 as place, '' as sorted, jsonb_build_object('batch', ledger.statement(
-                    department, batch, kind, source, as_of, author, recorded_at, content, previous_digest),
-                    'digest', digest)::text as line
-                from ledger.batches b where {{where}}
-                union all
-                select b.department, b.batch, 1, line::text, jsonb_build_object(
-                    'row', line, 'salt', encode(uuid_send(salt), 'hex'), 'personal', personal)::text
-                from ledger.batches b
-                cross join lateral (select line, {shown} from ledger.lines(b.department, b.batch)) l where {{where}}
-            ) lines order by department, batch, place, sorted
-        ) to stdout with (format csv, quote e'\\x01', delimiter e'\\x02')"""
+    where = f"department = {literal(department)}" if department else "true"
+    secret = "replace(salt::VARCHAR, '-', '')" if unmasked else "NULL"
+    personal = "personal::JSON" if unmasked else "NULL"
+    rows = " UNION ALL ".join(
+        f"""
+        SELECT department, batch, 1, to_json({{row: line::JSON, salt: {secret}, personal: {personal}}})::VARCHAR
+        FROM ({lines}) WHERE {where}"""
+        for lines in _stored_lines("shuyuan")
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
+    con.execute("BEGIN")  # one state of the ledger
     try:
-        with server.session() as cursor, partial.open("wb") as file:
-            partial.chmod(0o600)
-            where = cursor.mogrify("b.department = %s", (department,)).decode() if department else "true"
-            cursor.execute("begin isolation level repeatable read, read only")
-            cursor.execute(f"select count(*) from ledger.batches b where {where}")
-            batches = int(cursor.fetchone()[0])
-            cursor.copy_expert(query.format(where=where), file)
-            cursor.execute("commit")
+        batches = _batches(con, "shuyuan", where)
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE ledger_statements AS"
+            " SELECT unnest($departments) AS department, unnest($batches) AS batch, 0 AS place, unnest($lines) AS line",
+            {
+                "departments": [link["department"] for link in batches],
+                "batches": [link["batch"] for link in batches],
+                "lines": [json.dumps({"batch": said(link), "digest": link["digest"]}) for link in batches],
+            },
+        )
+        partial.touch(0o600)
+        con.execute(f"""
+            COPY (SELECT line FROM (FROM ledger_statements UNION ALL {rows}) ORDER BY department, batch, place, line)
+            TO {literal(str(partial))}
+            (FORMAT csv, HEADER false, DELIMITER '\x01', QUOTE '', ESCAPE '', USE_TMP_FILE false)
+        """)
         partial.replace(path)
     finally:
+        con.execute("ROLLBACK")
         partial.unlink(missing_ok=True)
-    return batches
+    return len(batches)
 
 
-_ERASE = """
-    update ledger.events e set
-        personal_digest = decode(ledger.sealed(e.salt, row_to_json(row(e.content_hash, e.evidence, e.observed, e.reason,
-            e.record_hash, e.suggested)::ledger.event_personal), null), 'hex'),
-        salt = null, content_hash = null, evidence = null, observed = null, reason = null, record_hash = null,
-        suggested = null
-    where item_id = any(%(items)s) and salt is not null and exists (
-        select from ledger.events l where l.item_id = e.item_id and l.event = 'erased' and l.number > e.number);
-    update ledger.items i set
-        personal_digest = decode(ledger.sealed(i.salt, row_to_json(row(i.record_key)::ledger.item_personal), null),
-            'hex'),
-        salt = null, record_key = null
-    where item_id = any(%(items)s) and salt is not null and exists (
-        select from ledger.events l where l.item_id = i.item_id and l.event = 'erased');
-    update ledger.requests r set
-        personal_digest = decode(ledger.sealed(r.salt, row_to_json(row(r.doubted, r.entity_id, r.evidence, r.proposed,
-            r.reason, r.record_key)::ledger.request_personal), null), 'hex'),
-        salt = null, doubted = null, entity_id = null, evidence = null, proposed = null, reason = null,
-        record_key = null
-    where request_id = any(%(items)s) and salt is not null and exists (
-        select from ledger.events l where l.item_id = r.request_id and l.event = 'erased');
-    update ledger.dispute_events d set
-        personal_digest = decode(ledger.sealed(d.salt, row_to_json(row(d.entity_id, d.evidence, d.reason
-            )::ledger.dispute_event_personal), null), 'hex'),
-        salt = null, entity_id = null, evidence = null, reason = null
-    where item_id = any(%(items)s) and salt is not null and exists (
-        select from ledger.events l where l.item_id = d.item_id and l.event = 'erased')
-"""
+def erase(con: DuckDBPyConnection, server: Server, item_ids: Sequence[str]) -> None:
+    """Take the personal values out of the rows of these items that an `erased` event speaks of, as their owner.
 
-
-def erase(server: Server, item_ids: Sequence[str]) -> None:
-    """Take the personal values out of the rows of these items that an `erased` event speaks of, as their owner."""
+    The caller holds the lock.
+    """
+    statements = []
+    for table, rows in TABLES.items():
+        if rows.personal:
+            wanted = f"{rows.item} IN ({', '.join(map(literal, item_ids))}) AND salt IS NOT NULL"
+            stored = f"(SELECT {rows.stored}, batch FROM shuyuan.ledger.{table} WHERE {wanted})"
+            sealed = con.execute(f"SELECT concat({rows.row}), sealed FROM ({sealed_sql(table, stored)})").fetchall()
+            statements.append(_erase_sql(table, dict(sealed)))
     with server.session("owner") as cursor:
-        cursor.execute(f"begin; {_ERASE}; commit", {"items": list(item_ids)})
+        cursor.execute("begin")
+        for statement, values in statements:
+            cursor.execute(statement, {"items": list(item_ids), **values})
+        cursor.execute("commit")
+
+
+def _erase_sql(table: str, sealed: dict[str, str]) -> tuple[str, dict[str, list[str]]]:
+    """PostgreSQL that leaves of rows nothing but the digests in `sealed`, and its values."""
+    rows = TABLES[table]
+    gone = ", ".join(f"{column} = null" for column in ("salt", *rows.personal))
+    after = " and l.number > r.number" if table == "events" else ""
+    statement = f"""
+        update ledger.{table} r set personal_digest = decode(s.digest, 'hex'), {gone}
+        from unnest(%(rows)s::text[], %(digests)s::text[]) s(row, digest)
+        where r.{rows.item} = any(%(items)s) and concat({rows.row}) = s.row and r.salt is not null and exists (
+            select from ledger.events l where l.item_id = r.{rows.item} and l.event = 'erased'{after})"""
+    return statement, {"rows": list(sealed), "digests": list(sealed.values())}

@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from resources.home import Home
 from resources.lake import literal
-from resources.ledger import EVENTS, ITEMS
+from resources.ledger_rows import EVENTS, ITEMS
 
 LOOKED_UP = 50_000  # items of which each is looked up by itself; for more the whole is read
 RENEWED = 4  # the checkpoint is written anew once the items that moved since are one in so many
@@ -29,7 +29,7 @@ _OF_EVENT = [name for name in EVENTS.split(", ") if name not in {"item_id", "dep
 def read_states(con: DuckDBPyConnection, home: Home, table: str, wanted: str) -> None:
     """`table` becomes a temporary table: one row per item that the table `wanted` names in its `item_id`, as it stands.
 
-    Columns: `resources.ledger.ITEMS` and `EVENTS`.
+    Columns: `resources.ledger_rows.ITEMS` and `EVENTS`.
     """
     asked = con.execute(f"SELECT DISTINCT item_id FROM {wanted} LIMIT {LOOKED_UP + 1}").fetchall()
     if len(asked) <= LOOKED_UP:
@@ -42,6 +42,11 @@ def read_states(con: DuckDBPyConnection, home: Home, table: str, wanted: str) ->
 def read_order_states(con: DuckDBPyConnection, table: str, order_ids: list[str]) -> None:
     """`table` becomes a temporary table with the rows of `ledger.order_states` of these orders."""
     _look_up(con, table, "order_states", "order_id", order_ids)
+
+
+def read_last_order_events(con: DuckDBPyConnection, table: str, order_ids: list[str]) -> None:
+    """`table` becomes a temporary table with the last event of each of these orders."""
+    _look_up(con, table, "last_order_events", "order_id", order_ids)
 
 
 def _look_up(con: DuckDBPyConnection, table: str, view: str, key: str, wanted: list[str]) -> None:
@@ -98,18 +103,23 @@ def _read_news(con: DuckDBPyConnection, heads: dict[str, int]) -> None:
     """`ledger_news`: the last event of every item that moved since; `ledger_new_items`: items opened since."""
     known = ", ".join(f"({literal(department)}, {batch})" for department, batch in heads.items())
     since = f"""
-        from (select department, max(batch) as last from ledger.batches group by department) b
-        left join (values {known}) h(department, batch) using (department)
-        cross join lateral (
-            select * from ledger.%s r
-            where r.department = b.department and r.batch > coalesce(h.batch, 0) and r.batch <= b.last
-        ) r"""
-    events = "select r.item_id, r." + ", r.".join(_OF_EVENT) + since % "events"
-    items = "select r.item_id, r." + ", r.".join(_OF_ITEM) + since % "items"
-    con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE ledger_news AS FROM postgres_query('shuyuan', {literal(events)})
-        QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY number DESC) = 1
-    """)
+        select b.department, b.batch, b.as_of from ledger.batches b
+        left join (values {known}) h(department, batch) using (department) where b.batch > coalesce(h.batch, 0)"""
+    items = f"""
+        select r.item_id, r.{", r.".join(_OF_ITEM)}
+        from ({since}) b join ledger.items r on r.department = b.department and r.batch = b.batch"""
+    events = f"""
+        with news as ({since})
+        select r.item_id, r.{", r.".join(_OF_EVENT)}
+        from ledger.events r join news b on r.department = b.department and r.batch = b.batch
+        where r.as_of >= (select min(as_of) from news)"""  # found by day: an index by batch would cost each event
+    con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_news AS FROM postgres_query('shuyuan', {literal(events)})")
+    several = con.execute("SELECT count(*) > count(DISTINCT item_id) FROM ledger_news").fetchone()
+    if several and several[0]:
+        con.execute("""
+            CREATE OR REPLACE TEMP TABLE ledger_news AS
+            FROM ledger_news QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY number DESC) = 1
+        """)
     con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_new_items AS FROM postgres_query('shuyuan', {literal(items)})")
 
 

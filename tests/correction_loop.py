@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from assets.corrections import CorrectionsSummary, advance
 from resources.city import City
+from resources.ledger_rows import TABLES
 
 DAYS = [date(2026, 11, day) for day in range(2, 14)]
 COLUMNS = ("id_number", "name", "sex", "birth_date")
@@ -181,3 +184,15 @@ class Loop:
         for table in ("batches", "orders", "items", "events"):
             rows += self.city.con.execute(f"FROM shuyuan.ledger.{table} ORDER BY ALL").fetchall()
         return rows
+
+    @contextmanager
+    def undone(self) -> Iterator[Any]:
+        """A cursor of the ledger's owner; whatever it changes is put back at the end."""
+        tables = ("batches", *TABLES)
+        with self.city.server.session("owner") as cursor:
+            cursor.execute("".join(f"create temp table honest_{t} as table ledger.{t};" for t in tables))
+            try:
+                yield cursor
+            finally:
+                back = "delete from ledger.{t}; insert into ledger.{t} table honest_{t}; drop table honest_{t};"
+                cursor.execute("begin;" + "".join(back.format(t=t) for t in tables) + "commit")

@@ -13,7 +13,8 @@ import pytest
 from files import copied
 
 from assets import base, reports
-from catalog.load import Catalog, CatalogError, load_catalog
+from catalog.load import Catalog, load_catalog
+from catalog.reading import CatalogError
 from quality_checks.suites import check_sql
 from resources.city import City
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from catalog.load import CatalogError, CatalogProblem, load_catalog
+from catalog.load import load_catalog
+from catalog.reading import CatalogError, CatalogProblem
 
 SMALL = Path(__file__).parent / "small_catalogue"
 RESIDENTS = "departments/public_security/resident_registration.yaml"

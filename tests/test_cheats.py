@@ -133,7 +133,7 @@ def test_cheat_correcting_for_one_day(loop):
     loop.day(DUE + timedelta(days=1), {"a": WRONG, "b": WRONG}, ["a", "b"])  # the old order's time is over
     assert loop.due_on("a") == add_workdays(DUE + timedelta(days=1), 10)[0]
     assert loop.figures() == {**IDLE, "relapses": 3, "relapsed": 4}
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []
 
 
 def test_a_relapse_on_the_last_day_has_one_working_day_and_new_findings_have_all_of_theirs(loop):

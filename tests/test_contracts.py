@@ -11,8 +11,9 @@ import pytest
 from assets import quality
 from assets.publish import publish
 from assets.report_themes import collect_themes
-from catalog.load import CatalogError, load_catalog
+from catalog.load import load_catalog
 from catalog.models import Product, Reference, ThematicTable
+from catalog.reading import CatalogError
 from catalog.tables_read import tables_read
 from catalog.timing import Freshness
 from quality_checks import contracts

@@ -165,12 +165,12 @@ def test_the_ladder_from_an_objection_to_the_government_and_no_further(loop, tmp
         told = json.loads((city.home.outbox / party / "2026-11-03" / "disputes.json").read_text("utf-8"))
         assert [row["event"] for row in told] == ["opened", "stated"]
     # It is in the chain: a changed statement is found, an export verifies what it holds.
-    assert verify_chain(city.server) == []
-    assert export(city.server, tmp_path / "chain.jsonl", unmasked=True) > 0
+    assert verify_chain(city.con) == []
+    assert export(city.con, tmp_path / "chain.jsonl", unmasked=True) > 0
     assert "与公民身份号码不一致" in (tmp_path / "chain.jsonl").read_text("utf-8")
     with city.server.session("owner") as cursor:
         cursor.execute("update ledger.dispute_events set reason = 'x' where number = 2 and event = 'stated'")
-    assert [link.department for link in verify_chain(city.server)] == [DEPARTMENT]
+    assert [link.department for link in verify_chain(city.con)] == [DEPARTMENT]
 
 
 def test_an_upheld_dispute_excepts_the_record_until_its_value_changes_or_the_promised_rule_version_judges(loop):
@@ -213,7 +213,7 @@ def test_an_upheld_dispute_excepts_the_record_until_its_value_changes_or_the_pro
     with pytest.raises(DisputeRefusedError, match="is verified_as_suggested"):
         open_dispute(loop.city, item(loop, "a"), word(day=DAYS[4]))
     issue(loop.city, DAYS[4], author="test")
-    assert verify_chain(city.server) == []
+    assert verify_chain(city.con) == []
 
 
 def test_scores_of_earlier_days_are_shown_corrected_and_the_published_ones_stay(loop):

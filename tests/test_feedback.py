@@ -84,7 +84,7 @@ def test_each_reply_moves_its_item_and_is_kept_with_what_was_said(loop, tmp_path
         "SELECT by_date::VARCHAR FROM shuyuan.ledger.item_states WHERE record_key IN ('a', 'b') ORDER BY record_key"
     ).fetchall()
     assert dates == [("2026-11-10",), ("2026-11-09",)]
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []
 
 
 def test_what_cannot_be_taken_is_refused_with_its_row_and_what_is_allowed(loop, tmp_path):
@@ -472,4 +472,4 @@ def test_imports_at_once_of_one_file_and_of_another_lose_and_double_nothing(loop
     assert loop.city.con.execute(batches).fetchone() == (2, 2)
     receipts = list((loop.city.home.outbox / DEPARTMENT / "2026-11-02").glob("receipt-*"))
     assert len(receipts) == 2
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []

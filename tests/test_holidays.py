@@ -11,7 +11,8 @@ from conftest import SMALL_CATALOGUE
 from typer.testing import CliRunner
 
 from catalog.holidays import HolidayTableError, read_holidays, write_holidays
-from catalog.load import CatalogError, load_catalog
+from catalog.load import load_catalog
+from catalog.reading import CatalogError
 from pipelines.cli import app
 from quality_checks.working_days import PUBLISHED, Calendar, add_workdays, is_workday
 

@@ -14,15 +14,19 @@ import psycopg2
 import pytest
 import rfc8785
 from correction_loop import DAYS, RIGHT, WRONG, Loop
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assets.corrections import advance, tell
 from assets.erasure import ErasureRefusedError, erase
 from quality_checks.corrections import ItemEvent
 from resources import ledger, ledger_states
-from resources.ledger import AnchorError, broken_links, export, heads, read_anchor, verify_chain, write_anchor
+from resources.ledger import AnchorError, export, heads, read_anchor, verify_chain, write_anchor
+from resources.ledger_rows import EVENTS, ITEMS, lines_sql, sealed_sql
+from resources.ledger_rows import TABLES as HELD
 
 DOCS = Path(__file__).parents[1] / "docs" / "ledger.md"
-TABLES = ("batches", "orders", "order_events", "items", "events")
+TABLES = ("batches", "orders", "order_events", "items", "events")  # what a ledger without requests and disputes fills
 ODD = "".join(map(chr, range(1, 0x30))) + '\x7f\u2028"\\/é王𠮷\ufeff'  # all that JSON escapes, and what it must not
 
 
@@ -60,8 +64,8 @@ def script(folder: Path) -> list[str]:
 def test_a_stranger_recomputes_every_digest_from_the_export(loop, tmp_path):
     lived(loop)
     check, whole, masked = script(tmp_path), tmp_path / "whole.jsonl", tmp_path / "masked.jsonl"
-    rows = sum(loop.city.con.execute(f"SELECT count(*) FROM shuyuan.ledger.{t}").fetchone()[0] for t in TABLES[1:])
-    assert export(loop.city.server, whole, unmasked=True) == export(loop.city.server, masked) == 4
+    rows = sum(loop.city.con.execute(f"SELECT count(*) FROM shuyuan.ledger.{t}").fetchone()[0] for t in HELD)
+    assert export(loop.city.con, whole, unmasked=True) == export(loop.city.con, masked) == 4
     (head,) = heads(loop.city.server)
     for file in (whole, masked):
         said = subprocess.run([*check, str(file)], capture_output=True, text=True, check=True).stdout
@@ -72,8 +76,8 @@ def test_a_stranger_recomputes_every_digest_from_the_export(loop, tmp_path):
     assert str(WRONG) not in masked.read_text("utf-8")
     told = whole.read_text("utf-8")
     for was, now, reason in (
-        (f'"observed": "{WRONG}"', '"observed": "1999-01-01"', "personal values were changed"),
-        ('"state": "still_wrong"', '"state": "verified_otherwise"', "its rows were changed"),
+        (f'"observed":"{WRONG}"', '"observed":"1999-01-01"', "personal values were changed"),
+        ('"state":"still_wrong"', '"state":"verified_otherwise"', "its rows were changed"),
         ('"author": "test"', '"author": "nobody"', "its own statement was changed"),
     ):
         assert was in told
@@ -83,22 +87,23 @@ def test_a_stranger_recomputes_every_digest_from_the_export(loop, tmp_path):
         assert reason in said.stderr
 
 
-def test_what_postgresql_hashes_is_canonical_json(loop):
+def test_what_is_hashed_is_canonical_json(loop):
     lived(loop)
-    with loop.city.server.session() as cursor:
-        cursor.execute(
-            "select l.line::text, l.personal::text from ledger.batches b"
-            " cross join lateral ledger.lines(b.department, b.batch) l"
-        )
-        texts = [text for row in cursor.fetchall() for text in row if text]
-        cursor.execute(
-            "select ledger.statement(department, batch, kind, source, as_of, author, recorded_at, content,"
-            " previous_digest)::text from ledger.batches"
-        )
-        texts += [row[0] for row in cursor.fetchall()]
+    lines = " UNION ALL ".join(lines_sql(table, f"shuyuan.ledger.{table}") for table in HELD)
+    rows = loop.city.con.execute(f"SELECT line, personal FROM ({lines})").fetchall()
+    texts = [text for row in rows for text in row if text]
     assert any("\\u001f" in text for text in texts)
     for text in texts:
         assert rfc8785.dumps(json.loads(text)) == text.encode()
+
+
+@given(st.text(st.characters(max_codepoint=0x5F) | st.sampled_from('\\"u0bBfF\u2028𠮷'), max_size=40))
+def test_any_text_is_hashed_in_canonical_form(said):
+    con = duckdb.connect()
+    con.execute("CREATE TABLE items AS SELECT $said AS record_key, NULL::UUID AS salt, ''::BLOB AS personal_digest",
+                {"said": said})  # fmt: skip
+    ((text,),) = con.execute(f"SELECT personal FROM ({sealed_sql('items', 'items')})").fetchall()
+    assert text.encode() == rfc8785.dumps({"record_key": said})
 
 
 def test_the_pipeline_may_only_append(loop):
@@ -108,10 +113,7 @@ def test_the_pipeline_may_only_append(loop):
             for verb in ("DELETE FROM {}", "UPDATE {} SET department = 'x'", "TRUNCATE {}", "DROP TABLE {}"):
                 with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                     cursor.execute(verb.format(f"ledger.{table}"))
-        for routine in ("content(text, integer)", "lines(text, integer)", "sealed(uuid, json, bytea)"):
-            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-                cursor.execute(f"ALTER FUNCTION ledger.{routine} STABLE")
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []
 
 
 def tampered(cursor, choose):
@@ -151,29 +153,25 @@ def tampered(cursor, choose):
 
 def find_tamperings(loop, times, seed):
     choose, found = random.Random(seed), 0
-    with loop.city.server.session("owner") as cursor:
-        cursor.execute("begin")
-        while found < times:
-            cursor.execute("savepoint honest")
+    while found < times:
+        with loop.undone() as cursor:
             try:
                 done = tampered(cursor, choose)
             except psycopg2.Error:  # a constraint does not even let it happen
-                done = None
+                continue
             if done is not None:
                 what, batch = done
-                broken = broken_links(cursor)
+                broken = verify_chain(loop.city.con)
                 assert broken, what
                 assert broken[0].batch in {batch - 1, batch}, (what, broken)  # moved to the one before, it breaks that
                 found += 1
-            cursor.execute("rollback to savepoint honest")
-        assert broken_links(cursor) == []
-        cursor.execute("rollback")
+    assert verify_chain(loop.city.con) == []
     return found
 
 
 def test_random_tamperings_are_found(loop):
     lived(loop)
-    assert find_tamperings(loop, 150, seed=1) == 150
+    assert find_tamperings(loop, 40, seed=1) == 40
 
 
 @pytest.mark.soak
@@ -187,23 +185,20 @@ def test_a_cut_off_end_and_a_rewritten_chain_show_against_the_anchor(loop, tmp_p
     path = tmp_path / "anchor.json"
     write_anchor(path, heads(loop.city.server))
     anchor = read_anchor(path)
-    assert verify_chain(loop.city.server, anchor) == []
-    with loop.city.server.session("owner") as cursor:
-        cursor.execute("begin")
+    assert verify_chain(loop.city.con, anchor) == []
+    con = loop.city.con
+    with loop.undone() as cursor:
         for table in TABLES:
             cursor.execute(f"delete from ledger.{table} where batch = 4")
-        assert broken_links(cursor) == []  # in itself the shorter chain is whole
-        (broken,) = broken_links(cursor, anchor)
+        assert verify_chain(con) == []  # in itself the shorter chain is whole
+        (broken,) = verify_chain(con, anchor)
         assert (broken.batch, broken.reason) == (4, "it was published and is missing: the end of the chain was cut off")
-        cursor.execute("rollback; begin")
-        cursor.execute(
-            "update ledger.batches set author = 'nobody' where batch = 4;"
-            " update ledger.batches set digest = ledger.link(department, batch, kind, source, as_of, author,"
-            " recorded_at, content, previous_digest)"
-        )
-        assert broken_links(cursor) == []
-        assert broken_links(cursor, anchor)[0].reason == "its digest is not the one that was published"
-        cursor.execute("rollback")
+    with loop.undone() as cursor:
+        cursor.execute("update ledger.batches set author = 'nobody' where batch = 4")
+        (last,) = ledger._batches(con, "shuyuan", "batch = 4")
+        cursor.execute("update ledger.batches set digest = %s where batch = 4", (ledger.digest_of(last),))
+        assert verify_chain(con) == []
+        assert verify_chain(con, anchor)[0].reason == "its digest is not the one that was published"
     path.write_text('{"ledger": []}')
     with pytest.raises(AnchorError, match="names no head"):
         read_anchor(path)
@@ -223,7 +218,7 @@ def test_an_erasure_takes_the_values_and_leaves_the_chain(loop, tmp_path):
             erase(loop.city, item, basis, **told)
     before = heads(server)
     assert erase(loop.city, ids["b"], "PIPL 47, request 12", **told) == 1
-    assert verify_chain(server, before) == []
+    assert verify_chain(con, before) == []
     assert not ledger_states.checkpoint(loop.city.home).exists()
     rows = con.execute(
         "SELECT event, reason, observed, suggested, coalesce(record_hash, '') FROM shuyuan.ledger.events"
@@ -239,7 +234,7 @@ def test_an_erasure_takes_the_values_and_leaves_the_chain(loop, tmp_path):
     assert erase(loop.city, ids["b"], "again", **told) == 0
     assert loop.ledger() == held
     check, file = script(tmp_path), tmp_path / "whole.jsonl"
-    export(server, file, unmasked=True)
+    export(con, file, unmasked=True)
     subprocess.run([*check, str(file)], check=True, capture_output=True)
     loop.day(DAYS[3], {"a": WRONG, "b": WRONG, "c": WRONG}, ["a", "b", "c"])  # delivered again: it is known again
     assert loop.states()["a"] == "still_wrong"
@@ -247,30 +242,32 @@ def test_an_erasure_takes_the_values_and_leaves_the_chain(loop, tmp_path):
     assert con.execute("SELECT state FROM shuyuan.ledger.item_states WHERE item_id = ?", [ids["b"]]).fetchone() == (
         "still_wrong",
     )
-    assert verify_chain(server, before) == []
+    assert verify_chain(con, before) == []
 
 
 def test_values_that_are_gone_without_an_erasure_are_a_broken_link(loop):
     lived(loop)
-    with loop.city.server.session("owner") as cursor:
-        cursor.execute("begin")
-        cursor.execute("select item_id from ledger.items where record_key = 'c'")
-        cursor.execute(ledger._ERASE, {"items": [cursor.fetchone()[0]]})
-        assert broken_links(cursor) == []  # no event speaks of it: nothing is erased
-        cursor.execute(ledger._ERASE.replace("l.event = 'erased'", "true"), {"items": [c[0] for c in ids_of(cursor)]})
-        (broken,) = broken_links(cursor)
+    con, server = loop.city.con, loop.city.server
+    items = [row[0] for row in con.execute("SELECT item_id FROM shuyuan.ledger.items").fetchall()]
+    held = loop.ledger()
+    ledger.erase(con, server, items)
+    assert loop.ledger() == held  # no event speaks of it: nothing is erased
+    with loop.undone() as cursor:
+        cursor.execute(
+            "update ledger.items set salt = null, record_key = null, personal_digest = decode(%s, 'hex')"
+            " where item_id = %s",
+            con.execute(
+                f"SELECT sealed, item_id FROM ({sealed_sql('items', 'shuyuan.ledger.items')}) WHERE record_key = 'c'"
+            ).fetchone(),
+        )
+        (broken,) = verify_chain(con)
         assert broken.reason == "personal values are gone and no erasure is recorded"
-        cursor.execute("rollback")
-
-
-def ids_of(cursor):
-    cursor.execute("select item_id from ledger.items")
-    return cursor.fetchall()
+    assert verify_chain(con) == []
 
 
 def test_the_checkpoint_says_what_the_views_say(loop, monkeypatch):
     monkeypatch.setattr(ledger_states, "RENEWED", 1)  # news are laid on top as long as they are no more than the file
-    columns = f"{ledger.ITEMS}, {ledger.EVENTS.replace('item_id, ', '').replace('department, ', '')}"
+    columns = f"{ITEMS}, {EVENTS.replace('item_id, ', '').replace('department, ', '')}"
 
     def compare():
         ledger_states.read_all_states(loop.city.con, loop.city.home)
@@ -352,4 +349,4 @@ def test_writers_at_once_lose_and_double_nothing(loop):
         " count(*) FILTER (actor = 'import') FROM shuyuan.ledger.events GROUP BY ALL"
     ).fetchall()
     assert [row[1:] for row in rows] == [(list(range(1, 2 + 2 * times)), times, times)] * 4
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []

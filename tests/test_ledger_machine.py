@@ -255,7 +255,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         con = self.loop.city.con
-        assert ledger.verify_chain(self.loop.city.server) == []
+        assert ledger.verify_chain(self.loop.city.con) == []
         moved = con.execute(
             "SELECT DISTINCT before, event, state FROM (SELECT event, state, lag(state) OVER"
             " (PARTITION BY item_id ORDER BY number) AS before FROM shuyuan.ledger.events) WHERE before IS NOT NULL"

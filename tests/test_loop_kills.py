@@ -165,4 +165,4 @@ def test_a_step_killed_anywhere_and_run_again_comes_to_the_same(
     with City.open(home, small_catalog, prelude=prelude, threads=1) as city:
         made(city, step, acts)
         assert state(city) == expected
-        assert verify_chain(city.server) == []
+        assert verify_chain(city.con) == []

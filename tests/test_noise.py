@@ -161,7 +161,7 @@ def test_one_cause_is_one_order_that_shows_samples_and_goes_on_until_it_ends(sma
     loop.day(DAYS[2], {**dict.fromkeys(KEYS, RIGHT), "k8": WRONG}, ["k8"])
     assert listed(loop, DAYS[2], "open") == [("20261104-0001", RULE, "open", None, 1, 1)]
     assert events(loop)[-1] == "closed"
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []
 
 
 def whole_item(loop: Loop, key: str) -> str:
@@ -228,7 +228,7 @@ def test_a_storm_waits_for_the_bureau_and_nothing_runs_before_it_is_released(sma
         release(loop.city, ruling(date(2026, 12, 1), "20261103-0001"))
     withdraw(loop.city, Act("20261103-0002", "officer", "规则有误", date(2026, 11, 30)))
     assert not outbox(loop, date(2026, 11, 30), "deadlines.csv").exists()  # the department never knew of it
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []
 
 
 def test_a_corrected_delivery_ends_a_hold_without_the_department_having_been_told(small_city):
@@ -303,7 +303,7 @@ def test_an_accepted_problem_is_quiet_until_its_day_and_new_ones_stand_out(small
     assert [order.due_on for order in list_orders(loop.city, until) if order.rule_id == RULE] == [date(2026, 12, 9)]
     with written[1].open(encoding="utf-8-sig", newline="") as text:
         assert [row[2] for row in list(csv.reader(text))[1:]] == ["a", "b"]
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []
 
 
 def test_an_acceptance_ends_by_a_new_version_of_the_rule_by_the_bureau_or_when_all_is_corrected(small_city):

@@ -67,7 +67,7 @@ def test_a_question_stops_the_clock_until_it_is_answered(loop, tmp_path):
     ]
     with pytest.raises(OrderRefusedError, match="event resumed in state notified"):
         answer(loop.city, act(date(2026, 11, 24)))
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []
 
 
 def test_a_question_that_settles_by_itself_keeps_no_clock_standing_and_the_status_counts_what_is_owed(loop, tmp_path):
@@ -182,7 +182,7 @@ def test_items_of_another_department_move_there_with_their_history_and_may_come_
     loop.day(DAYS[3], {"a": RIGHT, "b": RIGHT}, [])
     assert loop.events("a")[-1] == "verified_as_suggested"
     assert loop.city.con.execute("SELECT count(*) FROM shuyuan.ledger.items WHERE record_key = 'a'").fetchone() == (2,)
-    assert verify_chain(loop.city.server) == []
+    assert verify_chain(loop.city.con) == []
 
 
 def test_a_deadline_in_an_unpublished_year_is_worked_out_anew_when_the_year_is_published(small_city):

@@ -132,7 +132,7 @@ def test_a_request_is_an_order_of_the_authority_and_is_settled_by_its_next_deliv
     assert outcome["state"] == "verified_as_suggested"
     [closed] = list_orders(city, DAYS[1], state="closed")
     assert (closed.department, closed.verified) == (ASKED, 1)
-    assert verify_chain(city.server) == []
+    assert verify_chain(city.con) == []
 
 
 def test_the_ways_to_cheat_do_not_work_on_a_request_nor_does_writing_the_value_otherwise(loop):
@@ -296,6 +296,6 @@ def test_an_authority_that_insists_is_disputed_upheld_and_the_request_can_be_era
             " where r.record_key is null and r.doubted is null and d.reason is null"
         )
         assert cursor.fetchone() == (2,)
-    assert verify_chain(city.server) == []
+    assert verify_chain(city.con) == []
     advance(city, DAYS[4], author="test")
-    assert verify_chain(city.server) == []
+    assert verify_chain(city.con) == []

@@ -24,7 +24,7 @@ from quality_checks import findings, macros, suites
 from quality_checks.examination import examine
 from quality_checks.results import RuleResult, redact
 from quality_checks.rules import baseline_rules
-from quality_checks.runner import exported, validate
+from quality_checks.runner import _imported_when_used, exported, validate
 
 RESIDENTS = "public_security.resident_registration"
 CODES = {"0", "1", "2", "9"}
@@ -416,3 +416,24 @@ def test_an_exported_suite_is_loaded_and_run_by_a_stock_great_expectations(
     read = gx_results.ExpectationSuiteValidationResult(**ours)
     read.results = [gx_results.expectationValidationResultSchema.load(one) for one in ours["results"]]
     assert read.to_json_dict() == ours
+
+
+def test_what_great_expectations_seldom_needs_is_imported_when_it_is_used() -> None:
+    """A package and a part of it, as scipy and scipy.stats; nobody who comes later meets the stand-ins."""
+    names = ("wsgiref", "wsgiref.util", "wsgiref.headers")
+    for module in names:
+        sys.modules.pop(module, None)
+    with _imported_when_used(*names[:2]):
+        import wsgiref as package
+        from wsgiref import util
+        from wsgiref.headers import Headers  # what another thread may import meanwhile
+
+        assert not hasattr(package, "__file__")
+        assert "guess_scheme" not in vars(util)
+    assert sys.modules.keys().isdisjoint(names[:2])
+    assert util.guess_scheme({}) == "http"
+    assert sys.modules["wsgiref.util"].guess_scheme is util.guess_scheme
+    import wsgiref
+
+    assert wsgiref.__file__
+    assert Headers([("a", "b")])["a"] == "b"

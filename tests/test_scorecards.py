@@ -22,8 +22,9 @@ from assets.report_html import share
 from assets.report_scores import points
 from assets.score_export import export_scores, find_period, precision_of, scores_of
 from catalog.jurisdiction import Jurisdiction
-from catalog.load import Catalog, CatalogError, load_catalog
+from catalog.load import Catalog, load_catalog
 from catalog.models import DIMENSIONS, INDICATORS, Resource
+from catalog.reading import CatalogError
 from quality_checks import measures, scorecards
 from quality_checks.indicators import CENSUS, STATEMENTS
 from resources.lake import FINDINGS, MEASURES, PRECISION, RESULTS, REVISED_MEASURES, REVISED_SCORES, SCORES

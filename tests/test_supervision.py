@@ -30,7 +30,7 @@ from quality_checks.corrections import SETTLED, TRANSITIONS, ItemEvent, ItemStat
 from quality_checks.supervision import Period, periods_over
 from quality_checks.supervision_figures import BALANCE, FIGURES
 from quality_checks.working_days import add_workdays
-from resources import ledger
+from resources import ledger, ledger_rows
 from resources.city import City
 
 ROOT = Path(__file__).parents[1]
@@ -385,10 +385,10 @@ def _event(
 def append(city: City, rows: dict[str, list[dict]]) -> None:
     """Write the rows to the ledger, day by day."""
     columns = {
-        "orders": ledger.ORDERS,
-        "order_events": ledger.ORDER_EVENTS,
-        "items": ledger.ITEMS,
-        "events": ledger.EVENTS,
+        "orders": ledger_rows.ORDERS,
+        "order_events": ledger_rows.ORDER_EVENTS,
+        "items": ledger_rows.ITEMS,
+        "events": ledger_rows.EVENTS,
     }
     for table, listed in rows.items():
         city.con.execute(

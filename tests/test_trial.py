@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from test_pools import HEADER, RESIDENTS, rows, take
 
-from catalog.load import Catalog, CatalogError, load_rules
+from catalog.load import Catalog, load_rules
+from catalog.reading import CatalogError
 from quality_checks import macros, rule_book, suggestions, trial
 from resources.city import City
 

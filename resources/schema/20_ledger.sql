@@ -1,4 +1,4 @@
--- The correction ledger: append-only, chained by batch and department (docs/ledger.md). Digests are in 25_digests.sql,
+-- The correction ledger: append-only, chained by batch and department (docs/ledger.md);
 -- grants in 90_grants.sql.
 -- One transaction of the pipeline writes one batch per department it concerns; resources/ledger.py is the only writer.
 do $$ begin
@@ -24,8 +24,8 @@ create table if not exists ledger.batches (
 create unique index if not exists feedback_files on ledger.batches (department, source) where kind = 'feedback';
 comment on table ledger.batches is 'One row per department and transaction: the links of its hash chain';
 comment on column ledger.batches.source is 'What it came from: sha256 of a feedback file, else empty';
-comment on column ledger.batches.content is 'sha256 of the sorted digests of its rows, see ledger.content';
-comment on column ledger.batches.digest is 'sha256 of its own statement, content and the previous digest, see ledger.link';
+comment on column ledger.batches.content is 'sha256 of the sorted digests of its rows: docs/ledger.md';
+comment on column ledger.batches.digest is 'sha256 of its own statement, content and the previous digest: docs/ledger.md';
 
 create table if not exists ledger.orders (
     order_id text primary key,
@@ -75,7 +75,7 @@ comment on column ledger.order_events.working_days is 'Working days from the not
 comment on column ledger.order_events.paused_days is 'Working days the clock has stood so far';
 comment on column ledger.order_events.level is 'How far it was escalated: 0 not, 1 steward, 2 department head, 3 bureau, 4 supervision list';
 
--- salt, personal_digest: personal values can be taken out by law and the chain stays whole, see ledger.sealed.
+-- salt, personal_digest: personal values can be taken out by law and the chain stays whole.
 create table if not exists ledger.items (
     item_id text primary key,
     finding_id text not null,
@@ -130,7 +130,6 @@ create table if not exists ledger.events (
                      and num_nonnulls(content_hash, evidence, observed, reason, record_hash, suggested) = 0
                 else personal_digest is null and record_hash is not null end)
 );
-create index if not exists events_by_batch on ledger.events (department, batch);
 create index if not exists events_by_order on ledger.events (order_id);
 create index if not exists events_by_day on ledger.events using brin (as_of);
 create index if not exists events_that_except on ledger.events (item_id) where event in ('upheld', 'transferred');
@@ -146,7 +145,7 @@ comment on column ledger.events.suggestion_confidence is 'How sure it is, above 
 comment on column ledger.events.actor is 'Run, department or person';
 comment on column ledger.events.relapses is 'How often the item failed again after it was verified';
 
--- Both views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger.read_states`.
+-- Both views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger_states`.
 create or replace view ledger.order_states as
 select
     o.order_id, o.order_number, o.department, o.resource, o.rule_id, o.delivery_id, o.standard, o.dimension,
@@ -188,6 +187,11 @@ cross join lateral (
     from ledger.order_events e where e.order_id = o.order_id
 ) h;
 comment on view ledger.order_states is 'One row per correction order: its last event, its items as they stand in it. A relapse belongs to a new order, and what relapsed is no longer verified in the old one';
+
+create or replace view ledger.last_order_events as
+select e.* from ledger.orders o
+cross join lateral (select * from ledger.order_events e where e.order_id = o.order_id order by number desc limit 1) e;
+comment on view ledger.last_order_events is 'One row per correction order: its last event';
 
 create or replace view ledger.item_states as
 select

@@ -37,7 +37,7 @@ def test_the_walk_from_finding_to_verified_is_as_told(four_days, tmp_path):
             "SELECT event FROM shuyuan.ledger.order_events WHERE order_id = (SELECT order_id FROM"
             " shuyuan.ledger.item_states WHERE rule_id = 'PSB-001') ORDER BY number"
         ).fetchall()
-        assert verify_chain(city.server) == []
+        assert verify_chain(city.con) == []
     events = [event for (event,) in told]
     assert events[:2] == ["opened", "notified"]
     assert events[-6:] == [
@@ -88,7 +88,7 @@ def test_a_doubt_and_its_dispute_go_as_they_are_told(four_days, tmp_path, monkey
             requests = cursor.fetchall()
             cursor.execute("select count(*) from curated.residents where _disputed is not null")
             marked = cursor.fetchone()
-        assert verify_chain(city.server) == []
+        assert verify_chain(city.con) == []
     assert argued == [
         ("opened", "negotiation", 1, "civil_affairs"), ("stated", "negotiation", 1, "public_security"),
         ("escalated", "authority", 2, "civil_affairs"), ("rejected", "rejected", 2, "authority"),
