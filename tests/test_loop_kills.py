@@ -154,7 +154,9 @@ def kill(process: subprocess.Popen[str], home: Path, after: float, victim: str) 
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 30))])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=[pytest.mark.soak] * (step == "withdrawn requests")) for step in STEPS]
+)
 def test_a_step_killed_anywhere_and_run_again_comes_to_the_same(
     prepared, undisturbed, small_catalog, prelude, tmp_path, step, seed
 ):
