@@ -16,12 +16,14 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
+from assets.base import take_links
 from assets.history import entity_id
 from catalog.authority import Term
 from catalog.models import Attribute, Column, ColumnType, Library
+from quality_checks.disputes import differ
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules
-from quality_checks.sources import Source, key_macro, macros, marks_sql, normal_macro, sources
+from quality_checks.sources import LINKS, MARKS, Source, key_macro, normal_macro, prepared
 from resources.city import City
 
 REASONS = {
@@ -147,12 +149,11 @@ class _Inquiry:
         self.con: DuckDBPyConnection = city.con
         self.library = library
         self.masked = masked
-        self.sources = sources(city.catalog, library)
+        take_links(self.con, library)
+        self.sources = prepared(self.con, city.catalog, library)
         self._known: dict[str, set[str]] = {}  # resource -> its rules that were evaluated
         self._broken: dict[tuple[str, str], list[tuple[str, str]]] = {}  # resource, record -> open (column, rule)
         self._rows: dict[tuple[int, str], int] = {}  # source, record -> row in its delivery
-        self.con.execute(macros(library))
-        self.con.execute(marks_sql(city.catalog, library))
 
     def answer(self, asked: str, attributes: Sequence[str]) -> Explanation:
         entity = self._find(asked)
@@ -184,8 +185,8 @@ class _Inquiry:
     def _table(self) -> str:
         return name(self.library.name)
 
-    def _one(self, query: str, given: Sequence[object] = ()) -> tuple[Any, ...]:
-        return self.con.execute(query, list(given)).fetchone() or ()
+    def _one(self, query: str, given: list[object] | dict[str, object] | None = None) -> tuple[Any, ...]:
+        return self.con.execute(query, given or []).fetchone() or ()
 
     def _find(self, asked: str) -> str:
         """The entity's id: by key, by a key that is known to be its, or by the id itself."""
@@ -223,7 +224,7 @@ class _Inquiry:
         kept_out = [
             source.resource.id
             for source in self.sources
-            if self._one(f"SELECT 1 FROM {self._pool(source)} WHERE {source.key} = ? LIMIT 1", [normal])
+            if self._one(f"SELECT 1 FROM {source.pool} WHERE {source.key} = ? LIMIT 1", [normal])
         ]
         if kept_out:
             return (
@@ -234,9 +235,6 @@ class _Inquiry:
             f"{self.library.name}: nobody has ever spoken of {self._told(asked)}{spelt};"
             f" a key is the {self.library.key_title} of a {self.library.entity}"
         )
-
-    def _pool(self, source: Source) -> str:
-        return f"{name(source.resource.department)}.{name(source.resource.name)}"
 
     def _gather(self, entity: str, key: str | None) -> None:
         """Write `_said`: one row per record that speaks of the entity and attribute it states."""
@@ -260,7 +258,7 @@ class _Inquiry:
         speaking = {place for (place,) in self.con.execute("SELECT DISTINCT place FROM _said").fetchall()}
         for source in (self.sources[place] for place in sorted(speaking)):
             records = f"SELECT _record_key FROM _said WHERE place = {source.index}"
-            query = f"SELECT _record_key, _row FROM {self._pool(source)} WHERE _record_key IN ({records})"
+            query = f"SELECT _record_key, _row FROM {source.pool} WHERE _record_key IN ({records})"
             self._rows |= {(source.index, record): row for record, row in self.con.execute(query).fetchall()}
         evaluated = self.con.execute(
             "SELECT concat(department, '.', resource), list(DISTINCT rule_id) FROM quality.results"
@@ -279,11 +277,13 @@ class _Inquiry:
     def _told_by(self, source: Source, attribute: str) -> str:
         said, believed = f"s.{name('v_' + attribute)}", f"e.{name(attribute)}"
         normal = normal_macro(self.library, attribute)
-        agrees = f"{said} IS NOT DISTINCT FROM {believed} OR {normal}({said}) IS NOT DISTINCT FROM {normal}({believed})"
+        apart = differ(self.library.attributes[attribute], f"{normal}({said})", f"{normal}({believed})")
+        agrees = f"{believed} IS NOT NULL AND ({said} = {believed} OR NOT coalesce({apart}, false))"
+        doubted = source.doubted(attribute) if source.marked else "false"
         shown = self._shown(said, self._mask(attribute))
         return (
             f"{{attribute: {quote(attribute)}, value: {said}::VARCHAR, shown: {shown},"
-            f" doubted: coalesce({source.doubted(attribute)}, false), agrees: {agrees}}}"
+            f" doubted: {doubted}, agrees: {agrees}}}"
         )
 
     def _mask(self, attribute: str) -> str:
@@ -365,12 +365,14 @@ class _Inquiry:
             yield Version(shown_value, source, as_of, outcome, run[-1][5], ended)
 
     def _blocked(self, key: str | None) -> Iterator[str]:
+        aliases = f"SELECT alias_key FROM {LINKS} WHERE kind = 'key' AND entity_key = $key"
         for source in self.sources:
             resource = source.resource
             if key and self._one(
-                f"SELECT 1 FROM {self._pool(source)} WHERE {source.key} = ? AND _record_key IN (SELECT _record_key"
-                " FROM temp.library_marks WHERE _blocked AND department = ? AND resource = ?) LIMIT 1",
-                [key, resource.department, resource.name],
+                f"SELECT 1 FROM {source.pool} WHERE ({source.key} = $key OR {source.key} IN ({aliases}))"
+                f" AND _record_key IN (SELECT _record_key FROM {MARKS}"
+                " WHERE _blocked AND department = $department AND resource = $resource) LIMIT 1",
+                {"key": key, "department": resource.department, "resource": resource.name},
             ):
                 yield resource.id
 

@@ -1,8 +1,8 @@
 """`shuyuan verify`: what is damaged, and its rebuilding from the archived deliveries and the ledger.
 
 Finding damage is `resources.verify`; here the emptied tables are filled again by their own stages: pools by replaying
-their deliveries, everything that follows from them by making the last pass once more (over all pools when findings were
-lost).
+their deliveries, which sources share errors by measuring again where somebody had measured, everything that follows
+from them by making the last pass once more (over all pools when findings were lost).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import date
 
 from duckdb import DuckDBPyConnection
 
-from assets import passes, pools
+from assets import independence, passes, pools
 from assets.graph_pools import pool_key
 from catalog import load_catalog
 from pipelines.city_run import make_pass
@@ -47,6 +47,8 @@ def told(table: str) -> str:
     schema, _, name = table.partition(".")
     if schema in ("base", "history") and not name.startswith("_"):
         return f"rebuilt: {table}; what was believed of {name} before the last pass is lost, and refused when asked for"
+    if table == "base._copying":
+        return f"rebuilt: {table}; sources were measured anew as the pools stand, earlier measurements are lost"
     return f"rebuilt: {table}"
 
 
@@ -64,6 +66,8 @@ def _refill(settings: Settings, city: City, emptied: tuple[str, ...]) -> None:
     day = passes.last_finished(city)
     if not emptied or day is None:
         return
+    if "base._copying" in emptied:
+        independence.measure_again(city, day, author=AUTHOR)
     lost_findings = any(name.startswith("quality.") for name in emptied)
     again = [pool_key(resource) for resource in city.catalog.resources.values()] if lost_findings else []
     with open_instance(settings) as instance:

@@ -147,3 +147,19 @@ def test_what_a_full_build_is_made_for(city: City, monkeypatch: pytest.MonkeyPat
     assert build(city, date(2026, 11, 4)).told == "full: snapshot 1 of public_security is gone"
     monkeypatch.setattr(increment, "version", lambda _: "another")
     assert build(city, date(2026, 11, 4)).told == "full: the catalogue, or what was decided, changed"
+
+
+def test_records_that_are_led_to_an_entity_are_told_with_it(city: City) -> None:
+    link = (
+        "INSERT INTO base._links BY NAME SELECT 'population' AS library, 'key' AS kind, 'person' AS how,"
+        f" '{BO}' AS alias_key, '{ANNA}' AS entity_key, DATE '{NEXT}' AS since"
+    )
+    city.commit("city", lambda con: con.execute(link), author="test")
+    build(city, date(2026, 11, 4))
+    found = explain(city, "population", BO, "name")
+    assert (found.key, found.sources) == (ANNA, 2)
+    [name] = found.attributes
+    assert [(one.resource, one.record_key, one.value, one.stance) for one in name.statements] == [
+        (RESIDENTS, BO, "王五", "agrees"),
+        (MARRIAGES, SHORT_ANNA, "李四", "differs"),
+    ]
