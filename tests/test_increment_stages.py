@@ -219,12 +219,22 @@ SETTINGS: dict[str, Any] = {  # shrinking would replay days for minutes
 }
 
 
-@settings(max_examples=1, **SETTINGS)
-@given(days=campaigns)
-def test_days_through_all_stages_are_as_a_full_build_whatever_the_order(
-    stages: Stages, days: list[tuple[bool, list[Any]]]
+def test_corrections_merges_splits_late_and_replayed_deliveries_are_as_full_builds_whatever_the_order(
+    stages: Stages,
 ) -> None:
+    anna, bo = "张三,1,1980-01-01,10,", "李四,1,1990-02-02,10,"
+    corrected, married = "李四,1,1980-01-01,20,", "李四,20,2020-01-01"
+    days: list[tuple[bool, list[Any]]] = [
+        (True, [Stated(RESIDENTS, "full", 0, {ANNA: anna, BO: bo}), Stated(MARRIAGES, "full", 0, {SHORT_ANNA: married})]),
+        (True, [Stated(RESIDENTS, "incremental", 0, {ANNA: corrected}), Merged(ANNA, BO)]),
+        (False, [Stated(MARRIAGES, "incremental", 2, {CEN: married}), Again(0, "delivered"), Again(0, "read")]),
+        (True, [Split(BO), Again(1, "taken back"), Marked(((RESIDENTS, ANNA, "name", "block"),), 0)]),
+        (True, [Marked(((RESIDENTS, ANNA, "name", "block"),), 1)]),
+    ]  # fmt: skip
     all_days_hold(stages, days)
+    with stages.city.server.session() as cursor:
+        cursor.execute("select action from ops.identity_decisions order by 1")
+        assert cursor.fetchall() == [("merge",), ("split",)]
 
 
 @pytest.mark.soak
