@@ -136,9 +136,14 @@ class _StrictLoader(yaml.CSafeLoader):
 
 @dataclass
 class _Reader:
+    """Reads files and keeps their problems. `unread` are the names of what stands in a file that could not be read: to
+    name it elsewhere is no mistake.
+    """
+
     root: Path
     problems: list[CatalogProblem] = field(default_factory=list)
     seen: set[Path] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
 
     def report(self, file: Path | str, where: str, value: object, allowed: str) -> None:
         name = file if isinstance(file, str) else str(file.relative_to(self.root))
@@ -148,6 +153,13 @@ class _Reader:
     def read(self, path: Path, model: type[Model], **given: object) -> Model | None:
         """One YAML file as a model; what the path already says (department, name) is given."""
         self.seen.add(path)
+        if read := self._read(path, model, given):
+            return read
+        _, *names = path.relative_to(self.root).with_suffix("").parts
+        self.unread |= {*names, ".".join(names)}
+        return None
+
+    def _read(self, path: Path, model: type[Model], given: Mapping[str, object]) -> Model | None:
         try:
             data = yaml.load(path.read_text("utf-8"), _StrictLoader)  # noqa: S506  # a subclass of CSafeLoader
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -185,7 +197,7 @@ class _Reader:
 
     def known(self, file: str, where: str, value: str, allowed: Iterable[str]) -> None:
         names = sorted(allowed)
-        if value not in names:
+        if value not in names and value.removeprefix("base.") not in self.unread:
             listed = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
             self.report(file, where, value, f"must be one of: {listed or '(none exists)'}")
 
@@ -452,9 +464,11 @@ def _check_describes(reader: _Reader, catalog: Catalog, file: str, resource: Res
     for column in resource.aliases:
         reader.known(file, "aliases", column, resource.columns)
     library = catalog.libraries.get(described.library)
+    if library is None:
+        return
     for attribute in resource.supplies:
-        reader.known(file, "supplies", attribute, library.attributes if library else ())
-    features = library.identity.compare if library and library.identity else {}
+        reader.known(file, "supplies", attribute, library.attributes)
+    features = library.identity.compare if library.identity else {}
     for feature in resource.hints:
         reader.known(file, "hints", feature, features)
     if described.by is None:
