@@ -21,6 +21,7 @@ from assets.history import entity_id
 from catalog.authority import Term
 from catalog.models import Attribute, Column, ColumnType, Library
 from quality_checks.disputes import differ
+from quality_checks.identity_decisions import FOUNDED
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules
 from quality_checks.sources import LINKS, MARKS, Source, key_macro, normal_macro, prepared
@@ -29,9 +30,9 @@ from resources.city import City
 REASONS = {
     "single": "nobody else states it",
     "agreed": "those who state it agree",
-    "authority_prevails": "{authority} has the say; others state otherwise",
+    "authority_prevails": "{source} has the say; others state otherwise",
     "substitute": "{authority} has stated nothing that stands; {source} comes next",
-    "authority_doubted": "{authority} has the say, and several independent departments agree on another value",
+    "authority_doubted": "{source} has the say, and several independent departments agree on another value",
     "undecided": "nobody has the say, and those who state it differ",
 }
 
@@ -42,11 +43,15 @@ class UnknownEntityError(LookupError):
 
 @dataclass(frozen=True)
 class Statement:
-    """What one record says of one attribute now. `stance`: agrees, differs, with the value believed."""
+    """What one record says of one attribute now. `stance`: agrees, differs, with the value believed.
+
+    `meaning` is what the code list says of a value that is a code.
+    """
 
     department: str
     resource: str
     value: str
+    meaning: str | None
     stance: str
     doubted: bool
     record_key: str
@@ -63,6 +68,7 @@ class Version:
     """What was believed of one attribute from one business day to another, null: to this day."""
 
     value: str | None
+    meaning: str | None
     source: str | None
     as_of: date | None
     outcome: str | None
@@ -92,6 +98,7 @@ class AttributeStory:
     attribute: str
     title: str
     value: str | None
+    meaning: str | None
     outcome: str | None
     why: str
     statements: tuple[Statement, ...]  # the one believed first
@@ -190,7 +197,10 @@ class _Inquiry:
 
     def _find(self, asked: str) -> str:
         """The entity's id: by key, by a key that is known to be its, or by the id itself."""
-        normal = self._one(f"SELECT nullif(CAST({key_macro(self.library)}(?) AS VARCHAR), '')", [asked])[0] or asked
+        normal = asked
+        if not asked.startswith(FOUNDED):
+            [key] = self._one(f"SELECT nullif(CAST({key_macro(self.library)}(?) AS VARCHAR), '')", [asked])
+            normal = key or asked
         alias = self._one(
             "SELECT entity_key FROM base._links WHERE library = ? AND alias_key = ?", [self.library.name, normal]
         )
@@ -238,7 +248,8 @@ class _Inquiry:
 
     def _gather(self, entity: str, key: str | None) -> None:
         """Write `_said`: one row per record that speaks of the entity and attribute it states."""
-        same = f"key = {quote(key)}" if key else f"CAST({entity_id(self.library, 'key')} AS VARCHAR) = {quote(entity)}"
+        by_id = f"{entity_id(self.library, 's.key')} = {quote(entity)}::UUID"
+        same = f"s.key = {quote(key)}" if key else by_id
         kinds = {"place": "INTEGER", "_as_of": "DATE", "doubted": "BOOLEAN", "agrees": "BOOLEAN"}
         kinds |= dict.fromkeys(("resource", "_record_key", "_delivery_id", "attribute", "value", "shown"), "VARCHAR")
         nothing = ", ".join(f"NULL::{kind} AS {column}" for column, kind in kinds.items())
@@ -248,7 +259,7 @@ class _Inquiry:
             parts.append(
                 "SELECT place, resource, _record_key, _delivery_id, _as_of, unnest(told, max_depth := 2) FROM ("
                 f"SELECT {source.index} AS place, {quote(source.resource.id)} AS resource, s._record_key,"
-                f" s._delivery_id, s._as_of, [{told}] AS told FROM ({source.relation()}) s, _entity e WHERE s.{same})"
+                f" s._delivery_id, s._as_of, [{told}] AS told FROM ({source.relation()}) s, _entity e WHERE {same})"
             )
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE _said AS {' UNION ALL BY NAME '.join(parts)}")
         self._look_up()
@@ -289,6 +300,13 @@ class _Inquiry:
     def _mask(self, attribute: str) -> str:
         return self.library.attributes[attribute].as_column().mask
 
+    def _meaning(self, attribute: str, value: str) -> str:
+        """What the attribute's code list says of a value, as SQL; null where there is none, or the value is masked."""
+        codes = self.library.attributes[attribute].codes
+        if not codes or (self.masked and self._mask(attribute)):
+            return "NULL"
+        return f"(SELECT c.zh FROM codes.{name(codes)} c WHERE c.code = {value})"
+
     def _key_mask(self) -> str:
         key = Column(title=self.library.key_title, type=ColumnType.text, level=self.library.key_level)
         return "" if key.is_open else "mask_id"
@@ -306,7 +324,8 @@ class _Inquiry:
         stated = self.library.attributes[attribute]
         columns = ", ".join(name(attribute + kind) for kind in ("_source", "_outcome"))
         shown = self._shown(name(attribute), self._mask(attribute))
-        value, source, outcome = self._one(f"SELECT {shown}, {columns} FROM _entity")
+        means = self._meaning(attribute, name(attribute))
+        value, meaning, source, outcome = self._one(f"SELECT {shown}, {means}, {columns} FROM _entity")
         statements = tuple(self._statements(attribute, source))
         speaking = {one.resource for one in statements}
         supplying = [s.resource.id for s in self.sources if attribute in s.resource.supplies]
@@ -314,28 +333,46 @@ class _Inquiry:
             attribute,
             stated.title,
             value,
+            meaning,
             outcome,
-            _why(stated, outcome, source),
+            self._why(stated, outcome, source),
             statements,
             tuple(one for one in supplying if one not in speaking),
             tuple(self._versions(attribute)),
         )
 
+    def _why(self, stated: Attribute, outcome: str | None, source: str | None) -> str:
+        if outcome is None:
+            return "nobody states it"
+        terms = self._terms(stated) if outcome == "substitute" else ()
+        if outcome == "substitute" and not terms:
+            return f"no authority is declared; {source} comes next"
+        return REASONS[outcome].format(authority=" or ".join(map(_term, terms)), source=source)
+
+    def _terms(self, stated: Attribute) -> Sequence[Term]:
+        """Who has the say on the attribute of this entity, or had it."""
+        if stated.authority is None or not stated.authority.by:
+            return stated.authority.terms if stated.authority else ()
+        by = f"CAST({stated.authority.by} AS VARCHAR)"
+        [kind] = self._one(f"SELECT {by} FROM (SELECT {name(self.library.key)} AS key FROM _entity)")
+        return stated.authority.of.get(kind, ())
+
     def _statements(self, attribute: str, believed: str | None) -> Iterator[Statement]:
         rows = self.con.execute(
-            "SELECT s.place, s.resource, s.shown, s.agrees, s.doubted, s._record_key, s._delivery_id, d.file_name,"
-            " s._as_of FROM _said s LEFT JOIN shuyuan.ops.deliveries d ON d.delivery_id = s._delivery_id, _entity e"
+            f"SELECT s.place, s.resource, s.shown, {self._meaning(attribute, 's.value')}, s.agrees, s.doubted,"
+            " s._record_key, s._delivery_id, d.file_name, s._as_of"
+            " FROM _said s LEFT JOIN shuyuan.ops.deliveries d ON d.delivery_id = s._delivery_id, _entity e"
             " WHERE s.attribute = ? AND s.value IS NOT NULL"
             " ORDER BY split_part(s.resource, '.', 1) IS NOT DISTINCT FROM ?"
             f" AND s.value = e.{name(attribute)}::VARCHAR DESC, s.agrees DESC, s._as_of DESC, s.resource,"
             " s._record_key",
             [attribute, believed],
         ).fetchall()
-        for place, resource, shown, agrees, doubted, record, delivery, file, as_of in rows:
+        for place, resource, shown, meaning, agrees, doubted, record, delivery, file, as_of in rows:
             source = self.sources[place]
             kept, broken = self._rules(source, attribute, record)
             yield Statement(
-                source.resource.department, resource, shown, "agrees" if agrees else "differs", doubted,
+                source.resource.department, resource, shown, meaning, "agrees" if agrees else "differs", doubted,
                 self._told(record) if self.masked else record, delivery, file, self._rows[place, record], as_of,
                 kept, broken,
             )  # fmt: skip
@@ -352,17 +389,18 @@ class _Inquiry:
     def _versions(self, attribute: str) -> Iterator[Version]:
         """Stretches of business days with one value from one source, the newest first."""
         shown = self._shown(name(attribute), self._mask(attribute))
+        means = self._meaning(attribute, name(attribute))
         columns = ", ".join(name(attribute + kind) for kind in ("", "_source", "_as_of", "_outcome"))
         rows = self.con.execute(
-            f"SELECT {shown}, {columns}, _believed_from, _believed_to FROM ("
+            f"SELECT {shown}, {means}, {columns}, _believed_from, _believed_to FROM ("
             "SELECT *, NULL::DATE AS _believed_to FROM _entity UNION ALL BY NAME"
             f" SELECT * FROM history.{self._table} WHERE entity_id = (SELECT entity_id FROM _entity))"
             " ORDER BY _believed_from DESC, coalesce(_believed_to, DATE '9999-12-31') DESC"
         ).fetchall()
-        for _, stretch in groupby(rows, key=lambda row: row[1:3]):
+        for _, stretch in groupby(rows, key=lambda row: row[2:4]):
             newest, *_ = run = list(stretch)
-            shown_value, _, source, as_of, outcome, _, ended = newest
-            yield Version(shown_value, source, as_of, outcome, run[-1][5], ended)
+            shown_value, meaning, _, source, as_of, outcome, _, ended = newest
+            yield Version(shown_value, meaning, source, as_of, outcome, run[-1][6], ended)
 
     def _blocked(self, key: str | None) -> Iterator[str]:
         aliases = f"SELECT alias_key FROM {LINKS} WHERE kind = 'key' AND entity_key = $key"
@@ -404,18 +442,6 @@ class _Inquiry:
         ).fetchall()
         for rule, severity, resource, record, *rest in rows:
             yield Finding(rule, severity, resource, self._told(record) if self.masked else record, *rest)
-
-
-def _why(stated: Attribute, outcome: str | None, source: str | None) -> str:
-    if outcome is None:
-        return "nobody states it"
-    if outcome == "substitute" and stated.authority is None:
-        return f"no authority is declared; {source} comes next"
-    return REASONS[outcome].format(authority=_authority(stated), source=source)
-
-
-def _authority(stated: Attribute) -> str:
-    return " or ".join(map(_term, stated.authority.everyone() if stated.authority else ()))
 
 
 def _term(term: Term) -> str:
