@@ -25,6 +25,12 @@ from resources import ledger, verify
 from resources.city import City
 
 AUTHOR = "verify"
+# What nothing can bring back of tables that keep more than the pools and the ledger tell.
+LOST = {
+    "base._builds": "what was believed before the last pass is refused when asked for, of every library",
+    "base._copying": "sources were measured anew as the pools stand; earlier measurements are lost",
+    "base._links": "an entity without a number may be known by another of its records now, under another id",
+}
 
 
 def verify_city(settings: Settings, *, repair: bool, deep: bool) -> tuple[list[verify.Damage], list[str]]:
@@ -45,11 +51,10 @@ def verify_city(settings: Settings, *, repair: bool, deep: bool) -> tuple[list[v
 def told(table: str) -> str:
     """What was rebuilt, and what of it nothing can bring back."""
     schema, _, name = table.partition(".")
+    lost = LOST.get(table, "")
     if schema in ("base", "history") and not name.startswith("_"):
-        return f"rebuilt: {table}; what was believed of {name} before the last pass is lost, and refused when asked for"
-    if table == "base._copying":
-        return f"rebuilt: {table}; sources were measured anew as the pools stand, earlier measurements are lost"
-    return f"rebuilt: {table}"
+        lost = f"what was believed of {name} before the last pass is lost, and refused when asked for"
+    return f"rebuilt: {table}; {lost}" if lost else f"rebuilt: {table}"
 
 
 def _broken_links(city: City) -> Iterator[str]:
