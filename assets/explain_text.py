@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assets.explain import AttributeStory, Explanation, Finding, Statement, Version
+from assets.explanation import AttributeStory, Explanation, Finding, Statement, Version
 from assets.report_words import OUTCOMES
 from catalog.load import Catalog
 
