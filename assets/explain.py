@@ -251,15 +251,17 @@ class _Inquiry:
             value,
             meaning,
             outcome,
-            self._why(stated, outcome, source),
+            self._why(stated, outcome, source, len({one.department for one in statements})),
             statements,
             tuple(one for one in supplying if one not in speaking),
             tuple(self._versions(attribute)),
         )
 
-    def _why(self, stated: Attribute, outcome: str | None, source: str | None) -> str:
+    def _why(self, stated: Attribute, outcome: str | None, source: str | None, departments: int) -> str:
         if outcome is None:
-            return "nobody states it"
+            return "those who state it have no say" if departments else "nobody states it"
+        if outcome == "single" and departments > 1:
+            return "those who state it have it from one origin"
         terms = self._terms(stated) if outcome == "substitute" else ()
         if outcome == "substitute" and not terms:
             return f"no authority is declared; {source} comes next"
