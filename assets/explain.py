@@ -9,111 +9,36 @@ since the library was built may say something else already, and that is what is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
 from itertools import groupby
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
+from assets.base import take_links
+from assets.explanation import AttributeStory, Explanation, Finding, Statement, Version
 from assets.history import entity_id
 from catalog.authority import Term
 from catalog.models import Attribute, Column, ColumnType, Library
+from quality_checks.disputes import differ
+from quality_checks.identity_decisions import FOUNDED
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules
-from quality_checks.sources import Source, key_macro, macros, marks_sql, normal_macro, sources
+from quality_checks.sources import LINKS, MARKS, Source, key_macro, normal_macro, prepared
 from resources.city import City
 from resources.ledger_states import read_states
 
 REASONS = {
     "single": "nobody else states it",
     "agreed": "those who state it agree",
-    "authority_prevails": "{authority} has the say; others state otherwise",
+    "authority_prevails": "{source} has the say; others state otherwise",
     "substitute": "{authority} has stated nothing that stands; {source} comes next",
-    "authority_doubted": "{authority} has the say, and several independent departments agree on another value",
-    "undecided": "nobody has the say, and those who state it differ",
+    "authority_doubted": "{source} has the say, and several independent departments agree on another value",
+    "undecided": "nobody who has the say has spoken; those who state it differ",
 }
 
 
 class UnknownEntityError(LookupError):
     """The library believes in no such entity; the message says what is known of it."""
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What one record says of one attribute now. `stance`: agrees, differs, with the value believed."""
-
-    department: str
-    resource: str
-    value: str
-    stance: str
-    doubted: bool
-    record_key: str
-    delivery_id: str
-    file_name: str | None
-    row: int
-    as_of: date
-    kept: tuple[str, ...]  # rules on the column that the record does not break
-    broken: tuple[str, ...]  # … and with an open finding
-
-
-@dataclass(frozen=True)
-class Version:
-    """What was believed of one attribute from one business day to another, null: to this day."""
-
-    value: str | None
-    source: str | None
-    as_of: date | None
-    outcome: str | None
-    believed_from: date
-    believed_to: date | None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """An open finding on a record that speaks of the entity, and the correction order it stands in."""
-
-    rule_id: str
-    severity: str
-    resource: str
-    record_key: str
-    column: str
-    first_seen: date
-    order_number: str | None
-    state: str | None
-    due_on: date | None
-
-
-@dataclass(frozen=True)
-class AttributeStory:
-    """One attribute of the entity: what is believed and why, who says what, what was believed before."""
-
-    attribute: str
-    title: str
-    value: str | None
-    outcome: str | None
-    why: str
-    statements: tuple[Statement, ...]  # the one believed first
-    silent: tuple[str, ...]  # resources that supply the attribute and say nothing of it here
-    versions: tuple[Version, ...]  # the newest first
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """One entity of a library, as it is believed now."""
-
-    library: str
-    title: str
-    key: str
-    entity_id: str
-    sources: int
-    began_on: date | None
-    ended_on: date | None
-    believed_from: date
-    attributes: tuple[AttributeStory, ...]
-    blocked: tuple[str, ...]  # resources with records that findings keep out
-    links: tuple[dict[str, Any], ...]  # other keys and records that were found to be this entity
-    findings: tuple[Finding, ...]
 
 
 def explain(
@@ -148,12 +73,11 @@ class _Inquiry:
         self.con: DuckDBPyConnection = city.con
         self.library = library
         self.masked = masked
-        self.sources = sources(city.catalog, library)
+        take_links(self.con, library)
+        self.sources = prepared(self.con, city.catalog, library)
         self._known: dict[str, set[str]] = {}  # resource -> its rules that were evaluated
         self._broken: dict[tuple[str, str], list[tuple[str, str]]] = {}  # resource, record -> open (column, rule)
         self._rows: dict[tuple[int, str], int] = {}  # source, record -> row in its delivery
-        self.con.execute(macros(library))
-        self.con.execute(marks_sql(city.catalog, library))
 
     def answer(self, asked: str, attributes: Sequence[str]) -> Explanation:
         entity = self._find(asked)
@@ -185,12 +109,15 @@ class _Inquiry:
     def _table(self) -> str:
         return name(self.library.name)
 
-    def _one(self, query: str, given: Sequence[object] = ()) -> tuple[Any, ...]:
-        return self.con.execute(query, list(given)).fetchone() or ()
+    def _one(self, query: str, given: list[object] | dict[str, object] | None = None) -> tuple[Any, ...]:
+        return self.con.execute(query, given or []).fetchone() or ()
 
     def _find(self, asked: str) -> str:
         """The entity's id: by key, by a key that is known to be its, or by the id itself."""
-        normal = self._one(f"SELECT nullif(CAST({key_macro(self.library)}(?) AS VARCHAR), '')", [asked])[0] or asked
+        normal = asked
+        if not asked.startswith(FOUNDED):
+            [key] = self._one(f"SELECT nullif(CAST({key_macro(self.library)}(?) AS VARCHAR), '')", [asked])
+            normal = key or asked
         alias = self._one(
             "SELECT entity_key FROM base._links WHERE library = ? AND alias_key = ?", [self.library.name, normal]
         )
@@ -224,7 +151,7 @@ class _Inquiry:
         kept_out = [
             source.resource.id
             for source in self.sources
-            if self._one(f"SELECT 1 FROM {self._pool(source)} WHERE {source.key} = ? LIMIT 1", [normal])
+            if self._one(f"SELECT 1 FROM {source.pool} WHERE {source.key} = ? LIMIT 1", [normal])
         ]
         if kept_out:
             return (
@@ -236,12 +163,10 @@ class _Inquiry:
             f" a key is the {self.library.key_title} of a {self.library.entity}"
         )
 
-    def _pool(self, source: Source) -> str:
-        return f"{name(source.resource.department)}.{name(source.resource.name)}"
-
     def _gather(self, entity: str, key: str | None) -> None:
         """Write `_said`: one row per record that speaks of the entity and attribute it states."""
-        same = f"key = {quote(key)}" if key else f"CAST({entity_id(self.library, 'key')} AS VARCHAR) = {quote(entity)}"
+        by_id = f"{entity_id(self.library, 's.key')} = {quote(entity)}::UUID"
+        same = f"s.key = {quote(key)}" if key else by_id
         kinds = {"place": "INTEGER", "_as_of": "DATE", "doubted": "BOOLEAN", "agrees": "BOOLEAN"}
         kinds |= dict.fromkeys(("resource", "_record_key", "_delivery_id", "attribute", "value", "shown"), "VARCHAR")
         nothing = ", ".join(f"NULL::{kind} AS {column}" for column, kind in kinds.items())
@@ -251,7 +176,7 @@ class _Inquiry:
             parts.append(
                 "SELECT place, resource, _record_key, _delivery_id, _as_of, unnest(told, max_depth := 2) FROM ("
                 f"SELECT {source.index} AS place, {quote(source.resource.id)} AS resource, s._record_key,"
-                f" s._delivery_id, s._as_of, [{told}] AS told FROM ({source.relation()}) s, _entity e WHERE s.{same})"
+                f" s._delivery_id, s._as_of, [{told}] AS told FROM ({source.relation()}) s, _entity e WHERE {same})"
             )
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE _said AS {' UNION ALL BY NAME '.join(parts)}")
         self._look_up()
@@ -261,7 +186,7 @@ class _Inquiry:
         speaking = {place for (place,) in self.con.execute("SELECT DISTINCT place FROM _said").fetchall()}
         for source in (self.sources[place] for place in sorted(speaking)):
             records = f"SELECT _record_key FROM _said WHERE place = {source.index}"
-            query = f"SELECT _record_key, _row FROM {self._pool(source)} WHERE _record_key IN ({records})"
+            query = f"SELECT _record_key, _row FROM {source.pool} WHERE _record_key IN ({records})"
             self._rows |= {(source.index, record): row for record, row in self.con.execute(query).fetchall()}
         evaluated = self.con.execute(
             "SELECT concat(department, '.', resource), list(DISTINCT rule_id) FROM quality.results"
@@ -280,15 +205,24 @@ class _Inquiry:
     def _told_by(self, source: Source, attribute: str) -> str:
         said, believed = f"s.{name('v_' + attribute)}", f"e.{name(attribute)}"
         normal = normal_macro(self.library, attribute)
-        agrees = f"{said} IS NOT DISTINCT FROM {believed} OR {normal}({said}) IS NOT DISTINCT FROM {normal}({believed})"
+        apart = differ(self.library.attributes[attribute], f"{normal}({said})", f"{normal}({believed})")
+        agrees = f"{believed} IS NOT NULL AND ({said} = {believed} OR NOT coalesce({apart}, false))"
+        doubted = source.doubted(attribute) if source.marked else "false"
         shown = self._shown(said, self._mask(attribute))
         return (
             f"{{attribute: {quote(attribute)}, value: {said}::VARCHAR, shown: {shown},"
-            f" doubted: coalesce({source.doubted(attribute)}, false), agrees: {agrees}}}"
+            f" doubted: {doubted}, agrees: {agrees}}}"
         )
 
     def _mask(self, attribute: str) -> str:
         return self.library.attributes[attribute].as_column().mask
+
+    def _meaning(self, attribute: str, value: str) -> str:
+        """What the attribute's code list says of a value, as SQL; null where there is none, or the value is masked."""
+        codes = self.library.attributes[attribute].codes
+        if not codes or (self.masked and self._mask(attribute)):
+            return "NULL"
+        return f"(SELECT c.zh FROM codes.{name(codes)} c WHERE c.code = {value})"
 
     def _key_mask(self) -> str:
         key = Column(title=self.library.key_title, type=ColumnType.text, level=self.library.key_level)
@@ -307,7 +241,8 @@ class _Inquiry:
         stated = self.library.attributes[attribute]
         columns = ", ".join(name(attribute + kind) for kind in ("_source", "_outcome"))
         shown = self._shown(name(attribute), self._mask(attribute))
-        value, source, outcome = self._one(f"SELECT {shown}, {columns} FROM _entity")
+        means = self._meaning(attribute, name(attribute))
+        value, meaning, source, outcome = self._one(f"SELECT {shown}, {means}, {columns} FROM _entity")
         statements = tuple(self._statements(attribute, source))
         speaking = {one.resource for one in statements}
         supplying = [s.resource.id for s in self.sources if attribute in s.resource.supplies]
@@ -315,28 +250,48 @@ class _Inquiry:
             attribute,
             stated.title,
             value,
+            meaning,
             outcome,
-            _why(stated, outcome, source),
+            self._why(stated, outcome, source, len({one.department for one in statements})),
             statements,
             tuple(one for one in supplying if one not in speaking),
             tuple(self._versions(attribute)),
         )
 
+    def _why(self, stated: Attribute, outcome: str | None, source: str | None, departments: int) -> str:
+        if outcome is None:
+            return "those who state it have no say" if departments else "nobody states it"
+        if outcome == "single" and departments > 1:
+            return "those who state it have it from one origin"
+        terms = self._terms(stated) if outcome == "substitute" else ()
+        if outcome == "substitute" and not terms:
+            return f"no authority is declared; {source} comes next"
+        return REASONS[outcome].format(authority=" or ".join(map(_term, terms)), source=source)
+
+    def _terms(self, stated: Attribute) -> Sequence[Term]:
+        """Who has the say on the attribute of this entity, or had it."""
+        if stated.authority is None or not stated.authority.by:
+            return stated.authority.terms if stated.authority else ()
+        by = f"CAST({stated.authority.by} AS VARCHAR)"
+        [kind] = self._one(f"SELECT {by} FROM (SELECT {name(self.library.key)} AS key FROM _entity)")
+        return stated.authority.of.get(kind, ())
+
     def _statements(self, attribute: str, believed: str | None) -> Iterator[Statement]:
         rows = self.con.execute(
-            "SELECT s.place, s.resource, s.shown, s.agrees, s.doubted, s._record_key, s._delivery_id, d.file_name,"
-            " s._as_of FROM _said s LEFT JOIN shuyuan.ops.deliveries d ON d.delivery_id = s._delivery_id, _entity e"
+            f"SELECT s.place, s.resource, s.shown, {self._meaning(attribute, 's.value')}, s.agrees, s.doubted,"
+            " s._record_key, s._delivery_id, d.file_name, s._as_of"
+            " FROM _said s LEFT JOIN shuyuan.ops.deliveries d ON d.delivery_id = s._delivery_id, _entity e"
             " WHERE s.attribute = ? AND s.value IS NOT NULL"
             " ORDER BY split_part(s.resource, '.', 1) IS NOT DISTINCT FROM ?"
             f" AND s.value = e.{name(attribute)}::VARCHAR DESC, s.agrees DESC, s._as_of DESC, s.resource,"
             " s._record_key",
             [attribute, believed],
         ).fetchall()
-        for place, resource, shown, agrees, doubted, record, delivery, file, as_of in rows:
+        for place, resource, shown, meaning, agrees, doubted, record, delivery, file, as_of in rows:
             source = self.sources[place]
             kept, broken = self._rules(source, attribute, record)
             yield Statement(
-                source.resource.department, resource, shown, "agrees" if agrees else "differs", doubted,
+                source.resource.department, resource, shown, meaning, "agrees" if agrees else "differs", doubted,
                 self._told(record) if self.masked else record, delivery, file, self._rows[place, record], as_of,
                 kept, broken,
             )  # fmt: skip
@@ -353,25 +308,28 @@ class _Inquiry:
     def _versions(self, attribute: str) -> Iterator[Version]:
         """Stretches of business days with one value from one source, the newest first."""
         shown = self._shown(name(attribute), self._mask(attribute))
+        means = self._meaning(attribute, name(attribute))
         columns = ", ".join(name(attribute + kind) for kind in ("", "_source", "_as_of", "_outcome"))
         rows = self.con.execute(
-            f"SELECT {shown}, {columns}, _believed_from, _believed_to FROM ("
+            f"SELECT {shown}, {means}, {columns}, _believed_from, _believed_to FROM ("
             "SELECT *, NULL::DATE AS _believed_to FROM _entity UNION ALL BY NAME"
             f" SELECT * FROM history.{self._table} WHERE entity_id = (SELECT entity_id FROM _entity))"
             " ORDER BY _believed_from DESC, coalesce(_believed_to, DATE '9999-12-31') DESC"
         ).fetchall()
-        for _, stretch in groupby(rows, key=lambda row: row[1:3]):
+        for _, stretch in groupby(rows, key=lambda row: row[2:4]):
             newest, *_ = run = list(stretch)
-            shown_value, _, source, as_of, outcome, _, ended = newest
-            yield Version(shown_value, source, as_of, outcome, run[-1][5], ended)
+            shown_value, meaning, _, source, as_of, outcome, _, ended = newest
+            yield Version(shown_value, meaning, source, as_of, outcome, run[-1][6], ended)
 
     def _blocked(self, key: str | None) -> Iterator[str]:
+        aliases = f"SELECT alias_key FROM {LINKS} WHERE kind = 'key' AND entity_key = $key"
         for source in self.sources:
             resource = source.resource
             if key and self._one(
-                f"SELECT 1 FROM {self._pool(source)} WHERE {source.key} = ? AND _record_key IN (SELECT _record_key"
-                " FROM temp.library_marks WHERE _blocked AND department = ? AND resource = ?) LIMIT 1",
-                [key, resource.department, resource.name],
+                f"SELECT 1 FROM {source.pool} WHERE ({source.key} = $key OR {source.key} IN ({aliases}))"
+                f" AND _record_key IN (SELECT _record_key FROM {MARKS}"
+                " WHERE _blocked AND department = $department AND resource = $resource) LIMIT 1",
+                {"key": key, "department": resource.department, "resource": resource.name},
             ):
                 yield resource.id
 
@@ -407,18 +365,6 @@ class _Inquiry:
         ).fetchall()
         for rule, severity, resource, record, *rest in rows:
             yield Finding(rule, severity, resource, self._told(record) if self.masked else record, *rest)
-
-
-def _why(stated: Attribute, outcome: str | None, source: str | None) -> str:
-    if outcome is None:
-        return "nobody states it"
-    if outcome == "substitute" and stated.authority is None:
-        return f"no authority is declared; {source} comes next"
-    return REASONS[outcome].format(authority=_authority(stated), source=source)
-
-
-def _authority(stated: Attribute) -> str:
-    return " or ".join(map(_term, stated.authority.everyone() if stated.authority else ()))
 
 
 def _term(term: Term) -> str:

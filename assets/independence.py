@@ -31,5 +31,21 @@ def measure(city: City, library: Library, on: date, *, author: str) -> list[Pair
         con.execute("DELETE FROM base._copying WHERE library = ? AND measured_on = ?", [library.name, on])
         con.execute("INSERT INTO base._copying BY NAME FROM temp.copying_measured; DROP TABLE temp.copying_measured")
 
-    city.commit("city", work, author=author, message=f"sources of {library.name} measured")
+    city.commit("city", work, author=author, message=_message(library))
     return pairs
+
+
+def measure_again(city: City, on: date, *, author: str) -> list[str]:
+    """Measure, as the pools stand, each library that somebody had measured before `base._copying` was lost.
+
+    The messages of the lake's commits tell which: they outlive the files. Returns the libraries' names.
+    """
+    said = {told for (told,) in city.con.execute("SELECT commit_message FROM ducklake_snapshots('city')").fetchall()}
+    lost = [library for library in city.catalog.libraries.values() if _message(library) in said]
+    for library in lost:
+        measure(city, library, on, author=author)
+    return [library.name for library in lost]
+
+
+def _message(library: Library) -> str:
+    return f"sources of {library.name} measured"

@@ -22,6 +22,7 @@ from duckdb import DuckDBPyConnection
 
 from assets import identity, identity_training
 from catalog import Catalog, load_catalog
+from catalog.divisions import DIVISIONS, vocabulary
 from catalog.identity import Identity
 from catalog.models import Library
 from demo import truth
@@ -119,6 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with duckdb.connect() as con:
         con.execute(macros.SQL)
         pools(con, catalog, people=options.people, seed=options.seed)
+        con.execute(vocabulary(whole.code_file(DIVISIONS).parent))
         began, worked = time.monotonic(), time.process_time()
         _, entities = nodes(con, catalog, library)
         model = identity.stored_model(whole, library)

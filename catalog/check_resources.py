@@ -141,9 +141,11 @@ def _check_describes(reader: Reader, catalog: Catalog, file: str, resource: Reso
     for column in resource.aliases:
         reader.known(file, "aliases", column, resource.columns)
     library = catalog.libraries.get(described.library)
+    if library is None:
+        return
     for attribute in resource.supplies:
-        reader.known(file, "supplies", attribute, library.attributes if library else ())
-    features = library.identity.compare if library and library.identity else {}
+        reader.known(file, "supplies", attribute, library.attributes)
+    features = library.identity.compare if library.identity else {}
     for feature in resource.hints:
         reader.known(file, "hints", feature, features)
     if described.by is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -52,11 +52,15 @@ class _StrictLoader(yaml.CSafeLoader):
 
 @dataclass
 class Reader:
-    """A catalogue folder being read: which files were looked at, and every problem so far."""
+    """A catalogue folder being read: which files were looked at, and every problem so far.
+
+    `unread` are the names of what stands in a file that could not be read: to name it elsewhere is no mistake.
+    """
 
     root: Path
     problems: list[CatalogProblem] = field(default_factory=list)
     seen: set[Path] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
 
     def report(self, file: Path | str, where: str, value: object, allowed: str) -> None:
         name = file if isinstance(file, str) else str(file.relative_to(self.root))
@@ -66,6 +70,13 @@ class Reader:
     def read(self, path: Path, model: type[Model], **given: object) -> Model | None:
         """One YAML file as a model; what the path already says (department, name) is given."""
         self.seen.add(path)
+        if read := self._read(path, model, given):
+            return read
+        _, *names = path.relative_to(self.root).with_suffix("").parts
+        self.unread |= {*names, ".".join(names)}
+        return None
+
+    def _read(self, path: Path, model: type[Model], given: Mapping[str, object]) -> Model | None:
         try:
             data = yaml.load(path.read_text("utf-8"), _StrictLoader)  # noqa: S506  # a subclass of CSafeLoader
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -103,7 +114,7 @@ class Reader:
 
     def known(self, file: str, where: str, value: str, allowed: Iterable[str]) -> None:
         names = sorted(allowed)
-        if value not in names:
+        if value not in names and value.removeprefix("base.") not in self.unread:
             listed = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
             self.report(file, where, value, f"must be one of: {listed or '(none exists)'}")
 

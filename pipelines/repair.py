@@ -1,8 +1,8 @@
 """`shuyuan verify`: what is damaged, and its rebuilding from the archived deliveries and the ledger.
 
 Finding damage is `resources.verify`; here the emptied tables are filled again by their own stages: pools by replaying
-their deliveries, everything that follows from them by making the last pass once more (over all pools when findings were
-lost).
+their deliveries, which sources share errors by measuring again where somebody had measured, everything that follows
+from them by making the last pass once more (over all pools when findings were lost).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import date
 
 from duckdb import DuckDBPyConnection
 
-from assets import passes, pools
+from assets import independence, passes, pools
 from assets.graph_pools import pool_key
 from catalog import load_catalog
 from pipelines.city_run import make_pass
@@ -25,6 +25,12 @@ from resources import ledger, verify
 from resources.city import City
 
 AUTHOR = "verify"
+# What nothing can bring back of tables that keep more than the pools and the ledger tell.
+LOST = {
+    "base._builds": "what was believed before the last pass is refused when asked for, of every library",
+    "base._copying": "sources were measured anew as the pools stand; earlier measurements are lost",
+    "base._links": "an entity without a number may be known by another of its records now, under another id",
+}
 
 
 def verify_city(settings: Settings, *, repair: bool, deep: bool) -> tuple[list[verify.Damage], list[str]]:
@@ -45,9 +51,10 @@ def verify_city(settings: Settings, *, repair: bool, deep: bool) -> tuple[list[v
 def told(table: str) -> str:
     """What was rebuilt, and what of it nothing can bring back."""
     schema, _, name = table.partition(".")
+    lost = LOST.get(table, "")
     if schema in ("base", "history") and not name.startswith("_"):
-        return f"rebuilt: {table}; what was believed of {name} before the last pass is lost, and refused when asked for"
-    return f"rebuilt: {table}"
+        lost = f"what was believed of {name} before the last pass is lost, and refused when asked for"
+    return f"rebuilt: {table}; {lost}" if lost else f"rebuilt: {table}"
 
 
 def _broken_links(city: City) -> Iterator[str]:
@@ -64,6 +71,8 @@ def _refill(settings: Settings, city: City, emptied: tuple[str, ...]) -> None:
     day = passes.last_finished(city)
     if not emptied or day is None:
         return
+    if "base._copying" in emptied:
+        independence.measure_again(city, day, author=AUTHOR)
     lost_findings = any(name.startswith("quality.") for name in emptied)
     again = [pool_key(resource) for resource in city.catalog.resources.values()] if lost_findings else []
     with open_instance(settings) as instance:

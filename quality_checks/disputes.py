@@ -90,6 +90,15 @@ def create(con: DuckDBPyConnection, table: str, query: str) -> None:
     con.execute(f"CREATE OR REPLACE TEMP TABLE {table.removeprefix('temp.')} AS {query}")
 
 
+def differ(stated: Attribute, one: str, other: str) -> str:
+    """Whether two normal forms differ by more than the tolerance; NULL where one of them contradicts nobody."""
+    if not stated.tolerance:
+        return f"{one} <> {other}"
+    if stated.as_column().logical_type is ColumnType.date:
+        return f"abs(date_diff('day', {one}, {other})) > {stated.tolerance}"
+    return f"abs({one} - {other}) > {stated.tolerance}"
+
+
 class _Dispute:
     """The SQL of one attribute's disputes."""
 
@@ -115,12 +124,7 @@ class _Dispute:
         return f"{normal_macro(self.library, self.attribute)}({value})"
 
     def differ(self, one: str, other: str) -> str:
-        """Whether two normal forms differ by more than the tolerance; NULL where one of them contradicts nobody."""
-        if not self.stated.tolerance:
-            return f"{one} <> {other}"
-        if self.stated.as_column().logical_type is ColumnType.date:
-            return f"abs(date_diff('day', {one}, {other})) > {self.stated.tolerance}"
-        return f"abs({one} - {other}) > {self.stated.tolerance}"
+        return differ(self.stated, one, other)
 
     def agree(self, one: str, other: str) -> str:
         """As `differ`, the other way round; an equality where it can be, which joins by it."""

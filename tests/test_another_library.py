@@ -13,6 +13,7 @@ import pytest
 from files import copied
 
 from assets import base, reports
+from assets.explain import explain
 from catalog.load import Catalog, load_catalog
 from catalog.reading import CatalogError
 from quality_checks.suites import check_sql
@@ -120,6 +121,9 @@ def test_a_library_of_yaml_alone_is_arbitrated_compared_and_reported(
         assert found == [
             ("reservoir.level.agrees", "civil_affairs", "observers", "g1|2026-11-02", "level", "3.90", "3.20")
         ]
+        [level] = explain(city, "reservoir", "g1|2026-11-01", "level").attributes
+        stances = [(said.department, said.value, said.stance) for said in level.statements]
+        assert stances == [("market_regulation", "3.10", "agrees"), ("civil_affairs", "3.14", "agrees")]
         page = reports.build(city, DAY).read_text("utf-8")
         assert "水情基础库" in page
 

@@ -1,5 +1,6 @@
-"""The rules that other engines are measured with say what ours say."""
+"""The rules that other engines are measured with say what ours say; the demo city's records find their persons."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -24,3 +25,13 @@ def test_the_engines_rules_find_the_made_defects_as_ours_do(tmp_path, monkeypatc
     assert found == expected
     assert dict(zip(rules, expected, strict=True)).items() >= {"P02": 10, "P03": 10, "P09": 10, "name": 5}.items()
     assert keys == (5000,)
+
+
+def test_the_demo_citys_truth_is_met(monkeypatch, capsys):
+    """Nobody is taken for another person, and 99 in 100 records without a number find theirs."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    import_module("benchmarks.identity_city").main(["--people", "2000", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["false_merges"] == 0
+    assert told["known_linked"] >= 0.99 * told["known"] > 100
+    assert told["unknown_together"] == told["unknown"] > 10

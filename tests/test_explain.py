@@ -79,7 +79,11 @@ def test_a_person_is_explained_in_a_screen_of_text(city: City) -> None:
     assert len(said.splitlines()) < 40
     assert said.startswith(f"人口基础库 population: {ANNA}\n")
     assert "2 records speak of it; believed so since 2026-11-03" in said
-    assert "name 姓名 = 赵六    authority_prevails: public_security has the say; others state otherwise" in said
+    assert (
+        "name 姓名 = 赵六    authority_prevails 数源部门为准: public_security has the say; others state otherwise"
+        in said
+    )
+    assert "sex 性别 = 1 男性    single 单一来源: nobody else states it" in said
     place = "市公安局 public_security.resident_registration, as of 2026-11-03, resident_registration_03.csv row 1;"
     assert place in said
     assert "differ: civil_affairs.marriage_registration 李四" in said
@@ -147,3 +151,23 @@ def test_what_a_full_build_is_made_for(city: City, monkeypatch: pytest.MonkeyPat
     assert build(city, date(2026, 11, 4)).told == "full: snapshot 1 of public_security is gone"
     monkeypatch.setattr(increment, "version", lambda _: "another")
     assert build(city, date(2026, 11, 4)).told == "full: the catalogue, or what was decided, changed"
+
+
+def test_records_that_links_lead_to_an_entity_are_told_with_it(city: City) -> None:
+    founded = f"#{MARRIAGES}|{SHORT_ANNA}"
+    links = (
+        "INSERT INTO base._links BY NAME SELECT 'population' AS library, 'person' AS how, * FROM (VALUES"
+        f" ('key', '{BO}', NULL, NULL, NULL, '{ANNA}'),"
+        f" ('record', NULL, 'civil_affairs', 'marriage_registration', '{SHORT_ANNA}', '{founded}'))"
+        " l(kind, alias_key, department, resource, record_key, entity_key)"
+    )
+    city.commit("city", lambda con: con.execute(links), author="test")
+    build(city, date(2026, 11, 4))
+    for asked, key, said in (
+        (BO, ANNA, (RESIDENTS, BO, "王五", "agrees")),
+        (founded, None, (MARRIAGES, SHORT_ANNA, "李四", "agrees")),
+    ):
+        found = explain(city, "population", asked, "name")
+        assert (found.key, found.sources) == (key or found.entity_id, 1)
+        [name] = found.attributes
+        assert [(one.resource, one.record_key, one.value, one.stance) for one in name.statements] == [said]

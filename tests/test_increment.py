@@ -55,9 +55,10 @@ class Restated:
 
 @dataclass(frozen=True)
 class Marked:
-    """The open findings: (resource, record key, column, severity)."""
+    """The open findings: (resource, record key, column, severity); of the first so many an objection was upheld."""
 
     findings: tuple[tuple[str, str, str, str], ...]
+    excepted: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ marked = st.builds(
         max_size=2,
         unique=True,
     ).map(tuple),
+    st.integers(0, 1),
 )
 linked = st.builds(
     Linked,
@@ -114,7 +116,7 @@ class World:
             department, _, _ = resource.partition(".")
             self.city.commit(department, partial(_run, f"DELETE FROM {resource}"), author="test")
         tables = ("base.population", "history.population", "base._builds", "base._links", "base._said",
-                  "quality.findings", "quality.results")  # fmt: skip
+                  "quality.findings", "quality.results", "quality.excepted")  # fmt: skip
         self.city.commit("city", partial(_run, "; ".join(f"DELETE FROM {table}" for table in tables)), author="test")
 
     def happen(self, what: Any, day: date) -> None:
@@ -129,8 +131,8 @@ class World:
                     f"DELETE FROM {resource}; INSERT INTO {resource} FROM restated"
                 )
                 self.city.commit(department, partial(_run, restate), author="test")
-            case Marked(findings):
-                self._mark(findings)
+            case Marked(findings, excepted):
+                self._mark(findings, excepted)
             case Linked():
                 self._link(what, day)
 
@@ -152,7 +154,7 @@ class World:
 
         self.city.commit(what.resource.split(".")[0], work, author="test")
 
-    def _mark(self, findings: Sequence[tuple[str, str, str, str]]) -> None:
+    def _mark(self, findings: Sequence[tuple[str, str, str, str]], excepted: int) -> None:
         kinds = dict.fromkeys(("finding_id", "department", "resource", "record_key", "column", "severity"), "VARCHAR")
         rows = [["|".join(one), *one[0].split("."), *one[1:]] for one in findings]
 
@@ -161,6 +163,12 @@ class World:
             con.execute("DELETE FROM quality.findings WHERE rule_id = 'TEST-1'")
             con.execute(
                 "INSERT INTO quality.findings BY NAME SELECT *, 'TEST-1' AS rule_id, 'open' AS status FROM marks"
+            )
+            con.execute("DELETE FROM quality.excepted")
+            con.execute(
+                "INSERT INTO quality.excepted BY NAME SELECT * EXCLUDE (severity) FROM marks"
+                " WHERE list_contains($1, finding_id)",
+                [[row[0] for row in rows[:excepted]]],
             )
 
         self.city.commit("city", work, author="test")

@@ -7,7 +7,7 @@ recorded, and it does not matter which department's files came first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -92,7 +92,7 @@ happenings = st.one_of(
     stated,
     stated,
     st.builds(Again, st.integers(0, 9), st.sampled_from(["delivered", "taken back", "read"])),
-    st.builds(Merged, whom, whom),
+    st.permutations([ANNA, BO, CEN]).map(lambda drawn: Merged(*drawn[:2])),
     st.builds(Split, whom),
     marked,
 )
@@ -219,12 +219,26 @@ SETTINGS: dict[str, Any] = {  # shrinking would replay days for minutes
 }
 
 
-@settings(max_examples=1, **SETTINGS)
-@given(days=campaigns)
-def test_days_through_all_stages_are_as_a_full_build_whatever_the_order(
-    stages: Stages, days: list[tuple[bool, list[Any]]]
+def test_corrections_merges_splits_late_and_replayed_deliveries_are_as_full_builds_whatever_the_order(
+    stages: Stages,
 ) -> None:
+    anna, bo = "张三,1,1980-01-01,10,", "李四,1,1990-02-02,10,"
+    corrected, married = "李四,1,1980-01-01,20,", "李四,20,2020-01-01"
+    blocked = Marked(((RESIDENTS, ANNA, "name", "block"),), 0)
+    first = Stated(RESIDENTS, "full", 0, {ANNA: anna, BO: bo}), Stated(MARRIAGES, "full", 0, {SHORT_ANNA: married})
+    days: list[tuple[bool, list[Any]]] = [
+        (True, [*first]),
+        (True, [Stated(RESIDENTS, "incremental", 0, {ANNA: corrected}), Merged(ANNA, BO)]),
+        (
+            False,
+            [Stated(MARRIAGES, "incremental", 2, {CEN: married}), Again(0, "delivered"), Again(0, "read"), blocked],
+        ),
+        (True, [Split(BO), Again(1, "taken back"), replace(blocked, excepted=1)]),
+    ]
     all_days_hold(stages, days)
+    with stages.city.server.session() as cursor:
+        cursor.execute("select action from ops.identity_decisions order by 1")
+        assert cursor.fetchall() == [("merge",), ("split",)]
 
 
 @pytest.mark.soak

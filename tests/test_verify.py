@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from assets import independence
+from quality_checks.independence import stored
 from resources.city import City
 from resources.verify import Damage, repair, verify
 
@@ -121,6 +124,25 @@ def test_a_lost_or_altered_archive_is_named(filled: City):
     assert kinds(verify(filled, deep=True)) == [("damaged_archive", POOL)]
     file.unlink()
     assert kinds(verify(filled)) == [("missing_archive", POOL)]
+
+
+def test_lost_measurements_are_made_anew_for_the_libraries_that_somebody_had_measured(filled: City):
+    marry = (
+        "INSERT INTO civil_affairs.marriage_registration BY NAME"
+        " SELECT '1' AS id_number, '张三' AS name, 'd-1' AS _delivery_id"
+    )
+    filled.commit("civil_affairs", lambda con: con.execute(marry), author="test")
+    filled.commit("public_security", lambda con: con.execute(f"UPDATE {POOL} SET name = '李四'"), author="test")
+    library = filled.catalog.libraries["population"]
+    measured = independence.measure(filled, library, date(2026, 11, 2), author="libraries measure")
+    assert [(pair.one, pair.cells) for pair in measured] == [("civil_affairs.marriage_registration", 1)]
+    before = filled.lake.files("city")
+    [lost] = [name for name in before if "_copying" in name]
+    (filled.home.lake / "city" / lost).unlink()
+    assert repair(filled, verify(filled), author="test").emptied == ("base._copying",)
+    assert stored(filled.con, library) == []
+    assert independence.measure_again(filled, date(2026, 11, 3), author="test") == ["population"]
+    assert stored(filled.con, library) == measured
 
 
 def test_what_the_ledger_check_says_is_passed_on(filled: City):
