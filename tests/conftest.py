@@ -39,7 +39,7 @@ class ByCity(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        together = ("test_four_days.py", "test_kills.py", "test_correction_walk.py")
+        together = ("test_four_days.py", "test_readme.py", "test_correction_walk.py")
         return "the city of four days" if file.endswith(together) else file
 
 
