@@ -7,8 +7,9 @@ import importlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from files import copied
@@ -76,10 +77,27 @@ def small_home(small_catalog: Catalog, tmp_path_factory: pytest.TempPathFactory)
     return home
 
 
+class SmallCityAt(Protocol):
+    """Opens the small city at a place, on a copy of the empty home or of one like it that nobody uses."""
+
+    def __call__(self, at: Path, like: Path = ...) -> AbstractContextManager[City]: ...
+
+
+@pytest.fixture(scope="session")
+def small_city_at(small_home: Path, small_catalog: Catalog, prelude: str) -> SmallCityAt:
+    """For a module whose tests begin alike: what they begin with is done once and copied."""
+
+    @contextmanager
+    def opened(at: Path, like: Path = small_home) -> Iterator[City]:
+        copied(like, at)
+        with City.open(at, small_catalog, prelude=prelude, threads=THREADS) as city:
+            yield city
+
+    return opened
+
+
 @pytest.fixture
-def small_city(small_home: Path, small_catalog: Catalog, prelude: str, tmp_path: Path) -> Iterator[City]:
+def small_city(small_city_at: SmallCityAt, tmp_path: Path) -> Iterator[City]:
     """The small city, opened on a fresh home."""
-    home = tmp_path / "home"
-    copied(small_home, home)
-    with City.open(home, small_catalog, prelude=prelude, threads=THREADS) as city:
+    with small_city_at(tmp_path / "home") as city:
         yield city
