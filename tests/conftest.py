@@ -27,7 +27,7 @@ ROOM = 4_000_000_000  # bytes that all cities of the tests standing at one time 
 def pytest_configure() -> None:
     """Cities in memory where there is room: a disk takes far longer to make and remove their thousand files each.
 
-    One thread of DuckDB in each; the README's city and the clean one, large enough for more, have what users have.
+    One thread of DuckDB in each; the clean city, large enough for more, has what users have.
     """
     gc.set_threshold(20_000)  # as the command line does
     os.environ.setdefault("SHUYUAN_THREADS", str(THREADS))  # noqa: TID251  # the settings of every city opened here

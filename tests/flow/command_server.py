@@ -3,8 +3,8 @@
     python command_server.py FOLDER
 
 puts a program `shuyuan` into the folder, says `ready`, and ends when its input does. That program hands its arguments,
-environment, folder and open files over and ends with the command's exit code; when it is killed, so is the command. What
-takes a command longest, importing Dagster and Great Expectations, is done once.
+environment, folder and open files over and ends with the command's exit code; when it is killed, so is the command.
+What takes a command longest, importing Dagster and Great Expectations, is done once.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def become(files: list[int], arguments: list[str], environ: dict[str, str], fold
         os.dup2(file, number)
         os.close(file)
     os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environ)
+    os.environ.clear()  # noqa: TID251  # the command reads it through its settings
+    os.environ.update(environ)  # noqa: TID251
     sys.argv = ["shuyuan", *arguments]
 
 
@@ -90,7 +90,7 @@ def end(main: Callable[[], None]) -> None:
         main()
     except SystemExit as said:
         code = said.code or 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # as Python ends a process
         traceback.print_exc()
         code = 1
     threading._shutdown()
@@ -102,7 +102,7 @@ def end(main: Callable[[], None]) -> None:
 
 if __name__ == "__main__":
     import pipelines.city_run
-    import pipelines.repair
+    import pipelines.repair  # noqa: F401  # and what both need
     from pipelines.cli import main
     from quality_checks import runner
 

@@ -23,7 +23,7 @@ from resources.city import City
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "catalog"
 ALL_THREADS = {"SHUYUAN_THREADS": str(os.cpu_count())}  # as users have it who say nothing
-# What may differ between two runs that did the same: who ran, when by the wall clock, in which commit; digests of these.
+# What may differ between two runs that did the same: who ran, when by the clock, in which commit; digests of these.
 VOLATILE = {
     "author", "actor", "run_id", "applied_at",
     "recorded_at", "registered_at", "settled_at", "settled_by", "started_at", "finished_at", "published_at", "summary",

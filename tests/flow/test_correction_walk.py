@@ -1,4 +1,4 @@
-"""docs/correction_loop.md and docs/disputes.md, executed as they stand; the first with files in landing that are refused."""
+"""docs/correction_loop.md and docs/disputes.md, executed as they stand; beside the first, files that are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from files import copied
 from typer.testing import CliRunner
 
-from flow.helpers import ROOT, environment, opened, rows
+from flow.helpers import ROOT, contents, environment, opened, rows
 from flow.test_readme import console_lines
 from pipelines.cli import app
 from resources.ledger import verify_chain

@@ -113,12 +113,20 @@ def second_day(home) -> None:
     for n in range(0, 28, 8):
         residents[n] = residents[n].replace("1999-01-01", f"1980-{NUMBERS[n][10:12]}-{NUMBERS[n][12:14]}")
     residents[3:4] = ["341502199003071235,新人,1,1990-03-07,20,1"]
-    deliver(home, "20261103", residents, [f"{NUMBERS[0]},第0人,40,2026-11-03"], [f"9134150{7}MA2N000000,企业7,,5,2020-01-05"])
+    deliver(
+        home,
+        "20261103",
+        residents,
+        [f"{NUMBERS[0]},第0人,40,2026-11-03"],
+        [f"9134150{7}MA2N000000,企业7,,5,2020-01-05"],
+    )
     [notice] = (home / "outbox" / "public_security").rglob("notice.csv")
     items = [row["item_id 工单项编号"] for row in csv.DictReader(notice.open(encoding="utf-8-sig"))]
     replies = home / "landing" / "public_security" / "feedback" / "20261103.csv"
     replies.parent.mkdir(parents=True)
-    replies.write_text("\n".join(["item_id,reply,explanation", *(f"{item},objection,户籍底册如此" for item in items[-3:]), ""]))
+    replies.write_text(
+        "\n".join(["item_id,reply,explanation", *(f"{item},objection,户籍底册如此" for item in items[-3:]), ""])
+    )
 
 
 @pytest.fixture(scope="module")
