@@ -23,7 +23,7 @@ pytestmark = pytest.mark.flow
 
 
 def bad_files(landing: Path) -> dict[str, str]:
-    """Files that must be refused, and what the report says of each."""
+    """Files of the day the walk delivers that must be refused, and what the report says of each."""
     schools = landing / "education" / "school"
     schools.mkdir(parents=True, exist_ok=True)
     (landing / "sports" / "clubs").mkdir(parents=True)
@@ -32,18 +32,18 @@ def bad_files(landing: Path) -> dict[str, str]:
     (landing / "education" / "pupils" / "b.csv").write_text("x\n1\n")
     (schools / "c-empty.csv").write_text("")
     columns = "school_code,name,school_type"
-    (schools / "d-lacks-columns-20261103.csv").write_text(f"{columns}\n1,a,1\n")
-    (schools / "e-latin-20261103.csv").write_bytes(f"{columns}\n1,caf\xe9,1\n".encode("latin-1"))
-    (schools / "f-cut-20261103.csv.gz").write_bytes(gzip.compress(b"school_code\n" * 1000)[:-20])
-    (schools / "g-broken-20261103.xlsx").write_bytes(b"PK\x03\x04 not a spreadsheet")
-    (schools / "h-lies-20261103.csv").write_text(f"{columns}\n2,b,1\n")
-    (schools / "h-lies-20261103.manifest.json").write_text(
-        '{"as_of": "2026-11-03", "rows": 9, "sha256": "%s"}' % ("0" * 64)
+    (schools / "d-lacks-columns-20261106.csv").write_text(f"{columns}\n1,a,1\n")
+    (schools / "e-latin-20261106.csv").write_bytes(f"{columns}\n1,caf\xe9,1\n".encode("latin-1"))
+    (schools / "f-cut-20261106.csv.gz").write_bytes(gzip.compress(b"school_code\n" * 1000)[:-20])
+    (schools / "g-broken-20261106.xlsx").write_bytes(b"PK\x03\x04 not a spreadsheet")
+    (schools / "h-lies-20261106.csv").write_text(f"{columns}\n2,b,1\n")
+    (schools / "h-lies-20261106.manifest.json").write_text(
+        '{"as_of": "2026-11-06", "rows": 9, "sha256": "%s"}' % ("0" * 64)
     )
     return {
-        "a.csv": "sports", "b.csv": "pupils", "c-empty.csv": "", "d-lacks-columns-20261103.csv": "",
-        "e-latin-20261103.csv": "", "f-cut-20261103.csv.gz": "", "g-broken-20261103.xlsx": "",
-        "h-lies-20261103.csv": "sha256",
+        "a.csv": "sports", "b.csv": "pupils", "c-empty.csv": "", "d-lacks-columns-20261106.csv": "",
+        "e-latin-20261106.csv": "", "f-cut-20261106.csv.gz": "", "g-broken-20261106.xlsx": "",
+        "h-lies-20261106.csv": "sha256",
     }  # fmt: skip
 
 
