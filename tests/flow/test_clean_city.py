@@ -24,5 +24,5 @@ def test_a_defect_free_city_has_no_finding_of_severity_error_or_block(tmp_path, 
         assert rows(city, "SELECT count(*) FROM quality.results WHERE state = 'error'") == [(0,)]
         records, right, merged_wrongly = identities(city, home)
         assert merged_wrongly is None
-        assert right >= 0.99 * records > 200
+        assert right >= 0.99 * records > people / 100
     assert summary["totals"]["rows_quarantined"] == 0
