@@ -19,8 +19,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-run: setup ## the demo city, from landing files to correction orders
-	$(BIN)/shuyuan demo
+run: setup ## the demo city, from landing files to correction orders (DEMO="--people 2000": a smaller one)
+	$(BIN)/shuyuan demo $(DEMO)
 	$(BIN)/shuyuan run
 
 test: setup ## all tests

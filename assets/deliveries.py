@@ -59,13 +59,17 @@ TAKEN_BACK = """
       and reasons @> '[{"code": "taken_back"}]' limit 1
 """
 DUE = """
-    with last as (select max(as_of) as as_of from ops.passes where state = 'finished')
-    select greatest(d.as_of, last.as_of) from ops.deliveries d, last
-    where d.state = 'registered' and (cardinality(%(some)s::text[]) = 0 or d.department = any(%(some)s))
+    with last as (select max(as_of) as as_of from ops.passes where state = 'finished'),
+    work as (
+        select greatest(d.as_of, last.as_of) as as_of from ops.deliveries d, last
+        where d.state = 'registered' and (cardinality(%(some)s::text[]) = 0 or d.department = any(%(some)s))
+        union
+        select as_of from ops.passes where state = 'started'
+    )
+    select as_of from work
     union
-    select coalesce(last.as_of, d.as_of) from ops.deliveries d, last where d.state = 'rejected' and d.pass_as_of is null
-    union
-    select as_of from ops.passes where state = 'started'
+    select coalesce(last.as_of, d.as_of) from ops.deliveries d, last
+    where d.state = 'rejected' and d.pass_as_of is null and not exists (select from work)
     order by 1
 """
 
@@ -143,7 +147,7 @@ def register(city: City, *, patience: float = PATIENCE) -> Registered:
 
 def due_passes(city: City, departments: Sequence[str] = ()) -> list[date]:
     """Business days that need a pass, sorted: those of registered deliveries (of the departments, if any are given),
-    the last one for files refused since, and those started and not finished.
+    and those started and not finished; where there is none, the last one for files refused since.
 
     Time never runs backwards: a delivery older than the last finished pass makes that pass due again.
     """

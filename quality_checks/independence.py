@@ -108,8 +108,8 @@ def stored(con: DuckDBPyConnection, library: Library) -> list[Pair]:
     """The pairs of the library's last measurement, the heaviest first; none when nobody measured yet."""
     columns = ", ".join(name(field.name) for field in fields(Pair))
     rows = con.execute(
-        f"SELECT {columns} FROM base._copying WHERE library = $library AND measured_on ="
-        " (SELECT max(measured_on) FROM base._copying WHERE library = $library) ORDER BY weight DESC, one, other",
+        f"SELECT {columns} FROM base._copying WHERE library = $library"
+        " QUALIFY measured_on = max(measured_on) OVER () ORDER BY weight DESC, one, other",
         {"library": library.name},
     ).fetchall()
     return [Pair(one, other, tuple(attributes), *rest) for one, other, attributes, *rest in rows]

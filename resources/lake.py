@@ -282,7 +282,7 @@ class Lake:
         return [CITY, *self._catalog.departments]
 
     def attach(self, *, read_only: bool = False) -> None:
-        """Attach every catalog under its own name and make `city` the default database.
+        """Attach every catalog under its own name; tables of the city's catalog go by `<schema>.<table>` alone.
 
         A catalog that does not exist yet is created first, by one process at a time.
 
@@ -303,7 +303,7 @@ class Lake:
         for target in self.targets:
             if target not in missing:
                 self._attach(target, read_only=read_only)
-        self._con.execute(f"USE {CITY}")
+        self._look_here()
 
     def files(self, target: str) -> set[str]:
         """Every file below the data folder of the catalog `target`, relative to it."""
@@ -387,6 +387,7 @@ class Lake:
                     " set fingerprint = excluded.fingerprint, applied_at = now()",
                     (target, wanted[target]),
                 )
+        self._look_here()
 
     def replace(self, con: DuckDBPyConnection, table: str, query: str, key: Sequence[str]) -> Changed:
         """Make `table` equal to `query` by writing the difference alone; call it inside a commit's work.
@@ -438,6 +439,18 @@ class Lake:
         repeated = _count(con, f"FROM (SELECT 1 FROM {source} GROUP BY {keys} HAVING count(*) > 1)")
         if repeated:
             raise LakeSchemaError(f"{table}: {repeated} keys ({keys}) stand in more than one row of the query")
+
+    def _look_here(self) -> None:
+        """Have names without a catalog looked up in DuckDB first, then in the schemas of the city's catalog.
+
+        A look into the lake asks PostgreSQL for its newest snapshot: a millisecond for each statement that uses a macro
+        or a function and reads nothing of the lake.
+        """
+        with self._server.session(database="lake") as cursor:
+            cursor.execute(f"select schema_name from {CITY}.ducklake_schema where end_snapshot is null order by 1")
+            schemas = [f"{CITY}.{schema}" for (schema,) in cursor.fetchall()]
+        path = ",".join(["system.main", "memory.main", *schemas])
+        self._con.execute(f"SET search_path = {literal(path)}")
 
     def _attach(self, target: str, *, read_only: bool = False) -> None:
         data = self._folder / target

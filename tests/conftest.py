@@ -7,8 +7,9 @@ import importlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from files import copied
@@ -26,7 +27,7 @@ ROOM = 4_000_000_000  # bytes that all cities of the tests standing at one time 
 def pytest_configure() -> None:
     """Cities in memory where there is room: a disk takes far longer to make and remove their thousand files each.
 
-    One thread of DuckDB in each; the README's city and the clean one, large enough for more, have what users have.
+    One thread of DuckDB in each; the clean city, large enough for more, has what users have.
     """
     gc.set_threshold(20_000)  # as the command line does
     os.environ.setdefault("SHUYUAN_THREADS", str(THREADS))  # noqa: TID251  # the settings of every city opened here
@@ -39,7 +40,7 @@ class ByCity(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        together = ("test_four_days.py", "test_kills.py", "test_correction_walk.py")
+        together = ("test_four_days.py", "test_readme.py", "test_correction_walk.py")
         return "the city of four days" if file.endswith(together) else file
 
 
@@ -76,10 +77,27 @@ def small_home(small_catalog: Catalog, tmp_path_factory: pytest.TempPathFactory)
     return home
 
 
+class SmallCityAt(Protocol):
+    """Opens the small city at a place, on a copy of the empty home or of one like it that nobody uses."""
+
+    def __call__(self, at: Path, like: Path = ...) -> AbstractContextManager[City]: ...
+
+
+@pytest.fixture(scope="session")
+def small_city_at(small_home: Path, small_catalog: Catalog, prelude: str) -> SmallCityAt:
+    """For a module whose tests begin alike: what they begin with is done once and copied."""
+
+    @contextmanager
+    def opened(at: Path, like: Path = small_home) -> Iterator[City]:
+        copied(like, at)
+        with City.open(at, small_catalog, prelude=prelude, threads=THREADS) as city:
+            yield city
+
+    return opened
+
+
 @pytest.fixture
-def small_city(small_home: Path, small_catalog: Catalog, prelude: str, tmp_path: Path) -> Iterator[City]:
+def small_city(small_city_at: SmallCityAt, tmp_path: Path) -> Iterator[City]:
     """The small city, opened on a fresh home."""
-    home = tmp_path / "home"
-    copied(small_home, home)
-    with City.open(home, small_catalog, prelude=prelude, threads=THREADS) as city:
+    with small_city_at(tmp_path / "home") as city:
         yield city

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,11 @@ def test_what_cannot_be_a_delivery_is_rejected_with_every_reason(small_city: Cit
     passes.start(small_city, shown_with)
     passes.finish(small_city, shown_with, Figures())
     assert due_passes(small_city) == []
+    put(small_city, "sports/clubs/i.csv")
+    next_day = shown_with + timedelta(1)
+    put(small_city, f"{RESIDENTS}/j.csv", as_of=str(next_day))
+    assert register(small_city) == Registered(registered=1, rejected=1)
+    assert due_passes(small_city) == [next_day]  # which shows the refusal too
 
 
 def test_the_same_file_twice_is_noted_and_never_taken_again(small_city: City) -> None:

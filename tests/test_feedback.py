@@ -31,13 +31,20 @@ DEPARTMENT = "public_security"
 SOFFICE = shutil.which("soffice")
 
 
+@pytest.fixture(scope="module")
+def notified(small_city_at, tmp_path_factory):
+    home = tmp_path_factory.mktemp("notified") / "home"
+    with small_city_at(home) as city:
+        Loop(city).day(DAYS[0], dict.fromkeys("abcd", WRONG), list("abcd"))
+        issue(city, DAYS[0], author="test")
+    return home
+
+
 @pytest.fixture
-def loop(small_city):
+def loop(small_city_at, notified, tmp_path):
     """Four items, notified."""
-    loop = Loop(small_city)
-    loop.day(DAYS[0], dict.fromkeys("abcd", WRONG), list("abcd"))
-    issue(small_city, DAYS[0], author="test")
-    return loop
+    with small_city_at(tmp_path / "home", notified) as city:
+        yield Loop(city, deliveries=1)
 
 
 def ids(loop: Loop) -> dict[str, str]:

@@ -21,13 +21,20 @@ DEPARTMENT, NUMBER = "public_security", "20261102-0001"
 QUIET = [date(2026, 11, day) for day in (10, 11, 12, 16, 17, 19, 20, 23, 28)]
 
 
+@pytest.fixture(scope="module")
+def notified(small_city_at, tmp_path_factory):
+    home = tmp_path_factory.mktemp("notified") / "home"
+    with small_city_at(home) as city:
+        Loop(city).day(DAYS[0], {"a": WRONG, "b": WRONG}, ["a", "b"])
+        issue(city, DAYS[0], author="test")
+    return home
+
+
 @pytest.fixture
-def loop(small_city):
+def loop(small_city_at, notified, tmp_path):
     """Two items, notified on 2 November, due on the 16th."""
-    loop = Loop(small_city)
-    loop.day(DAYS[0], {"a": WRONG, "b": WRONG}, ["a", "b"])
-    issue(small_city, DAYS[0], author="test")
-    return loop
+    with small_city_at(tmp_path / "home", notified) as city:
+        yield Loop(city, deliveries=1)
 
 
 def act(day: date, reason: str = "因故", **more) -> Act:

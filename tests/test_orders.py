@@ -14,14 +14,18 @@ from assets.orders import UnknownOrderError, export_orders, list_orders, show_or
 LATER = date(2026, 11, 18)
 
 
-@pytest.fixture
-def city(small_city):
-    """One order half done and, by `LATER`, overdue; one done."""
-    loop = Loop(small_city)
+@pytest.fixture(scope="module")
+def city(small_city_at, tmp_path_factory):
+    """One order half done and, by `LATER`, overdue; one done. Nobody does anything to it."""
+    with small_city_at(tmp_path_factory.mktemp("orders") / "home") as city:
+        fill(Loop(city))
+        yield city
+
+
+def fill(loop):
     loop.day(DAYS[0], {"a": WRONG, "b": WRONG, "c": RIGHT}, ["a", "b"])
     loop.day(DAYS[1], {"a": RIGHT, "b": WRONG, "c": WRONG}, ["b", "c"])
     loop.day(DAYS[2], {"a": RIGHT, "b": WRONG, "c": RIGHT}, ["b"])
-    return small_city
 
 
 def numbers(city, **wanted) -> list[str]:

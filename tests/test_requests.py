@@ -36,14 +36,21 @@ RESOURCE = "public_security.resident_registration"
 ENTITY = f"md5('population|{NUMBER}')::UUID"
 
 
+@pytest.fixture(scope="module")
+def believed(small_city_at, tmp_path_factory):
+    home = tmp_path_factory.mktemp("believed") / "home"
+    with small_city_at(home) as city:
+        Loop(city).deliver(DAYS[0], {"a": WRONG, "b": WRONG})
+        city.commit("city", believe, author="test")
+        advance(city, DAYS[0], author="test")
+    return home
+
+
 @pytest.fixture
-def loop(small_city):
+def loop(small_city_at, believed, tmp_path):
     """Two records of one feed, and the one believed of them in the library; the city's rules accuse nobody."""
-    loop = Loop(small_city)
-    loop.deliver(DAYS[0], {"a": WRONG, "b": WRONG})
-    small_city.commit("city", believe, author="test")
-    advance(small_city, DAYS[0], author="test")
-    return loop
+    with small_city_at(tmp_path / "home", believed) as city:
+        yield Loop(city, deliveries=1)
 
 
 def believe(con):

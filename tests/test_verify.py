@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -16,12 +17,25 @@ from resources.verify import Damage, repair, verify
 POOL = "public_security.resident_registration"
 
 
+@pytest.fixture(scope="module")
+def filled_home(small_city_at, tmp_path_factory) -> Path:
+    home = tmp_path_factory.mktemp("filled") / "home"
+    with small_city_at(home) as city:
+        fill(city)
+    return home
+
+
 @pytest.fixture
-def filled(small_city: City) -> City:
+def filled(small_city_at, filled_home: Path, tmp_path: Path) -> Iterator[City]:
     """Two persons in the pool from a registered, archived delivery, one in the base library."""
+    with small_city_at(tmp_path / "home", filled_home) as city:
+        yield city
+
+
+def fill(city: City) -> None:
     content = b"id_number\n1\n2\n"
-    (small_city.home.archive / "d-1.csv").write_bytes(content)
-    with small_city.server.session() as cursor:
+    (city.home.archive / "d-1.csv").write_bytes(content)
+    with city.server.session() as cursor:
         cursor.execute(
             "insert into ops.deliveries (delivery_id, department, resource, file_name, archive_path, sha256, bytes,"
             " state, rows_delivered, rows_pooled, rows_quarantined) values"
@@ -29,11 +43,10 @@ def filled(small_city: City) -> City:
             (hashlib.sha256(content).hexdigest(), len(content)),
         )
     insert = f"INSERT INTO {POOL} BY NAME SELECT unnest(['1', '2']) AS id_number, 'd-1' AS _delivery_id"
-    small_city.commit("public_security", lambda con: con.execute(insert), author="test")
+    city.commit("public_security", lambda con: con.execute(insert), author="test")
     insert = "INSERT INTO base.population BY NAME SELECT '1' AS id_number"
-    small_city.commit("city", lambda con: con.execute(insert), author="test")
-    assert verify(small_city, deep=True) == []
-    return small_city
+    city.commit("city", lambda con: con.execute(insert), author="test")
+    assert verify(city, deep=True) == []
 
 
 def only_file(city: City, target: str) -> Path:

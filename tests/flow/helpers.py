@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from conftest import THREADS
@@ -18,13 +21,14 @@ from pipelines.settings import Settings
 from resources.city import City
 
 ROOT = Path(__file__).resolve().parents[2]
+CATALOGUE = ROOT / "catalog"
 ALL_THREADS = {"SHUYUAN_THREADS": str(os.cpu_count())}  # as users have it who say nothing
-# What may differ between two runs that did the same: who ran, when by the wall clock, and digests over these.
+# What may differ between two runs that did the same: who ran, when by the clock, in which commit; digests of these.
 VOLATILE = {
     "author", "actor", "run_id", "applied_at",
     "recorded_at", "registered_at", "settled_at", "settled_by", "started_at", "finished_at", "published_at", "summary",
     "batch_id", "seq", "event_id", "digest", "previous_digest", "events_digest", "archive_path", "version",
-    "salt", "personal_digest",
+    "salt", "personal_digest", "city_version",
 }  # fmt: skip
 
 
@@ -41,15 +45,30 @@ def shuyuan(
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "pipelines.cli", *arguments]
+    return [str(programs() / "shuyuan"), *arguments]
+
+
+@cache
+def programs() -> Path:
+    """The folder of a `shuyuan` that starts at once (`command_server`), for as long as this process."""
+    folder = tempfile.TemporaryDirectory(prefix="shuyuan-programs-")
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("command_server.py")), folder.name],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/local/bin:/usr/bin:/bin"},
+    )  # fmt: skip
+    atexit.register(folder.cleanup)
+    atexit.register(server.communicate)
+    assert server.stdout.readline() == b"ready\n"
+    return Path(folder.name)
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
     return {
         "SHUYUAN_THREADS": str(THREADS),
         "SHUYUAN_HOME": str(home),
-        "SHUYUAN_CATALOG": str(ROOT / "catalog"),
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "SHUYUAN_CATALOG": str(CATALOGUE),
+        "PATH": f"{programs()}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
         "HOME": str(home.parent),
         **settings,
@@ -61,8 +80,8 @@ def run_json(home: Path, *arguments: str, **settings: str) -> dict:
 
 
 @contextmanager
-def opened(home: Path) -> Iterator[City]:
-    settings = Settings(home=home, catalog=ROOT / "catalog")
+def opened(home: Path, catalog: Path = CATALOGUE) -> Iterator[City]:
+    settings = Settings(home=home, catalog=catalog)
     with open_city(settings, load_catalog(settings.catalog)) as city:
         yield city
 
