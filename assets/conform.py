@@ -15,7 +15,8 @@ from functools import cached_property
 from pathlib import Path
 
 from assets.spellings import converted, parted, plain, reckoned, tried
-from catalog.models import Column, ColumnType, Resource
+from catalog.columns import Column, ColumnType
+from catalog.models import Resource
 from quality_checks.macros import BLANK, is_missing
 from resources.lake import literal, quoted
 

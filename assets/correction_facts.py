@@ -13,7 +13,8 @@ from duckdb import DuckDBPyConnection
 
 from assets.asked import read_asked, same_sql
 from catalog.load import Catalog
-from catalog.models import Resource, Rule
+from catalog.models import Resource
+from catalog.rules import Rule
 from quality_checks import comparison
 from quality_checks.corrections import GONE, UNSETTLED, ItemState
 from quality_checks.requests import request_rule_id

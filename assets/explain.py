@@ -18,7 +18,8 @@ from assets.base import take_links
 from assets.explanation import AttributeStory, Explanation, Finding, Statement, Version
 from assets.history import entity_id
 from catalog.authority import Term
-from catalog.models import Attribute, Column, ColumnType, Library
+from catalog.columns import Column, ColumnType
+from catalog.models import Attribute, Library
 from quality_checks.disputes import differ
 from quality_checks.identity_decisions import FOUNDED
 from quality_checks.macros import name, quote

@@ -23,7 +23,7 @@ from assets.request_files import write_told as write_requests
 from assets.sending import BUREAU, enqueue
 from catalog.jurisdiction import LADDER
 from catalog.load import Catalog
-from catalog.models import METHODS, Method
+from catalog.rules import METHODS, Method
 from quality_checks.corrections import ItemEvent
 from quality_checks.order_states import OrderEvent, OrderState
 from quality_checks.requests import SENTENCE, request_rule_id

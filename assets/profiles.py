@@ -13,7 +13,8 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Column, ColumnType, Resource
+from catalog.columns import Column, ColumnType
+from catalog.models import Resource
 from quality_checks.macros import is_missing
 from resources.lake import literal, quoted
 

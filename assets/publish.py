@@ -21,8 +21,9 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from assets.history import entity_id
+from catalog.columns import Column, ColumnType, Level
 from catalog.load import Catalog
-from catalog.models import Column, ColumnType, Level, Product, Resource
+from catalog.models import Product, Resource
 from quality_checks import contracts
 from quality_checks.macros import name, quote
 from resources.city import City

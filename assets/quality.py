@@ -16,7 +16,8 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Resource, Rule, ThematicTable
+from catalog.models import Resource, ThematicTable
+from catalog.rules import Rule
 from quality_checks import contracts, findings, punctuality, shifts, spatial
 from quality_checks.due_calendar import Due, due_calendar
 from quality_checks.examination import Build, examine

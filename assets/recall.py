@@ -15,8 +15,9 @@ from datetime import date
 
 from duckdb import DuckDBPyConnection
 
+from catalog.columns import Column, ColumnType
 from catalog.load import Catalog
-from catalog.models import Column, ColumnType, Library, Product, ThematicTable
+from catalog.models import Library, Product, ThematicTable
 from quality_checks.macros import name, quote
 from resources.city import City
 

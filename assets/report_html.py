@@ -16,7 +16,7 @@ from markupsafe import Markup
 from assets import report_charts, report_words
 from assets.report_scores import Ratio, counted_share, points
 from assets.report_words import Word
-from catalog.models import DIMENSIONS, INDICATORS
+from catalog.indicators import DIMENSIONS, INDICATORS
 from quality_checks.indicators import STATEMENTS
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -30,8 +30,10 @@ from assets.report_libraries import OUTCOMES
 from assets.report_rules import RuleBook, Sentence
 from assets.report_scores import Precision, Ratio, Scorecard
 from assets.report_words import BASELINE, DIMENSIONS, FEEDS, SEVERITIES, STATES, WITH_BUREAU, Word, word
+from catalog.frozen import Title
 from catalog.load import Catalog
-from catalog.models import Department, Resource, Rule, Title
+from catalog.models import Department, Resource
+from catalog.rules import Rule
 from quality_checks.corrections import SETTLED
 from quality_checks.order_states import OrderState
 

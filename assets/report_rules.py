@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from assets.report_words import FEEDS, Word
+from catalog.frozen import Title
 from catalog.load import Catalog
-from catalog.models import Resource, Rule, Title
+from catalog.models import Resource
+from catalog.rules import Rule
 from quality_checks.requests import SENTENCE, SUFFIX
 from quality_checks.rule_book import rules_of_library
 from quality_checks.rules import all_rules, baseline_rules, thematic_rules

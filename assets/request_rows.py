@@ -15,8 +15,9 @@ from duckdb import DuckDBPyConnection
 from assets.asked import same_sql
 from assets.correction_facts import read_deliveries, read_records
 from assets.history import entity_id
+from catalog.columns import Column, ColumnType
 from catalog.load import Catalog
-from catalog.models import Column, ColumnType, Resource
+from catalog.models import Resource
 from quality_checks.macros import name, quote
 from quality_checks.sources import Source, key_macro, macros, normal_macro, sources, suppliers
 from resources.city import City

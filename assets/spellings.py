@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from catalog.models import MULTIPLES, Column, ColumnType, unit_parts
+from catalog.columns import MULTIPLES, Column, ColumnType, unit_parts
 from quality_checks.macros import BLANK
 from resources.lake import literal
 

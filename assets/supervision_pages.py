@@ -13,8 +13,8 @@ from decimal import Decimal
 from assets.report_html import share
 from assets.report_words import DIMENSIONS, Word
 from assets.supervision import Cause, Change, Version, causes, changes, heads, versions
+from catalog.frozen import Title
 from catalog.load import Catalog
-from catalog.models import Title
 from quality_checks.supervision import Period
 from quality_checks.supervision_figures import BALANCE, CRITERIA, FIGURES, Criterion
 from resources.city import City

@@ -17,8 +17,9 @@ import duckdb
 
 from assets import base
 from benchmarks.people import DAY, THREADS
+from catalog.columns import Column
 from catalog.load import Catalog
-from catalog.models import Attribute, Column, Department, Library, Resource
+from catalog.models import Attribute, Department, Library, Resource
 from quality_checks import comparison, macros
 from quality_checks.sources import key_macro, prepared
 from resources.lake import FINDINGS

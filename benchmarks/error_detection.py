@@ -20,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 
-from catalog.models import Column, ColumnType
+from catalog.columns import Column, ColumnType
 from quality_checks.macros import name, quote
 from quality_checks.suggestions import MAJORITY, Suggestion, dependency, flagged, is_blank, suggest, to_yaml
 

@@ -31,7 +31,7 @@ from typing import Any
 
 import duckdb
 
-from catalog.models import Rule
+from catalog.rules import Rule
 from quality_checks import runner
 from quality_checks.macros import name
 from quality_checks.suites import judged

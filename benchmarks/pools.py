@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from duckdb import DuckDBPyConnection
 
+from catalog.columns import Column
 from catalog.load import Catalog
-from catalog.models import Column, Department, Library, Resource
+from catalog.models import Department, Library, Resource
 from resources.lake import FINDINGS, quoted
 
 DAY = date(2026, 11, 2)

@@ -8,9 +8,11 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catalog.columns import Column
 from catalog.divisions import DIVISIONS, FILES
-from catalog.models import ABOVE, Column, Resource, Rule
+from catalog.models import ABOVE, Resource
 from catalog.reading import Reader
+from catalog.rules import Rule
 from catalog.sources import TableSource
 
 if TYPE_CHECKING:

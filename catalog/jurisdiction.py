@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from catalog.channels import Channel
-from catalog.frozen import Frozen, Text
-from catalog.models import Dimension, Indicator, Severity, Title, known_indicator
+from catalog.frozen import Frozen, Text, Title
+from catalog.indicators import Dimension, Indicator, known_indicator
+from catalog.rules import Severity
 
 Weight = Annotated[int, Field(ge=0, le=1000)]
 

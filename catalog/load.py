@@ -27,16 +27,9 @@ from catalog.check_tables import (
 )
 from catalog.holidays import FILE, HolidayTableError, read_holidays
 from catalog.jurisdiction import Jurisdiction
-from catalog.models import (
-    CodeList,
-    Department,
-    Library,
-    Product,
-    Resource,
-    Rule,
-    ThematicTable,
-)
+from catalog.models import CodeList, Department, Library, Product, Resource, ThematicTable
 from catalog.reading import CatalogError, CatalogProblem, Reader
+from catalog.rules import Rule
 
 RESERVED = {"base", "thematic", "quality", "ops", "city", "codes", "shuyuan", "main", "temp", "system", "feedback"}
 

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
+from catalog.columns import Column, ColumnType, Identifier
 from catalog.load import Catalog
-from catalog.models import Column, ColumnType, Identifier, Library, Resource, Rule
+from catalog.models import Library, Resource
+from catalog.rules import Rule
 from demo.written import WRITTEN, Wrong
 from quality_checks.comparison import agreement_rules, doubt_rules
 from quality_checks.macros import name as quoted

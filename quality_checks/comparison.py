@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import Library, Method, Rule, Severity
+from catalog.models import Library
+from catalog.rules import Method, Rule, Severity
 from quality_checks import disputes
 from quality_checks.disputes import CELLS, DOUBTS, WINNERS
 from quality_checks.findings import FIELDS

@@ -14,8 +14,10 @@ from datetime import date, timedelta
 
 from duckdb import DuckDBPyConnection
 
+from catalog.indicators import INDICATORS
 from catalog.load import Catalog
-from catalog.models import INDICATORS, Severity, ThematicTable
+from catalog.models import ThematicTable
+from catalog.rules import Severity
 from quality_checks.punctuality import Judgement, Kind
 from quality_checks.results import RuleResult
 from quality_checks.working_days import Calendar, add_workdays

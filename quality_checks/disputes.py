@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Attribute, ColumnType, Library
+from catalog.columns import ColumnType
+from catalog.models import Attribute, Library
 from quality_checks.macros import name
 from quality_checks.matrix import AGREES, COMPARED, DIFFERS, LETTERS, departments, outcome_sql
 from quality_checks.sources import (

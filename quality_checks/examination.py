@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Rule
+from catalog.rules import Rule
 from quality_checks import findings
 from quality_checks.results import RuleResult, redact
 from quality_checks.runner import error_result, validate

@@ -14,7 +14,7 @@ from datetime import date
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Method, Rule
+from catalog.rules import Method, Rule
 from quality_checks import telling
 from quality_checks.macros import name, quote
 from quality_checks.results import RuleResult, redact

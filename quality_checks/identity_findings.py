@@ -11,7 +11,8 @@ from __future__ import annotations
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import Library, Method, Resource, Rule, Severity
+from catalog.models import Library, Resource
+from catalog.rules import Method, Rule, Severity
 from quality_checks.findings import FIELDS
 from quality_checks.identity_decisions import FOUNDED
 from quality_checks.identity_model import WORDS

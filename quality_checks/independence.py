@@ -22,8 +22,9 @@ from itertools import combinations
 
 from duckdb import DuckDBPyConnection
 
+from catalog.columns import ColumnType
 from catalog.load import Catalog
-from catalog.models import Attribute, ColumnType, Library
+from catalog.models import Attribute, Library
 from quality_checks import copying
 from quality_checks.copying import Directed, Grouping, Repeats
 from quality_checks.loading import load

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from catalog.models import Resource, Rule
+from catalog.models import Resource
+from catalog.rules import Rule
 
 # Rules about deliveries that give one verdict where a measure counts the same in columns, records or values; `stale` is
 # about a thematic table, whose sources answer for their own lateness.

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from duckdb import DuckDBPyConnection
 
+from catalog.columns import Column
 from catalog.load import Catalog
-from catalog.models import Column, Rule
+from catalog.rules import Rule
 from quality_checks import comparison
 from quality_checks.loading import load
 from quality_checks.rules import all_rules, thematic_rules

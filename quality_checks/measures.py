@@ -19,8 +19,10 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
+from catalog.indicators import INVERTED
 from catalog.load import Catalog
-from catalog.models import INVERTED, Resource, Rule, Severity
+from catalog.models import Resource
+from catalog.rules import Rule, Severity
 from quality_checks.comparison import rules_for
 from quality_checks.indicators import COUNTED_FINER, indicators_of
 from quality_checks.loading import load

@@ -14,7 +14,9 @@ from datetime import date, datetime, timedelta
 
 from duckdb import DuckDBPyConnection
 
-from catalog.models import INDICATORS, Cycle, Method, Resource, Severity
+from catalog.indicators import INDICATORS
+from catalog.models import Cycle, Resource
+from catalog.rules import Method, Severity
 from catalog.timing import MaxAge
 from quality_checks import findings, volume
 from quality_checks.results import RuleResult

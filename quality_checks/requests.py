@@ -7,7 +7,7 @@ in no score, since nobody knows yet who is right. Who raises it and how it is ju
 
 from __future__ import annotations
 
-from catalog.models import Title
+from catalog.frozen import Title
 
 SUFFIX = ".request"  # of the rule id of its order: <department>.<resource>.request
 SEVERITY, DIMENSION, INDICATOR = "error", "accuracy", "0301"  # what its order is filed under; the clock is an error's

@@ -12,8 +12,8 @@ from datetime import date
 
 from duckdb import DuckDBPyConnection
 
+from catalog.indicators import INVERTED
 from catalog.jurisdiction import Jurisdiction
-from catalog.models import INVERTED
 from quality_checks.macros import quote
 from quality_checks.scorecards import scores_sql
 

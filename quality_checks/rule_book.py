@@ -1,6 +1,6 @@
 """Every rule of the catalogue in one place: which are in force on a day, and the book that tells them to people.
 
-What a rule may state is `catalog.models.Rule`; rules on deliveries are the program's own (`quality_checks.punctuality`)
+What a rule may state is `catalog.rules.Rule`; rules on deliveries are the program's own (`quality_checks.punctuality`)
 and stand in no catalogue.
 """
 
@@ -10,8 +10,11 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Literal
 
+from catalog.frozen import Title
+from catalog.indicators import INDICATORS
 from catalog.load import Catalog
-from catalog.models import INDICATORS, METHODS, Library, Rule, Severity, Title
+from catalog.models import Library
+from catalog.rules import METHODS, Rule, Severity
 from quality_checks import comparison
 from quality_checks.identity_findings import identified_rule
 from quality_checks.rules import all_rules, thematic_rules

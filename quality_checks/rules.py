@@ -1,7 +1,7 @@
 """Rules as values: those generated from each column's declaration, from what a thematic column refers to, and those
 stewards wrote in the YAML.
 
-A new kind of statement about a column in `catalog.models.Column` gets its rule here. Who evaluates rules is
+A new kind of statement about a column in `catalog.columns.Column` gets its rule here. Who evaluates rules is
 `quality_checks.runner`; sources compared with each other are `quality_checks.comparison`.
 
 One cause gives one finding: a blank is the business of `required`, a value that did not parse that of `type`, and every
@@ -16,19 +16,11 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
+from catalog.columns import PERSON_NUMBER_TYPES, Column, ColumnType, Identifier
 from catalog.expect import Lengths, Listed, Stated
 from catalog.load import Catalog
-from catalog.models import (
-    PERSON_NUMBER_TYPES,
-    Column,
-    ColumnType,
-    Identifier,
-    Method,
-    Resource,
-    Rule,
-    Severity,
-    ThematicTable,
-)
+from catalog.models import Resource, ThematicTable
+from catalog.rules import Method, Rule, Severity
 from quality_checks.macros import is_missing, name, quote
 
 SMALL_LIST = 64  # code lists up to this length stand in the rule's text

@@ -22,7 +22,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Rule, Severity
+from catalog.rules import Rule, Severity
 from quality_checks.results import RuleResult
 from quality_checks.suites import Suite
 from quality_checks.verdicts import count, judge

@@ -24,9 +24,9 @@ from datetime import date
 
 from duckdb import DuckDBPyConnection
 
+from catalog.indicators import DIMENSIONS, INDICATORS, INVERTED
 from catalog.jurisdiction import Jurisdiction
 from catalog.load import Catalog
-from catalog.models import DIMENSIONS, INDICATORS, INVERTED
 from quality_checks.indicators import CENSUS
 from quality_checks.loading import load
 from quality_checks.macros import quote

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from duckdb import DuckDBPyConnection
 
 from catalog.authority import Term
+from catalog.columns import ColumnType
 from catalog.load import Catalog
-from catalog.models import Attribute, ColumnType, Library, Resource
+from catalog.models import Attribute, Library, Resource
 from quality_checks.macros import name, quote
 from quality_checks.rules import looks_around, thematic_rules
 

@@ -14,7 +14,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
 
-from catalog.models import Rule
+from catalog.rules import Rule
 from quality_checks import macros
 from quality_checks.suites import Suite, verdict
 

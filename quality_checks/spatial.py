@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Rule
+from catalog.rules import Rule
 from quality_checks.macros import quote
 
 _PACKAGE = "duckdb_extension_spatial"

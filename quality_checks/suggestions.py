@@ -21,7 +21,7 @@ from typing import Any, Literal
 import yaml
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Column, ColumnType
+from catalog.columns import Column, ColumnType
 from quality_checks.macros import name, quote
 
 SAMPLE = 100_000  # records the candidates are learned from; about so many when the table is larger

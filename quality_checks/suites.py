@@ -15,24 +15,12 @@ from functools import partial
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from catalog.columns import CODE_COLUMNS
 from catalog.divisions import DIVISIONS, vocabulary
 from catalog.load import Catalog
-from catalog.models import (
-    CODE_COLUMNS,
-    MOST,
-    OBEYS,
-    OTHER,
-    PROVENANCE,
-    USUAL,
-    WHOLE,
-    Accusation,
-    Library,
-    Lookup,
-    Resource,
-    Rule,
-    ThematicTable,
-)
+from catalog.models import PROVENANCE, Library, Resource, ThematicTable
 from catalog.reading import CatalogProblem
+from catalog.rules import MOST, OBEYS, OTHER, USUAL, WHOLE, Accusation, Lookup, Rule
 from quality_checks import macros, spatial, telling
 from quality_checks.macros import name, quote
 from quality_checks.rules import all_rules, thematic_rules

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from catalog.models import MOST, OTHER, USUAL, WHOLE, Method, Rule
+from catalog.rules import MOST, OTHER, USUAL, WHOLE, Method, Rule
 from quality_checks.macros import name, quote
 
 SURE = frozenset({Method.normalised, Method.successor})

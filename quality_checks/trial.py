@@ -12,7 +12,8 @@ from functools import partial
 from duckdb import DuckDBPyConnection
 
 from catalog.load import Catalog
-from catalog.models import Resource, Rule
+from catalog.models import Resource
+from catalog.rules import Rule
 from quality_checks import findings
 from quality_checks.examination import examine
 from quality_checks.macros import name, quote

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from catalog.models import Rule
+from catalog.rules import Rule
 from quality_checks import macros, telling
 from quality_checks.macros import name, quote
 from quality_checks.results import redact

@@ -19,9 +19,9 @@ from typing import TypeVar
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from catalog.columns import CODE_COLUMNS
 from catalog.divisions import DIVISIONS, vocabulary
 from catalog.load import Catalog
-from catalog.models import CODE_COLUMNS
 from resources.guard import Guard
 from resources.home import Home, scratch
 from resources.lake import Lake, literal, quoted

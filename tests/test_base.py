@@ -19,8 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets import base
+from catalog.columns import Column
 from catalog.load import Catalog
-from catalog.models import Attribute, Column, Department, Library, Resource, Rule
+from catalog.models import Attribute, Department, Library, Resource
+from catalog.rules import Rule
 from quality_checks import comparison, macros
 from quality_checks.sources import LINK_COLUMNS, agreement_rule_id, doubt_rule_id, sources, voices
 from resources.city import City

@@ -16,8 +16,11 @@ import jsonschema
 import pytest
 import yaml
 
+from catalog.columns import Level
+from catalog.indicators import DIMENSIONS
 from catalog.load import Catalog, load_catalog
-from catalog.models import DIMENSIONS, Attribute, Level, Resource, Rule, Severity, ThematicTable
+from catalog.models import Attribute, Resource, ThematicTable
+from catalog.rules import Rule, Severity
 from catalog.schema_export import KINDS, export, texts
 from quality_checks import macros
 from quality_checks.suites import check_sql

@@ -25,8 +25,9 @@ from files import copied
 from assets import delivery_book, landing, pools, quality
 from assets.deliveries import register
 from assets.pools import load
+from catalog.columns import Column, ColumnType
 from catalog.load import Catalog
-from catalog.models import ChangeColumn, Column, ColumnType, Resource, SchemaVersion
+from catalog.models import ChangeColumn, Resource, SchemaVersion
 from resources.city import City
 from resources.home import Home
 from resources.reader import ReaderError

@@ -12,7 +12,7 @@ import pytest
 from test_runner import RESIDENTS, con, put, run, written
 
 from catalog.load import Catalog
-from catalog.models import Rule
+from catalog.rules import Rule
 from quality_checks.runner import exported
 from quality_checks.suites import bind, pool_suites
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from assets import quality, scoring
 from catalog.load import Catalog
-from catalog.models import Cycle, Resource, Rule
+from catalog.models import Cycle, Resource
+from catalog.rules import Rule
 from quality_checks import findings, macros, punctuality
 from quality_checks.punctuality import Delivery
 from quality_checks.results import RuleResult

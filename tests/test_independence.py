@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets import base
+from catalog.columns import Column
 from catalog.load import Catalog
-from catalog.models import Attribute, Column, Department, Library, Resource
+from catalog.models import Attribute, Department, Library, Resource
 from quality_checks import independence, macros
 from quality_checks.independence import AGAINST, AGAINST_AUTHORITY, VOTES, Pair, members
 from resources.lake import COPYING

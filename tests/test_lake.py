@@ -19,8 +19,8 @@ from files import copied
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from catalog.columns import Column, ColumnType
 from catalog.load import Catalog
-from catalog.models import Column, ColumnType
 from resources.city import City
 from resources.lake import Changed, LakeSchemaError
 from resources.postgres import ServerError

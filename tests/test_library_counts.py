@@ -15,9 +15,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.columns import Column
 from catalog.coverage import Coverage
 from catalog.load import Catalog
-from catalog.models import Attribute, Column, Department, Library, Resource
+from catalog.models import Attribute, Department, Library, Resource
 from quality_checks import comparison, library_counts
 from quality_checks.macros import name
 from resources.lake import AGREEMENT, COVERAGE, OUTCOMES, SAID

@@ -23,8 +23,11 @@ from assets.report_figures import collect
 from assets.report_html import failing_share, passing_share, redact
 from assets.report_ledger import collect_ledger
 from assets.report_scores import Ratio
+from catalog.frozen import Title
+from catalog.indicators import DIMENSIONS, INDICATORS
 from catalog.load import Catalog
-from catalog.models import DIMENSIONS, INDICATORS, Cycle, Severity, Title
+from catalog.models import Cycle
+from catalog.rules import Severity
 from quality_checks.corrections import ItemState
 from quality_checks.rules import all_rules
 from resources.city import City

@@ -9,8 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from catalog.columns import Column, ColumnType, Identifier
 from catalog.load import Catalog, load_catalog
-from catalog.models import Column, ColumnType, Identifier, Lookup, Resource, Rule, Severity
+from catalog.models import Resource
+from catalog.rules import Lookup, Rule, Severity
 from quality_checks import macros, suites, telling
 from quality_checks.rules import all_rules, baseline_rules, lookup_rules, pool_rules
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_runner import RESIDENTS, con, put, run, written
 
 from catalog.load import Catalog
-from catalog.models import Rule
+from catalog.rules import Rule
 
 __all__ = ["con"]
 

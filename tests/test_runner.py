@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog.load import Catalog
-from catalog.models import Lookup, Rule, Tolerance
+from catalog.rules import Lookup, Rule, Tolerance
 from quality_checks import findings, macros, suites
 from quality_checks.examination import examine
 from quality_checks.results import RuleResult, redact

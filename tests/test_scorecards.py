@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from assets.report_html import share
 from assets.report_scores import points
 from assets.score_export import export_scores, find_period, precision_of, scores_of
+from catalog.indicators import DIMENSIONS, INDICATORS
 from catalog.jurisdiction import Jurisdiction
 from catalog.load import Catalog, load_catalog
-from catalog.models import DIMENSIONS, INDICATORS, Resource
+from catalog.models import Resource
 from catalog.reading import CatalogError
 from quality_checks import measures, scorecards
 from quality_checks.indicators import CENSUS, STATEMENTS

@@ -12,8 +12,9 @@ import duckdb
 import pytest
 
 from assets.conform import Source
+from catalog.columns import Column, ColumnType
 from catalog.load import Catalog
-from catalog.models import Column, ColumnType, Resource
+from catalog.models import Resource
 
 YUAN = Column(title="值", type=ColumnType.decimal, unit="元")
 # Text -> the value's text; a text that is the value's own needs nothing beside it.

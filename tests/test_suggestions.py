@@ -15,7 +15,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.models import Column, ColumnType, Level, Rule
+from catalog.columns import Column, ColumnType, Level
+from catalog.rules import Rule
 from quality_checks import macros, suggestions
 from quality_checks.suggestions import Suggestion, dependency, flagged, measure, suggest, to_yaml
 

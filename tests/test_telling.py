@@ -12,8 +12,10 @@ from test_macros import BASE_31, uscc_of
 from test_rules import RESIDENTS, con, extended, written
 from test_runner import put
 
+from catalog.columns import Column, Identifier
 from catalog.load import Catalog, load_catalog
-from catalog.models import METHODS, Column, Identifier, Method, Resource, Rule
+from catalog.models import Resource
+from catalog.rules import METHODS, Method, Rule
 from quality_checks import findings, suites, telling
 from quality_checks.rules import all_rules, baseline_rules
 from quality_checks.runner import validate

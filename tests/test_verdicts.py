@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_runner import SANE, written
 
-from catalog.models import Rule
+from catalog.rules import Rule
 from quality_checks import macros
 from quality_checks.suites import Suite, verdict
 from quality_checks.verdicts import TIMES, VERDICTS, judge, judgements

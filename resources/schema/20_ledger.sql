@@ -140,7 +140,7 @@ comment on column ledger.events.rule_version is 'Version of the rule that judged
 comment on column ledger.events.record_hash is 'Hash of the record as it was judged';
 comment on column ledger.events.content_hash is 'Hash of the record without its key when no other of its pool had the same: it is known by it under another key';
 comment on column ledger.events.observed is 'The wrong value judged last; after a verification the right one';
-comment on column ledger.events.suggestion_method is 'How the suggested value was found: catalog.models.Method';
+comment on column ledger.events.suggestion_method is 'How the suggested value was found: catalog.rules.Method';
 comment on column ledger.events.suggestion_confidence is 'How sure it is, above 0 and up to 1; null: not measured';
 comment on column ledger.events.actor is 'Run, department or person';
 comment on column ledger.events.relapses is 'How often the item failed again after it was verified';
