@@ -229,13 +229,13 @@ class Machine(RuleBasedStateMachine):
     def crash(self, work) -> None:
         """PostgreSQL refuses the last statement of the transaction, if there is one: nothing of it may remain."""
         before = self.loop.ledger()
-        honest = ledger._chain
-        ledger._chain = lambda *_, **__: "select 1 / 0"
+        honest = ledger._insert_batch
+        ledger._insert_batch = lambda con, _: con.execute("CALL postgres_execute('shuyuan', 'select 1 / 0')")
         try:
             with suppress(duckdb.Error):
                 work()
         finally:
-            ledger._chain = honest
+            ledger._insert_batch = honest
         assert self.loop.ledger() == before
 
     @invariant()
