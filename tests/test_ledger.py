@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 import rfc8785
 from correction_loop import DAYS, RIGHT, WRONG, Loop
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.corrections import advance, tell
@@ -97,13 +97,16 @@ def test_what_is_hashed_is_canonical_json(loop):
         assert rfc8785.dumps(json.loads(text)) == text.encode()
 
 
-@given(st.text(st.characters(max_codepoint=0x5F) | st.sampled_from('\\"u0bBfF\u2028𠮷'), max_size=40))
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(st.characters(max_codepoint=0x5F) | st.sampled_from('\\"u0bBfF\u2028𠮷'), max_size=40)))
 def test_any_text_is_hashed_in_canonical_form(said):
-    con = duckdb.connect()
-    con.execute("CREATE TABLE items AS SELECT $said AS record_key, NULL::UUID AS salt, ''::BLOB AS personal_digest",
-                {"said": said})  # fmt: skip
-    ((text,),) = con.execute(f"SELECT personal FROM ({sealed_sql('items', 'items')})").fetchall()
-    assert text.encode() == rfc8785.dumps({"record_key": said})
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE items AS SELECT unnest($said) AS record_key, NULL::UUID AS salt,"
+                    " ''::BLOB AS personal_digest", {"said": said})  # fmt: skip
+        rows = con.execute(f"SELECT record_key, personal FROM ({sealed_sql('items', 'items')})").fetchall()
+    assert sorted(key for key, _ in rows) == sorted(said)
+    for key, text in rows:
+        assert text.encode() == rfc8785.dumps({"record_key": key})
 
 
 def test_the_pipeline_may_only_append(loop):
@@ -171,7 +174,7 @@ def find_tamperings(loop, times, seed):
 
 def test_random_tamperings_are_found(loop):
     lived(loop)
-    assert find_tamperings(loop, 40, seed=1) == 40
+    assert find_tamperings(loop, 25, seed=1) == 25
 
 
 @pytest.mark.soak
