@@ -20,7 +20,7 @@ from assets.dispute_book import open_dispute_of, read_item
 from assets.exceptions import restore_marks
 from assets.feedback_files import Replies, UnreadableError, read_replies
 from assets.feedback_rows import judge
-from assets.landing import at_rest, handed_in, shown
+from assets.landing import at_rest, handed_in, sha256_of, shown
 from assets.notice_files import harmless_sql
 from assets.order_clock import ask_sql, read_live
 from quality_checks.corrections import ItemEvent
@@ -104,7 +104,7 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
     if department not in city.catalog.departments:
         known = ", ".join(city.catalog.departments)
         raise KeyError(f"department {department!r}: must be one of: {known}")
-    sha256 = receipts.sha256_of(path)
+    sha256 = sha256_of(path)
     replies = Replies()
     refusals: tuple[Refusal, ...] = ()
     accepted = late = 0

@@ -8,6 +8,7 @@ with replies and requests are not deliveries. Registering and archiving is `asse
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import time
@@ -221,3 +222,9 @@ def _last_bytes(path: Path, count: int) -> bytes:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - count))
         return file.read()
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, in hex: by it a file is known again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

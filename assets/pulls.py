@@ -8,7 +8,6 @@ between copy and memory comes again, and the register knows it by its content. H
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -20,7 +19,7 @@ from typing import Any
 
 import stamina
 
-from assets.landing import FRESH, LOOK, MANIFEST, Arrival, manifest_names
+from assets.landing import FRESH, LOOK, MANIFEST, Arrival, manifest_names, sha256_of
 from catalog.models import Cycle, Resource
 from catalog.sources import FileSource, TableSource
 from resources import clock
@@ -187,7 +186,7 @@ def _pull_files(work: _Pull, source: FileSource) -> None:
             store.copy(file, copy)
             if not _settled(store, file, copy, began):
                 work.done.waiting.append(file.name)
-            elif file.version or _digest(copy) != contents.get(file.path):
+            elif file.version or sha256_of(copy) != contents.get(file.path):
                 _take(work, store, file, copy)
         finally:
             copy.unlink(missing_ok=True)
@@ -207,7 +206,7 @@ def _settled(store: Store, file: RemoteFile, copy: Path, began: float) -> bool:
 
 def _take(work: _Pull, store: Store, file: RemoteFile, copy: Path) -> None:
     """A whole copy into landing with the manifest the department put beside it, else one of ours."""
-    digest, size = _digest(copy), copy.stat().st_size
+    digest, size = sha256_of(copy), copy.stat().st_size
     stated = next(filter(None, (store.companion(file, name) for name in manifest_names(file.name))), None)
     if file.modified:
         os.utime(copy, (file.modified.timestamp(), file.modified.timestamp()))
@@ -229,7 +228,7 @@ def _pull_table(work: _Pull, source: TableSource) -> None:
             fetched = database.fetch(columns, copy, since)
         if not _anything_new(fetched, source, since, edge):
             return
-        digest, size = _digest(copy), copy.stat().st_size
+        digest, size = sha256_of(copy), copy.stat().st_size
         mode = "incremental" if source.watermark else "full"
         stated = {"as_of": f"{clock.today()}", "rows": fetched.rows, "sha256": digest, "mode": mode}
         landed = _land(copy, name, digest, json.dumps(stated).encode())
@@ -277,11 +276,6 @@ def _land(copy: Path, name: str, digest: str, manifest: bytes) -> str:
     finally:
         os.close(folder)
     return target.name
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def named(resources: Sequence[Resource], departments: Sequence[str], names: Sequence[str]) -> list[Resource]:

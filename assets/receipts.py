@@ -7,17 +7,10 @@ ledger has it, or writes it anew.
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from assets.notice_files import harmless
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file, in hex: by it a file is known again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hidden(receipt: Path) -> Path:

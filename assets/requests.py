@@ -19,7 +19,7 @@ from assets import receipts
 from assets.corrections import tell
 from assets.deliveries import date_in
 from assets.dispute_book import lapse
-from assets.landing import at_rest, handed_in, shown
+from assets.landing import at_rest, handed_in, sha256_of, shown
 from assets.request_files import REASONED, TITLES, read_rows, write_receipt, write_told
 from assets.request_rows import FIELDS, OUTCOMES, judge
 from catalog.load import Catalog
@@ -138,7 +138,7 @@ def import_file(city: City, path: Path, department: str, as_of: date, *, author:
     Raises:
         KeyError: the catalogue knows no such department.
     """
-    sha256 = receipts.sha256_of(path)
+    sha256 = sha256_of(path)
     source = f"{department}:{sha256}"
     told = city.home.outbox / department / as_of.isoformat() / f"request-receipt-{sha256[:12]}.csv"
 

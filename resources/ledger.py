@@ -90,12 +90,23 @@ def append(
     """).fetchall()
     if not heads:
         return 0
-    rows_of = {table: _take(con, table, name, heads, as_of) for table, name in given.items()}
-    filled = [table for table, rows in rows_of.items() if rows]
-    lines = " UNION ALL ".join(lines_sql(table, TAKEN.format(table)) for table in filled)
     stated = {"kind": kind, "source": source, "as_of": as_of, "author": author, "recorded_at": clock.now()}
-    with ThreadPoolExecutor(1) as beside:  # while PostgreSQL takes the rows in
-        digesting = beside.submit(contents, con.cursor(), lines)
+    try:
+        rows_of = {table: _take(con, table, name, heads, as_of) for table, name in given.items()}
+        _append_taken(con, [table for table, rows in rows_of.items() if rows], heads, stated)
+    finally:  # they hold personal values
+        for table in given:
+            con.execute(f"DROP TABLE IF EXISTS {TAKEN.format(table)}")
+    return rows_of.get("events", 0) + rows_of.get("order_events", 0)
+
+
+def _append_taken(
+    con: DuckDBPyConnection, filled: Sequence[str], heads: list[tuple[str, int, str]], stated: dict[str, Any]
+) -> None:
+    """The taken rows and their links, in one transaction; they are digested while PostgreSQL takes them in."""
+    lines = " UNION ALL ".join(lines_sql(table, TAKEN.format(table)) for table in filled)
+    with con.cursor() as other, ThreadPoolExecutor(1) as beside:
+        digesting = beside.submit(contents, other, lines)
         con.execute("BEGIN")
         try:
             for table in filled:
@@ -109,9 +120,6 @@ def append(
             with suppress(duckdb.Error):
                 con.execute("ROLLBACK")
             raise
-    for table in rows_of:
-        con.execute(f"DROP TABLE {TAKEN.format(table)}")
-    return rows_of.get("events", 0) + rows_of.get("order_events", 0)
 
 
 def _take(con: DuckDBPyConnection, table: str, rows: str, heads: list[tuple[str, int, str]], as_of: date) -> int:
@@ -122,11 +130,11 @@ def _take(con: DuckDBPyConnection, table: str, rows: str, heads: list[tuple[str,
     """
     numbered = "(VALUES " + ", ".join(f"({literal(department)}, {batch})" for department, batch, _ in heads) + ")"
     told = TABLES[table]
-    columns = told.columns.replace(" as_of,", f" DATE '{as_of}' AS as_of,")
+    columns = [f"DATE '{as_of}' AS as_of" if one == "as_of" else one for one in told.columns.split(", ")]
     salt = f"left(sha256(concat('{secrets.token_hex(32)}', {told.row})), 32)::UUID AS salt, NULL AS personal_digest, "
     row = con.execute(f"""
         CREATE OR REPLACE TABLE {TAKEN.format(table)} AS
-        SELECT {columns}, {salt if told.personal else ""}n.batch
+        SELECT {", ".join(columns)}, {salt if told.personal else ""}n.batch
         FROM {rows} JOIN {numbered} AS n(department, batch) USING (department) ORDER BY 1""").fetchone()
     return int(row[0]) if row else 0
 
@@ -154,19 +162,17 @@ def said(link: dict[str, Any]) -> dict[str, Any]:
     return told | {"recorded_at": f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"}
 
 
-def verify_chain(
-    con: DuckDBPyConnection, anchor: Sequence[Head] = (), *, database: str = "shuyuan"
-) -> list[BrokenLink]:
+def verify_chain(con: DuckDBPyConnection, anchor: Sequence[Head] = ()) -> list[BrokenLink]:
     """The first broken batch of every department whose chain does not verify; empty when all do.
 
     A chain whose last batches were cut off whole, or that was written anew from some batch on, verifies in itself: only
-    `anchor`, heads that were kept outside, shows that. `database` is the attached one that holds the ledger.
+    `anchor`, heads that were kept outside, shows that.
     """
     con.execute("BEGIN")  # one state of the ledger, whoever writes meanwhile
     try:
-        batches = _batches(con, database)
-        held = contents(con, " UNION ALL ".join(_stored_lines(database)))
-        emptied = con.execute(_emptied_sql(database)).fetchall()
+        batches = _batches(con)
+        held = contents(con, " UNION ALL ".join(_stored_lines()))
+        emptied = con.execute(_EMPTIED).fetchall()
     finally:
         con.execute("ROLLBACK")
     broken = [*_unlinked(batches, held), *_contradicting(batches, anchor)]
@@ -180,19 +186,19 @@ def verify_chain(
     return list(first.values())
 
 
-def _batches(con: DuckDBPyConnection, database: str, where: str = "true") -> list[dict[str, Any]]:
+def _batches(con: DuckDBPyConnection, where: str = "true") -> list[dict[str, Any]]:
     """The links of the chains in their order."""
     columns = [*STATED, "digest"]
     rows = con.execute(
-        f"SELECT {', '.join(columns)} FROM {database}.ledger.batches WHERE {where} ORDER BY department, batch"
+        f"SELECT {', '.join(columns)} FROM shuyuan.ledger.batches WHERE {where} ORDER BY department, batch"
     ).fetchall()
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _stored_lines(database: str) -> Iterator[str]:
+def _stored_lines() -> Iterator[str]:
     """What is hashed of the rows of each table."""
     for table, rows in TABLES.items():
-        yield lines_sql(table, f"(SELECT {rows.stored}, batch FROM {database}.ledger.{table})")
+        yield lines_sql(table, f"(SELECT {rows.stored}, batch FROM shuyuan.ledger.{table})")
 
 
 def _unlinked(batches: Sequence[dict[str, Any]], held: dict[tuple[str, int], str]) -> Iterator[BrokenLink]:
@@ -229,20 +235,21 @@ def _contradicting(batches: Sequence[dict[str, Any]], anchor: Sequence[Head]) ->
             yield BrokenLink(head.department, head.batch, "its digest is not the one that was published")
 
 
-def _emptied_sql(database: str) -> str:
-    """Batches with rows whose personal values are gone although no later event says that they were erased."""
-    rows = " UNION ALL ".join(
+# Batches with rows whose personal values are gone although no later event says that they were erased.
+_EMPTIED = """
+    SELECT DISTINCT department, batch FROM ({}) r
+    LEFT JOIN (
+        SELECT item_id, max(number) AS erased FROM shuyuan.ledger.events WHERE event = 'erased' GROUP BY ALL
+    ) e USING (item_id)
+    WHERE e.erased IS NULL OR e.erased <= r.number
+""".format(
+    " UNION ALL ".join(
         f"SELECT department, batch, {told.item} AS item_id, {'number' if table == 'events' else '0'} AS number"
-        f" FROM {database}.ledger.{table} WHERE salt IS NULL"
+        f" FROM shuyuan.ledger.{table} WHERE salt IS NULL"
         for table, told in TABLES.items()
         if told.personal
     )
-    return f"""
-        SELECT DISTINCT department, batch FROM ({rows}) r
-        LEFT JOIN (
-            SELECT item_id, max(number) AS erased FROM {database}.ledger.events WHERE event = 'erased' GROUP BY ALL
-        ) e USING (item_id)
-        WHERE e.erased IS NULL OR e.erased <= r.number"""
+)
 
 
 def heads(server: Server) -> list[Head]:
@@ -294,13 +301,13 @@ def export(con: DuckDBPyConnection, path: Path, *, department: str | None = None
         f"""
         SELECT department, batch, 1, to_json({{row: line::JSON, salt: {secret}, personal: {personal}}})::VARCHAR
         FROM ({lines}) WHERE {where}"""
-        for lines in _stored_lines("shuyuan")
+        for lines in _stored_lines()
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
     con.execute("BEGIN")  # one state of the ledger
     try:
-        batches = _batches(con, "shuyuan", where)
+        batches = _batches(con, where)
         con.execute(
             "CREATE OR REPLACE TEMP TABLE ledger_statements AS"
             " SELECT unnest($departments) AS department, unnest($batches) AS batch, 0 AS place, unnest($lines) AS line",
