@@ -85,16 +85,26 @@ def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyC
     decided = {"groups": independence.take_groups(con, library)}
     plan = increment.plan(city, con, library, as_of, full=full, decided=decided)
     touched = not plan.full
+    if plan.full:
+        increment.write_spellings(con, city.catalog, library)
     settled = arbitrate(con, city.catalog, library, touched=touched)
     written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
+    _forget(con, city.catalog, library)
     increment.record(con, library, plan)
     results = comparison.results(con, city.catalog, library, table, shifted=touched)
     records = EVALUATED if touched else None
     findings.merge(con, comparison.VIOLATIONS, results, as_of, records=records, steady=True)
+    disputes.drop(con, [comparison.VIOLATIONS])
     library_counts.count(con, city.catalog, library, as_of)
     [entities] = con.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
     scope = plan.touched if touched else entities
     return BaseResult(entities, len(sources(city.catalog, library)), results, scope, written.changed, plan.told)
+
+
+def _forget(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> None:
+    """Give back the memory of what `arbitrate` wrote, all but the violations."""
+    tables = [table(attribute) for attribute in library.attributes for table in (_grounds, disputes.settled)]
+    disputes.drop(con, [ENTITIES, *tables, *(source.kept for source in sources(catalog, library))])
 
 
 def take_links(con: DuckDBPyConnection, library: Library) -> None:

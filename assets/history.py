@@ -19,7 +19,7 @@ from duckdb import DuckDBPyConnection
 
 from catalog.models import Library
 from quality_checks import comparison
-from quality_checks.macros import name, quote
+from quality_checks.macros import gathered, name, quote
 from quality_checks.sources import TOUCHED
 
 OWN = ("_hash", "_believed_from")  # columns of base that the writing itself fills
@@ -114,9 +114,12 @@ def _compare(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, 
         fresh, columns, among = "_rows", "b.*", f" SEMI JOIN ({ids}) t ON t.entity_id = b.entity_id"
     else:
         con.execute(f"CREATE OR REPLACE TEMP TABLE _fresh AS SELECT entity_id, _hash FROM ({rows})")
+    known = (
+        f"SELECT b.rowid AS id, {columns}, coalesce(b.ended_on <= DATE '{as_of}', false) AS ended"
+        f" FROM base.{name(library.name)} b{among}"
+    )
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE _known AS SELECT b.rowid AS id, {columns},"
-        f" coalesce(b.ended_on <= DATE '{as_of}', false) AS ended FROM base.{name(library.name)} b{among};"
+        f"CREATE OR REPLACE TEMP TABLE _known AS {gathered(known) if touched else known};"
         "CREATE OR REPLACE TEMP TABLE _out AS SELECT o.id, n.entity_id IS NULL AS silent, o.ended"
         f" FROM _known o LEFT JOIN {fresh} n USING (entity_id)"
         " WHERE n._hash IS DISTINCT FROM o._hash AND (n.entity_id IS NOT NULL OR o._sources > 0);"

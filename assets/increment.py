@@ -24,14 +24,14 @@ from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import macros
 from quality_checks.macros import name, quote
-from quality_checks.sources import CHANGED, TOUCHED, Source, marking, sources
+from quality_checks.sources import CHANGED, SPELLINGS, TOUCHED, Source, marking, sources, spellings_sql
 from quality_checks.sources import macros as key_macros
 from resources.city import City
 from resources.guard import CITY
 from resources.lake import quoted
 
 SHARE = 1 / 3  # of the entities: with more of them touched a full build is cheaper
-NAMED = "temp.library_named"  # resource, _record_key, key: what changed records name; the key may be null
+NAMED = "temp.library_named"  # resource, _record_key, key, spelling: what changed records name; both may be null
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,12 @@ def record(con: DuckDBPyConnection, library: Library, made: Plan) -> None:
             built.believed_since, made.told,
         ],
     )  # fmt: skip
+
+
+def write_spellings(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> None:
+    """Bring `base._spellings` to what the pools hold, as a full build does: increments find records by it."""
+    con.execute("DELETE FROM base._spellings WHERE library = ?", [library.name])
+    _keep_spellings(con, library, spellings_sql(sources(catalog, library)))
 
 
 def fingerprint(catalog: Catalog, library: Library, decided: Mapping[str, object]) -> str:
@@ -211,7 +217,8 @@ def _why_full(city: City, library: Library, before: Built | None, built: Built) 
         if not _exists(city, target, snapshot):
             return f"snapshot {snapshot} of {target} is gone"
     tables = [(CITY, schema, library.name) for schema in ("base", "history")]
-    tables += [(CITY, "base", "_links"), (CITY, "quality", "findings"), (CITY, "quality", "excepted")]
+    tables += [(CITY, "base", "_links"), (CITY, "base", "_spellings")]
+    tables += [(CITY, "quality", "findings"), (CITY, "quality", "excepted")]
     tables += [(one.department, "main", one.name) for one in city.catalog.sources_of(library.name)]
     for table in tables:
         if _recreated(city, table, known[table[0]]):
@@ -252,12 +259,12 @@ class _Search:
         self.built = built
 
     def touch(self) -> int:
-        """Write `CHANGED` and `TOUCHED`; returns how many entities that are.
+        """Write `CHANGED`, `SPELLINGS` and `TOUCHED`; returns how many entities that are.
 
         Raises:
             _CannotTellError: the change feed does not add up.
         """
-        columns = "resource VARCHAR, _record_key VARCHAR, key VARCHAR"
+        columns = "resource VARCHAR, _record_key VARCHAR, key VARCHAR, spelling VARCHAR"
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(NAMED)} ({columns})")
         for source in self.sources:
             department = source.resource.department
@@ -267,6 +274,7 @@ class _Search:
         self._read_links()
         self._touch_others()
         self._name_entities()
+        self._read_spellings()
         changed = "split_part(resource, '.', 1) AS department, split_part(resource, '.', 2) AS resource"
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE {_bare(CHANGED)} AS"
@@ -293,8 +301,8 @@ class _Search:
         if _number(con, "SELECT coalesce(sum(n), 0)::BIGINT FROM _net") != now - then:
             raise _CannotTellError(f"the change feed of {resource.id} does not add up")
         con.execute(
-            f"INSERT INTO {NAMED} SELECT DISTINCT {quote(resource.id)}, _record_key, {source.key} FROM _net;"
-            "DROP TABLE _net"
+            f"INSERT INTO {NAMED} SELECT DISTINCT {quote(resource.id)}, _record_key, {source.key}, {source.spelling}"
+            " FROM _net; DROP TABLE _net"
         )
 
     def _read_links(self) -> None:
@@ -332,8 +340,8 @@ class _Search:
             mine = quote(source.resource.id)
             if source.resource.id in where:
                 self.con.execute(
-                    f"INSERT INTO {NAMED} SELECT {mine}, _record_key, {source.key} FROM {source.pool}"
-                    f" WHERE _record_key IN (SELECT _record_key FROM _asked WHERE resource = {mine})"
+                    f"INSERT INTO {NAMED} SELECT {mine}, _record_key, {source.key}, {source.spelling}"
+                    f" FROM {source.pool} WHERE _record_key IN (SELECT _record_key FROM _asked WHERE resource = {mine})"
                 )
         self.con.execute("DROP TABLE _asked")
 
@@ -350,6 +358,19 @@ class _Search:
             f" UNION ALL SELECT l.entity_key FROM _links l JOIN {NAMED} c ON l.alias_key = c.key"
             ") WHERE key IS NOT NULL; DROP TABLE _links; DROP TABLE _relinked"
         )
+
+    def _read_spellings(self) -> None:
+        """Write `SPELLINGS`, and to `base._spellings` those that changed records brought."""
+        before = f"SELECT spelling, key FROM base._spellings WHERE library = {quote(self.library.name)}"
+        here = f"SELECT spelling, key FROM {NAMED} WHERE spelling <> key"
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(SPELLINGS)} AS {here} EXCEPT {before}")
+        if _number(self.con, f"SELECT count(*) FROM {SPELLINGS}"):
+            _keep_spellings(self.con, self.library, f"FROM {SPELLINGS}")
+        self.con.execute(f"INSERT INTO {SPELLINGS} {before}")
+
+
+def _keep_spellings(con: DuckDBPyConnection, library: Library, rows: str) -> None:
+    con.execute(f"INSERT INTO base._spellings BY NAME SELECT {quote(library.name)} AS library, * FROM ({rows})")
 
 
 def _feed(table: tuple[str, str, str], span: tuple[int, int], columns: str, where: str = "true") -> str:

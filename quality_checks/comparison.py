@@ -133,12 +133,15 @@ def compare(
     )
     disputes.create(con, VIOLATIONS, f"SELECT {columns} WHERE false")
     disputed = disputes.disputed_in(con, library, entities)
-    if disputed:
-        disputes.gather(con, disputed, entities, said)
     titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
-    for attribute in disputed:
-        disputes.settle(con, witnesses, attribute, titles)
-        _tell(con, witnesses, attribute, titles)
+    written_down = bool(witnesses and witnesses[0].taken)  # then an attribute at a time is less to write
+    for group in [[a] for a in disputed] if written_down else [disputed]:
+        if group:
+            disputes.gather(con, group, entities, said)
+        for attribute in group:
+            disputes.settle(con, witnesses, attribute, titles)
+            _tell(con, witnesses, attribute, titles)
+    disputes.forget(con)
     return disputed
 
 

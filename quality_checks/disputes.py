@@ -11,7 +11,7 @@ A doubted value (see `quality_checks.sources`) has no vote, and of each voice on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from duckdb import DuckDBPyConnection
 
@@ -56,7 +56,7 @@ def disputed_in(con: DuckDBPyConnection, library: Library, entities: str) -> lis
 
 
 def gather(con: DuckDBPyConnection, attributes: Sequence[str], entities: str, said: str) -> None:
-    """Write `SPOKEN`: what each record of an entity in dispute says of the attributes in dispute."""
+    """Write `SPOKEN`: what each record of an entity in dispute says of the attributes in dispute, if it does."""
     disputed = " OR ".join(name("b_" + a) for a in attributes)
     flags = ", ".join(f"{name('b_' + a)}, {name('k_' + a)} AS {name('best_' + a)}" for a in attributes)
     create(con, DISPUTED, f"SELECT rowid AS id, key, {flags} FROM {entities} WHERE {disputed}")
@@ -64,10 +64,12 @@ def gather(con: DuckDBPyConnection, attributes: Sequence[str], entities: str, sa
     for attribute in attributes:
         value, standing, won, split, best = (name(kind + attribute) for kind in ("v_", "k_", "w_", "b_", "best_"))
         columns.append(f"CASE WHEN {split} THEN {value} END AS {value}, {standing}, {standing} = {best} AS {won}")
+    speaks = " OR ".join(f"{name('v_' + a)} IS NOT NULL" for a in attributes)
     create(
         con,
         SPOKEN,
-        f"SELECT id, src, _record_key, _delivery_id, {', '.join(columns)} FROM {said} JOIN {DISPUTED} USING (key)",
+        f"SELECT id, src, _record_key, _delivery_id, {', '.join(columns)} FROM {said} JOIN {DISPUTED} USING (key)"
+        f" WHERE {speaks}",
     )
 
 
@@ -89,6 +91,16 @@ def settle(con: DuckDBPyConnection, witnesses: Sequence[Source], attribute: str,
 def create(con: DuckDBPyConnection, table: str, query: str) -> None:
     """A temporary table, whatever was there before."""
     con.execute(f"CREATE OR REPLACE TEMP TABLE {table.removeprefix('temp.')} AS {query}")
+
+
+def forget(con: DuckDBPyConnection) -> None:
+    """Give back the memory of what was settled; the `settled` tables stay."""
+    drop(con, [DISPUTED, SPOKEN, WINNERS, VOTES, DOUBTS, CELLS])
+
+
+def drop(con: DuckDBPyConnection, tables: Iterable[str]) -> None:
+    """Drop the temporary tables, those of them that are there."""
+    con.execute("; ".join(f"DROP TABLE IF EXISTS {table}" for table in tables))
 
 
 def differ(stated: Attribute, one: str, other: str) -> str:

@@ -187,6 +187,7 @@ def merge(
         # in this order a later merge of one resource opens only the parts of a file that hold it
         fresh = "SELECT * EXCLUDE (known) FROM _changed ORDER BY department, resource"
         con.execute(f"INSERT INTO quality.findings BY NAME {fresh}")
+    con.execute("DROP TABLE IF EXISTS _once; DROP TABLE _violations; DROP TABLE _changed")
 
 
 def retire(

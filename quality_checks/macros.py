@@ -46,6 +46,11 @@ def name(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
+def gathered(query: str) -> str:
+    """The query, its rows brought together first: to write few rows of each batch into a wide table takes longer."""
+    return f"WITH gathered AS MATERIALIZED ({query}) FROM gathered"
+
+
 BLANK = quote(" \t\r\n\u3000\u00a0")  # what a text of nothing may consist of
 
 

@@ -23,19 +23,20 @@ from catalog.authority import Term
 from catalog.columns import ColumnType
 from catalog.load import Catalog
 from catalog.models import Attribute, Library, Resource
-from quality_checks.macros import name, quote
+from quality_checks.macros import gathered, name, quote
 from quality_checks.rules import looks_around, thematic_rules
 
 # Temporary tables. `LINKS` is written by the stage that finds identities: keys and records whose entity is not what
 # their own key says; `GROUPS` names for each source the first of its group, where some were found to share errors. Of
-# an increment `TOUCHED` holds the entity keys, `CHANGED` the records that changed, gone ones too; both are written by
-# whoever decides what it is; what their records say is in a table of each source. `EVALUATED` are the records whose
-# findings it decides.
+# an increment `TOUCHED` holds the entity keys, `CHANGED` the records that changed, gone ones too, `SPELLINGS` how
+# records write the keys otherwise; they are written by whoever decides what it is; what the records of `TOUCHED` say is
+# in a table of each source. `EVALUATED` are the records whose findings it decides.
 MARKS = "temp.library_marks"
 LINKS = "temp.library_links"
 GROUPS = "temp.library_groups"  # source VARCHAR, first VARCHAR
 TOUCHED = "temp.library_touched"  # key VARCHAR
 CHANGED = "temp.library_changed"  # department VARCHAR, resource VARCHAR, record_key VARCHAR
+SPELLINGS = "temp.library_spellings"  # spelling VARCHAR, key VARCHAR: those that are not the key itself
 EVALUATED = "temp.library_evaluated"  # as `CHANGED`
 LINK_COLUMNS = (
     "kind VARCHAR, department VARCHAR, resource VARCHAR, record_key VARCHAR, alias_key VARCHAR, entity_key VARCHAR,"
@@ -87,6 +88,11 @@ class Source:
         return f"{name(self.resource.department)}.{name(self.resource.name)}"
 
     @property
+    def kept(self) -> str:
+        """The temporary table of what its records say, once `taken` has written it."""
+        return f"temp.library_said_by_{self.index}"
+
+    @property
     def identifying(self) -> list[str]:
         """Columns of the resource that say of whom a record speaks."""
         stated = self.resource.describes.model_dump(mode="json") if self.resource.describes else {}
@@ -96,7 +102,8 @@ class Source:
     def _read(self) -> str:
         """From what its records are read: the pool, or those whose entity is touched, and perhaps some whose is not.
 
-        So values are worked out, and joined with links and marks, of few records, and of those the key, `_named`, once.
+        So values are worked out, and joined with links and marks, of few records, and of those the key, `_named`, once:
+        to find them among all, each is compared as it is written.
         """
         if not self.touched:
             return self.pool
@@ -106,8 +113,12 @@ class Source:
         keys = f"SELECT key FROM {TOUCHED}"
         if self.linked_keys:
             keys += f" UNION SELECT alias_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key WHERE kind = 'key'"
+        written = f"{keys} UNION SELECT spelling FROM {SPELLINGS} WHERE key IN ({keys})"
         named = f"SELECT {taken}, {self.key} AS _named FROM {self.pool}"
-        query = f"SELECT p.* FROM ({named}) p SEMI JOIN ({keys}) t ON t.key = p._named"
+        query = (
+            f"SELECT p.* FROM ({named} SEMI JOIN ({written}) w(_written) ON _written = {self.spelling}) p"
+            f" SEMI JOIN ({keys}) t ON t.key = p._named"
+        )
         if self.linked_records:
             records = f"SELECT record_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key"
             records += f" WHERE kind = 'record' AND {self._own()}"
@@ -117,14 +128,22 @@ class Source:
     @property
     def key(self) -> str:
         """The entity key as SQL over the resource's columns; NULL when the record names nobody."""
+        named = self._named
+        if named is None:
+            return "NULL::VARCHAR"  # only its identity link says whom it means
+        return f"nullif(CAST({key_macro(self.library)}({named}) AS VARCHAR), '')"
+
+    @property
+    def spelling(self) -> str:
+        """The entity key as SQL over the resource's columns, as the record writes it."""
+        return f"CAST({self._named or 'NULL'} AS VARCHAR)"
+
+    @property
+    def _named(self) -> str | None:
         if self.resource.describes is None:
             raise ValueError(f"{self.resource.id} describes no library")
         by = self.resource.describes.by
-        if by is None:
-            return "NULL::VARCHAR"  # only its identity link says whom it means
-        named = name(by) if by in self.resource.columns else f"({by})"
-        value = f"{key_macro(self.library)}({named})"
-        return f"nullif(CAST({value} AS VARCHAR), '')"
+        return name(by) if by in self.resource.columns else by and f"({by})"
 
     def value(self, attribute: str) -> str:
         """What the record says, in the attribute's type. A value that does not fit the type says nothing."""
@@ -301,9 +320,9 @@ def prepared(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, tou
 
 def taken(con: DuckDBPyConnection, source: Source) -> Source:
     """The source with what its records say written down, to be read more than once."""
-    table = f"library_said_by_{source.index}"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {source.relation()}")
-    return replace(source, taken=f"temp.{table}")
+    table = source.kept.removeprefix("temp.")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {gathered(source.relation())}")
+    return replace(source, taken=source.kept)
 
 
 def voices(witnesses: Sequence[Source], attribute: str) -> dict[int, str]:
@@ -387,6 +406,12 @@ def normal_form(attribute: Attribute) -> str:
     """Normal form for comparing, over `value`."""
     is_text = attribute.as_column().logical_type is ColumnType.text
     return attribute.normal or ("text_normal(value)" if is_text else "value")
+
+
+def spellings_sql(witnesses: Sequence[Source]) -> str:
+    """One row per way in which records of the pools write an entity's key, other than the key: `spelling, key`."""
+    written = " UNION ALL ".join(f"SELECT {s.spelling} AS spelling, {s.key} AS key FROM {s.pool}" for s in witnesses)
+    return f"SELECT DISTINCT * FROM ({written}) WHERE spelling <> key"
 
 
 def marks_sql(catalog: Catalog, library: Library) -> str:

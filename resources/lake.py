@@ -155,6 +155,7 @@ LINKS: Columns = {
     "since": "DATE",
     "content": "UBIGINT",
 }
+SPELLINGS: Columns = {"library": "VARCHAR", "spelling": "VARCHAR", "key": "VARCHAR"}
 
 COPYING: Columns = {
     "library": "VARCHAR",
@@ -236,6 +237,7 @@ def tables(catalog: Catalog, target: str) -> dict[tuple[str, str], Columns]:
         **found,
         ("base", "_builds"): BUILDS,
         ("base", "_links"): LINKS,
+        ("base", "_spellings"): SPELLINGS,
         ("base", "_copying"): COPYING,
         ("base", "_agreement"): AGREEMENT,
         ("base", "_outcomes"): OUTCOMES,

@@ -24,7 +24,8 @@ from catalog.load import Catalog
 from catalog.models import Attribute, Department, Library, Resource
 from catalog.rules import Rule
 from quality_checks import comparison, macros
-from quality_checks.sources import LINK_COLUMNS, agreement_rule_id, doubt_rule_id, sources, voices
+from quality_checks.sources import LINK_COLUMNS, agreement_rule_id, doubt_rule_id, sources, spellings_sql, voices
+from quality_checks.sources import macros as key_macros
 from resources.city import City
 
 DAY = date(2026, 11, 2)
@@ -170,6 +171,9 @@ def arbitrated(case: Case, *, backwards: bool = False, touched: Sequence[str] | 
         con.execute(
             "CREATE OR REPLACE TEMP TABLE library_changed (department VARCHAR, resource VARCHAR, record_key VARCHAR)"
         )
+        con.execute(key_macros(library))
+        spellings = spellings_sql(sources(catalog, library))
+        con.execute(f"CREATE OR REPLACE TEMP TABLE library_spellings AS {spellings}")
     disputed = base.arbitrate(con, catalog, library, touched=touched is not None)
     con.execute(f"CREATE OR REPLACE TEMP TABLE people AS {base.table_sql(catalog, library, disputed)}")
     parts = ("", "_source", "_as_of", "_outcome", "_said")
