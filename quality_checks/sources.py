@@ -100,30 +100,28 @@ class Source:
         return sorted(words & self.resource.columns.keys())
 
     def _read(self) -> str:
-        """From what its records are read: the pool, or those whose entity is touched, and perhaps some whose is not.
+        """From what its records are read: the pool, or those whose entity may be touched.
 
-        So values are worked out, and joined with links and marks, of few records, and of those the key, `_named`, once:
-        to find them among all, each is compared as it is written.
+        So keys and values are worked out, and joined with links and marks, of few records: among all of them they are
+        found by their entity as it is written.
         """
         if not self.touched:
             return self.pool
         columns = {column for attribute in self.resource.supplies for column in self.supplying(attribute)}
-        listed = sorted(columns & self.resource.columns.keys())
+        listed = sorted(columns & self.resource.columns.keys() | set(self.identifying))
         taken = ", ".join([*map(name, listed), "_record_key", "_delivery_id", "_as_of"])
         keys = f"SELECT key FROM {TOUCHED}"
         if self.linked_keys:
-            keys += f" UNION SELECT alias_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key WHERE kind = 'key'"
-        written = f"{keys} UNION SELECT spelling FROM {SPELLINGS} WHERE key IN ({keys})"
-        named = f"SELECT {taken}, {self.key} AS _named FROM {self.pool}"
-        query = (
-            f"SELECT p.* FROM ({named} SEMI JOIN ({written}) w(_written) ON _written = {self.spelling}) p"
-            f" SEMI JOIN ({keys}) t ON t.key = p._named"
-        )
+            keys += (
+                f" UNION ALL SELECT alias_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key WHERE kind = 'key'"
+            )
+        written = f"{keys} UNION ALL SELECT spelling FROM {SPELLINGS} SEMI JOIN ({keys}) k USING (key)"
+        query = f"SELECT {taken} FROM {self.pool} SEMI JOIN ({written}) w(_written) ON _written = {self.spelling}"
         if self.linked_records:
             records = f"SELECT record_key FROM {LINKS} SEMI JOIN {TOUCHED} ON entity_key = key"
             records += f" WHERE kind = 'record' AND {self._own()}"
-            query += f" UNION {named} WHERE _record_key IN ({records})"
-        return f"({query})"
+            query += f" UNION SELECT {taken} FROM {self.pool} WHERE _record_key IN ({records})"
+        return f"({gathered(query)})"
 
     @property
     def key(self) -> str:
@@ -235,8 +233,7 @@ class Source:
         if self.taken:
             return f"FROM {self.taken}"
         values = "".join(f", {self.value(a)} AS {name('v_' + a)}" for a in sorted(self.resource.supplies))
-        key = "_named" if self.touched else self.key
-        said = f"SELECT {key} AS key, _record_key, _delivery_id, _as_of{values} FROM {self._read()}"
+        said = f"SELECT {self.key} AS key, _record_key, _delivery_id, _as_of{values} FROM {self._read()}"
         linked = "SELECT s.* REPLACE (coalesce(l.entity_key, s.key) AS key) FROM ({0}) s LEFT JOIN ({1}) l ON {2}"
         if self.linked_keys:
             aliases = f"SELECT alias_key, entity_key FROM {LINKS} WHERE kind = 'key'"
@@ -250,7 +247,7 @@ class Source:
             said = linked.replace(" AS key)", f" AS key{mute})").format(
                 said, f"{records} AND {self._own()}", "l.record_key = s._record_key"
             )
-        if self.touched and (self.linked_keys or self.linked_records):
+        if self.touched:
             said = f"SELECT s.* FROM ({said}) s SEMI JOIN {TOUCHED} t USING (key)"
         if not self.marked:
             return said
@@ -321,7 +318,7 @@ def prepared(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, tou
 def taken(con: DuckDBPyConnection, source: Source) -> Source:
     """The source with what its records say written down, to be read more than once."""
     table = source.kept.removeprefix("temp.")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {gathered(source.relation())}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {source.relation()}")
     return replace(source, taken=source.kept)
 
 
