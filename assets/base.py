@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 
 from duckdb import DuckDBPyConnection
 
@@ -36,15 +35,18 @@ from quality_checks.sources import (
     MARKS,
     MAX_INDEX,
     MAX_RANK,
+    SPELLINGS,
     Source,
     listed_ranks,
     prepared,
     sources,
+    spellings_sql,
     standing_as_of,
     suppliers,
     taken,
 )
 from resources.city import City
+from resources.guard import one_state
 
 ENTITIES = "temp.library_entities"  # one row per entity: `key, _sources`, and what `entities_sql` says per attribute
 
@@ -75,36 +77,65 @@ def build(city: City, library: Library, as_of: date, *, author: str, full: bool 
         author: run id, the author of the lake commit.
         full: arbitrate all entities, also those that nothing new was said of.
     """
-    work = partial(_build, city, library, as_of, full)
-    return city.commit("city", work, author=author, message=f"base.{library.name}")
+    made = _Build(city, library, as_of, full)
+    try:
+        return city.commit("city", made.write, author=author, message=f"base.{library.name}", first=made.prepare)
+    finally:
+        made.forget()
 
 
-def _build(city: City, library: Library, as_of: date, full: bool, con: DuckDBPyConnection) -> BaseResult:
-    table = f"base.{library.name}"
-    take_links(con, library)
-    decided = {"groups": independence.take_groups(con, library)}
-    plan = increment.plan(city, con, library, as_of, full=full, decided=decided)
-    touched = not plan.full
-    if plan.full:
-        increment.write_spellings(con, city.catalog, library)
-    settled = arbitrate(con, city.catalog, library, touched=touched)
-    written = history.write(con, library, table_sql(city.catalog, library, settled), as_of, touched=touched)
-    _forget(con, city.catalog, library)
-    increment.record(con, library, plan)
-    results = comparison.results(con, city.catalog, library, table, shifted=touched)
-    records = EVALUATED if touched else None
-    findings.merge(con, comparison.VIOLATIONS, results, as_of, records=records, steady=True)
-    disputes.drop(con, [comparison.VIOLATIONS])
-    library_counts.count(con, city.catalog, library, as_of)
-    [entities] = con.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
-    scope = plan.touched if touched else entities
-    return BaseResult(entities, len(sources(city.catalog, library)), results, scope, written.changed, plan.told)
+class _Build:
+    """One build. An increment is read in one transaction and worked out before the next, in which it is written; all
+    of the library is read where it is written.
+    """
 
+    def __init__(self, city: City, library: Library, as_of: date, full: bool) -> None:
+        self.city = city
+        self.catalog = city.catalog
+        self.library = library
+        self.as_of = as_of
+        self.full = full
 
-def _forget(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> None:
-    """Give back the memory of what `arbitrate` wrote, all but the violations."""
-    tables = [table(attribute) for attribute in library.attributes for table in (_grounds, disputes.settled)]
-    disputes.drop(con, [ENTITIES, *tables, *(source.kept for source in sources(catalog, library))])
+    def prepare(self, con: DuckDBPyConnection) -> None:
+        """Find what is to be built; arbitrate what is touched."""
+        with one_state(con):
+            take_links(con, self.library)
+            decided = {"groups": independence.take_groups(con, self.library)}
+            self.plan = increment.plan(self.city, con, self.library, self.as_of, full=self.full, decided=decided)
+            self.touched = not self.plan.full
+            witnesses = read(con, self.catalog, self.library, touched=True) if self.touched else []
+        if self.touched:
+            self._settle(con, witnesses)
+
+    def write(self, con: DuckDBPyConnection) -> BaseResult:
+        """Bring the library, its history and the findings to what was arbitrated."""
+        library, table = self.library, f"base.{self.library.name}"
+        if not self.touched:
+            self._settle(con, read(con, self.catalog, library))
+            disputes.create(con, SPELLINGS, spellings_sql(sources(self.catalog, library)))
+        written = history.write(con, library, self.rows, self.as_of, touched=self.touched)
+        increment.keep_spellings(con, library, self.plan)
+        increment.record(con, library, self.plan)
+        results = comparison.results(con, self.catalog, library, table, shifted=self.touched)
+        records = EVALUATED if self.touched else None
+        findings.merge(con, comparison.VIOLATIONS, results, self.as_of, records=records, steady=True)
+        library_counts.count(con, self.catalog, library, self.as_of)
+        [entities] = con.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
+        scope = self.plan.touched if self.touched else entities
+        return BaseResult(
+            entities, len(sources(self.catalog, library)), results, scope, written.changed, self.plan.told
+        )
+
+    def _settle(self, con: DuckDBPyConnection, witnesses: Sequence[Source]) -> None:
+        settled = settle(con, self.catalog, self.library, witnesses)
+        rows = table_sql(self.catalog, self.library, settled)
+        self.rows = history.prepare(con, self.library, rows, touched=self.touched)
+
+    def forget(self) -> None:
+        """Give back the memory."""
+        tables = [table(a) for a in self.library.attributes for table in (_grounds, disputes.settled)]
+        kept = [source.kept for source in sources(self.catalog, self.library)]
+        disputes.drop(self.city.con, [ENTITIES, comparison.VIOLATIONS, history.ROWS, *tables, *kept])
 
 
 def take_links(con: DuckDBPyConnection, library: Library) -> None:
@@ -125,17 +156,28 @@ def arbitrate(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, to
     Raises:
         ValueError: when the library has more sources or ranks than a standing can tell apart.
     """
+    return settle(con, catalog, library, read(con, catalog, library, touched=touched))
+
+
+def read(con: DuckDBPyConnection, catalog: Catalog, library: Library, *, touched: bool = False) -> list[Source]:
+    """The sources as `settle` takes them: what they say of touched entities is written down, else it is yet to read."""
     witnesses = prepared(con, catalog, library, touched=touched)
     _check_limits(library, witnesses)
-    if touched:
-        witnesses = [taken(con, source) for source in witnesses]
-        disputes.create(con, EVALUATED, _evaluated_sql(witnesses))
+    return [taken(con, source) for source in witnesses] if touched else witnesses
+
+
+def settle(con: DuckDBPyConnection, catalog: Catalog, library: Library, witnesses: Sequence[Source]) -> list[str]:
+    """Arbitrate what the sources say; see `arbitrate`."""
     said = f"({statements_sql(library, witnesses)})"
     disputes.create(con, ENTITIES, entities_sql(library, witnesses, said))
+    if written_down := any(source.taken for source in witnesses):
+        disputes.create(con, EVALUATED, _evaluated_sql(witnesses))
+    else:
+        disputes.gather(con, disputes.disputed_in(con, library, ENTITIES), ENTITIES, said)
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
-    return comparison.compare(con, catalog, library, witnesses, entities=ENTITIES, said=said)
+    return comparison.compare(con, catalog, library, witnesses, entities=ENTITIES, said=said if written_down else None)
 
 
 def _evaluated_sql(witnesses: Sequence[Source]) -> str:

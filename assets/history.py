@@ -22,6 +22,7 @@ from quality_checks import comparison
 from quality_checks.macros import gathered, name, quote
 from quality_checks.sources import TOUCHED
 
+ROWS = "temp.library_rows"  # of an increment: the touched entities as arbitrated, with `_hash`
 OWN = ("_hash", "_believed_from")  # columns of base that the writing itself fills
 
 
@@ -38,23 +39,38 @@ class Written:
         return self.came + self.replaced + self.left
 
 
-def write(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, touched: bool = False) -> Written:
-    """Make `base.<library>` equal to `rows` and keep what it said before; call it inside a commit's work.
+def prepare(con: DuckDBPyConnection, library: Library, rows: str, *, touched: bool = False) -> str:
+    """The rows as `write` takes them: in the types of the base and with their hash, of an increment written down.
+
+    Args:
+        con: the lake.
+        library: what was arbitrated.
+        rows: query with one row per entity somebody speaks of and the columns of the base, except `OWN`.
+        touched: `rows` holds the entities of `TOUCHED` alone.
+
+    Raises:
+        ValueError: the base has no column for one of theirs.
+    """
+    types = _types(con, library)
+    fresh = f"SELECT *, {_hash(library, types)} AS _hash FROM ({_typed(con, library, types, rows)})"
+    if not touched:
+        return fresh
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {ROWS.removeprefix('temp.')} AS {fresh}")
+    return f"FROM {ROWS}"
+
+
+def write(con: DuckDBPyConnection, library: Library, fresh: str, as_of: date, *, touched: bool = False) -> Written:
+    """Make `base.<library>` equal to the rows and keep what it said before; call it inside a commit's work.
 
     Args:
         con: the lake, in a transaction.
         library: what was arbitrated.
-        rows: query with one row per entity somebody speaks of and the columns of the base, except `OWN`.
+        fresh: the rows as `prepare` gives them.
         as_of: the business day, from which the new versions are believed and to which the old ones were.
         touched: `rows` holds the entities of `TOUCHED` alone; all others stay as they are.
     """
     base = f"base.{name(library.name)}"
-    types = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {base}").fetchall() if column not in OWN}
-    fresh = f"SELECT *, {_hash(library, types)} AS _hash FROM ({_typed(con, base, types, rows)})"
-    if touched:
-        con.execute(f"CREATE OR REPLACE TEMP TABLE _rows AS {fresh}")
-        fresh = "SELECT * FROM _rows"
-    else:
+    if not touched:
         con.execute(f"DELETE FROM {base} WHERE entity_id IS NULL")  # rows of an earlier version of the program
     if con.execute(f"SELECT 1 FROM {base} LIMIT 1").fetchone() is None:
         came = _number(con, f"INSERT INTO {base} BY NAME SELECT *, {_day(as_of)} FROM ({fresh})")
@@ -62,7 +78,7 @@ def write(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, 
     _compare(con, library, fresh, as_of, touched=touched)
     before = "SELECT k.* EXCLUDE (id, ended), o.silent, o.ended FROM _known k JOIN _out o USING (id)"
     if touched:
-        comparison.shift(con, library, f"FROM _rows UNION ALL BY NAME {_kept_sql(library)}", "FROM _known")
+        comparison.shift(con, library, f"{fresh} UNION ALL BY NAME {_kept_sql(library)}", "FROM _known")
     else:
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE _before AS SELECT b.*, o.silent, o.ended FROM {base} b JOIN _out o"
@@ -77,8 +93,8 @@ def write(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, 
     if replaced + left:
         con.execute(f"DELETE FROM {base} WHERE rowid IN (SELECT id FROM _out)")
     if came + replaced:
-        con.execute(f"INSERT INTO {base} BY NAME {_next_sql(library, fresh, before, _hash(library, types), as_of)}")
-    con.execute("; ".join(f"DROP TABLE IF EXISTS _{t}" for t in ("rows", "fresh", "known", "out", "come", "before")))
+        con.execute(f"INSERT INTO {base} BY NAME {_next_sql(library, fresh, before, _types(con, library), as_of)}")
+    con.execute("; ".join(f"DROP TABLE IF EXISTS _{t}" for t in ("fresh", "known", "out", "come", "before")))
     return Written(came, replaced, left)
 
 
@@ -87,11 +103,19 @@ def entity_id(library: Library, key: str) -> str:
     return f"CAST(md5({quote(library.name + '|')} || {key}) AS UUID)"
 
 
-def _typed(con: DuckDBPyConnection, base: str, types: Mapping[str, str], rows: str) -> str:
+def _types(con: DuckDBPyConnection, library: Library) -> dict[str, str]:
+    """The columns of the base and their types, except `OWN`."""
+    described = con.execute(f"DESCRIBE base.{name(library.name)}").fetchall()
+    return {column: kind for column, kind, *_ in described if column not in OWN}
+
+
+def _typed(con: DuckDBPyConnection, library: Library, types: Mapping[str, str], rows: str) -> str:
     """The rows as the table's types hold them, so that their hash is that of what is stored; null where one lacks."""
     given = {column for column, *_ in con.execute(f"DESCRIBE {rows}").fetchall()}
     if strange := given - types.keys():
-        raise ValueError(f"{base} has no column {', '.join(sorted(strange))} to put the library's values in")
+        raise ValueError(
+            f"base.{library.name} has no column {', '.join(sorted(strange))} to put the library's values in"
+        )
     columns = (f"CAST({name(c) if c in given else 'NULL'} AS {kind}) AS {name(c)}" for c, kind in types.items())
     return f"SELECT {', '.join(columns)} FROM ({rows})"
 
@@ -111,7 +135,7 @@ def _compare(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, 
     fresh, columns, among = "_fresh", "b.entity_id, b._hash, b._sources", ""
     if touched:
         ids = f"SELECT {entity_id(library, 'key')} AS entity_id FROM {TOUCHED}"
-        fresh, columns, among = "_rows", "b.*", f" SEMI JOIN ({ids}) t ON t.entity_id = b.entity_id"
+        fresh, columns, among = ROWS, "b.*", f" SEMI JOIN ({ids}) t ON t.entity_id = b.entity_id"
     else:
         con.execute(f"CREATE OR REPLACE TEMP TABLE _fresh AS SELECT entity_id, _hash FROM ({rows})")
     known = (
@@ -131,7 +155,7 @@ def _compare(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, 
 def _kept_sql(library: Library) -> str:
     """Touched entities that stay though nobody speaks of them."""
     return (
-        f"SELECT * EXCLUDE (id, ended) REPLACE ({_silenced(library)}) FROM _known ANTI JOIN _rows USING (entity_id)"
+        f"SELECT * EXCLUDE (id, ended) REPLACE ({_silenced(library)}) FROM _known ANTI JOIN {ROWS} USING (entity_id)"
         " WHERE ended OR _sources = 0"
     )
 
@@ -149,7 +173,7 @@ def _counted(con: DuckDBPyConnection) -> tuple[int, int, int]:
     return come - (replaced - (silent - left)), replaced, left
 
 
-def _next_sql(library: Library, fresh: str, before: str, content: str, as_of: date) -> str:
+def _next_sql(library: Library, fresh: str, before: str, types: Collection[str], as_of: date) -> str:
     """The new versions: as-of dates carried over while value and source stay; ended entities without a source."""
     carried = []
     for attribute in library.attributes:
@@ -164,7 +188,7 @@ def _next_sql(library: Library, fresh: str, before: str, content: str, as_of: da
         f"SELECT * EXCLUDE (silent, ended, {', '.join(OWN)}) REPLACE (0 AS _sources, {_silenced(library)})"
         f" FROM ({before}) WHERE silent AND ended"
     )
-    stayed = f"SELECT *, {content} AS _hash FROM ({stayed})"
+    stayed = f"SELECT *, {_hash(library, types)} AS _hash FROM ({stayed})"
     return f"SELECT *, {_day(as_of)} FROM (({came}) UNION ALL BY NAME ({stayed}))"
 
 

@@ -24,7 +24,7 @@ from catalog.load import Catalog
 from catalog.models import Library
 from quality_checks import macros
 from quality_checks.macros import name, quote
-from quality_checks.sources import CHANGED, SPELLINGS, TOUCHED, Source, marking, sources, spellings_sql
+from quality_checks.sources import CHANGED, SPELLINGS, TOUCHED, Source, marking, sources
 from quality_checks.sources import macros as key_macros
 from resources.city import City
 from resources.guard import CITY
@@ -71,11 +71,11 @@ def plan(
     full: bool = False,
     decided: Mapping[str, object] | None = None,
 ) -> Plan:
-    """Find what is touched and write it to `TOUCHED`; call it in the build's transaction, once its links are written.
+    """Find what is touched and write it to `TOUCHED`, `CHANGED` and `SPELLINGS`; call it once the links are written.
 
     Args:
         city: the open city.
-        con: its connection, in a transaction.
+        con: its connection, in the transaction in which the pools are read.
         library: what is about to be built.
         as_of: the business day.
         full: build everything, whatever changed.
@@ -121,10 +121,15 @@ def record(con: DuckDBPyConnection, library: Library, made: Plan) -> None:
     )  # fmt: skip
 
 
-def write_spellings(con: DuckDBPyConnection, catalog: Catalog, library: Library) -> None:
-    """Bring `base._spellings` to what the pools hold, as a full build does: increments find records by it."""
-    con.execute("DELETE FROM base._spellings WHERE library = ?", [library.name])
-    _keep_spellings(con, library, spellings_sql(sources(catalog, library)))
+def keep_spellings(con: DuckDBPyConnection, library: Library, made: Plan) -> None:
+    """Bring `base._spellings` to `SPELLINGS`: increments find their records by it."""
+    here = f"FROM base._spellings WHERE library = {quote(library.name)}"
+    mine = f"SELECT spelling, key {here}"
+    if made.full and _number(con, f"SELECT count(*) FROM ({mine} EXCEPT FROM {SPELLINGS})"):
+        con.execute(f"DELETE {here}")
+    new = f"SELECT {quote(library.name)} AS library, * FROM (FROM {SPELLINGS} EXCEPT {mine})"
+    if _number(con, f"SELECT count(*) FROM ({new})"):
+        con.execute(f"INSERT INTO base._spellings BY NAME {new}")
 
 
 def fingerprint(catalog: Catalog, library: Library, decided: Mapping[str, object]) -> str:
@@ -360,17 +365,12 @@ class _Search:
         )
 
     def _read_spellings(self) -> None:
-        """Write `SPELLINGS`, and to `base._spellings` those that changed records brought."""
-        before = f"SELECT spelling, key FROM base._spellings WHERE library = {quote(self.library.name)}"
-        here = f"SELECT spelling, key FROM {NAMED} WHERE spelling <> key"
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(SPELLINGS)} AS {here} EXCEPT {before}")
-        if _number(self.con, f"SELECT count(*) FROM {SPELLINGS}"):
-            _keep_spellings(self.con, self.library, f"FROM {SPELLINGS}")
-        self.con.execute(f"INSERT INTO {SPELLINGS} {before}")
-
-
-def _keep_spellings(con: DuckDBPyConnection, library: Library, rows: str) -> None:
-    con.execute(f"INSERT INTO base._spellings BY NAME SELECT {quote(library.name)} AS library, * FROM ({rows})")
+        """Write `SPELLINGS`: those known, and those that changed records bring."""
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_bare(SPELLINGS)} AS"
+            f" SELECT spelling, key FROM base._spellings WHERE library = {quote(self.library.name)}"
+            f" UNION SELECT spelling, key FROM {NAMED} WHERE spelling <> key"
+        )
 
 
 def _feed(table: tuple[str, str, str], span: tuple[int, int], columns: str, where: str = "true") -> str:

@@ -21,6 +21,7 @@ from catalog.columns import Column
 from catalog.load import Catalog
 from catalog.models import Attribute, Department, Library, Resource
 from quality_checks import comparison, macros
+from quality_checks.disputes import gather
 from quality_checks.sources import key_macro, prepared
 from resources.lake import FINDINGS
 
@@ -99,7 +100,8 @@ def joined(scratch: Path, rows: int, repeat: int) -> dict[str, object]:
             plain.append(_raw(con, "s.id_number", rows))
             normal.append(_raw(con, f"{key_macro(library)}(s.id_number)", rows))
             began = time.perf_counter()
-            comparison.compare(con, catalog, library, witnesses, entities=base.ENTITIES, said=said)
+            gather(con, disputed, base.ENTITIES, said)
+            comparison.compare(con, catalog, library, witnesses, entities=base.ENTITIES)
             results = comparison.results(con, catalog, library, LIBRARY)
             ours.append(time.perf_counter() - began)
             [result] = [r for r in results if (r.department, r.rule_id) == ("civil", "population.name.agrees")]

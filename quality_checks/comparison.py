@@ -121,9 +121,12 @@ def compare(
     witnesses: Sequence[Source],
     *,
     entities: str,
-    said: str,
+    said: str | None = None,
 ) -> list[str]:
-    """Settle what sources say differently of the `entities`, as `said`, and write to `VIOLATIONS` whom that accuses.
+    """Settle what sources say differently of the `entities`, and write to `VIOLATIONS` whom that accuses.
+
+    `said` are the statements, looked at for one attribute after the other; without it `disputes.gather` has looked at
+    them for all.
 
     Returns:
         the attributes in dispute, each with a table `disputes.settled`.
@@ -134,13 +137,11 @@ def compare(
     disputes.create(con, VIOLATIONS, f"SELECT {columns} WHERE false")
     disputed = disputes.disputed_in(con, library, entities)
     titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
-    written_down = bool(witnesses and witnesses[0].taken)  # then an attribute at a time is less to write
-    for group in [[a] for a in disputed] if written_down else [disputed]:
-        if group:
-            disputes.gather(con, group, entities, said)
-        for attribute in group:
-            disputes.settle(con, witnesses, attribute, titles)
-            _tell(con, witnesses, attribute, titles)
+    for attribute in disputed:
+        if said:
+            disputes.gather(con, [attribute], entities, said)
+        disputes.settle(con, witnesses, attribute, titles)
+        _tell(con, witnesses, attribute, titles)
     disputes.forget(con)
     return disputed
 

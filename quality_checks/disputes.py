@@ -57,6 +57,8 @@ def disputed_in(con: DuckDBPyConnection, library: Library, entities: str) -> lis
 
 def gather(con: DuckDBPyConnection, attributes: Sequence[str], entities: str, said: str) -> None:
     """Write `SPOKEN`: what each record of an entity in dispute says of the attributes in dispute, if it does."""
+    if not attributes:
+        return
     disputed = " OR ".join(name("b_" + a) for a in attributes)
     flags = ", ".join(f"{name('b_' + a)}, {name('k_' + a)} AS {name('best_' + a)}" for a in attributes)
     create(con, DISPUTED, f"SELECT rowid AS id, key, {flags} FROM {entities} WHERE {disputed}")

@@ -108,16 +108,18 @@ class City:
         author: str,
         deliveries: Sequence[str] = (),
         message: str = "",
+        first: Callable[[DuckDBPyConnection], None] | None = None,
     ) -> Result:
         """Run `work` in one guarded transaction on the lake catalog `target`: "city" or a department.
 
         `work` must be re-runnable, changes rows of `target` alone (DML; temporary tables are free) and gives the
-        result back. `author` is the run's id, `deliveries` the ids it took from: both stay in the catalog.
+        result back. `author` is the run's id, `deliveries` the ids it took from: both stay in the catalog. `first` runs
+        before it, under the same lock and outside of the transaction.
 
         Raises:
             LakeUnavailableError: PostgreSQL died meanwhile; open the city again and run again.
         """
-        return self.lake.commit(target, work, author=author, deliveries=deliveries, message=message)
+        return self.lake.commit(target, work, author=author, deliveries=deliveries, message=message, first=first)
 
 
 @contextmanager

@@ -43,6 +43,19 @@ class LakeUnavailableError(ServerError):
     """PostgreSQL stopped answering. The lake is whole: what became of the last commit is settled at the next start."""
 
 
+@contextmanager
+def one_state(con: DuckDBPyConnection) -> Iterator[None]:
+    """Read one state of the lake with several statements, which write temporary tables alone."""
+    con.begin()
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # the transaction may be gone with its server
+            con.rollback()
+        raise
+    con.commit()
+
+
 @dataclass(frozen=True)
 class Guard:
     """Commits to the lake catalogs attached to `con` under their own names."""
@@ -59,11 +72,14 @@ class Guard:
         author: str,
         deliveries: Sequence[str] = (),
         message: str = "",
+        first: Callable[[DuckDBPyConnection], None] | None = None,
     ) -> Result:
         """Run `work` in one transaction on the catalog `target` and commit it; nobody else writes there meanwhile.
 
         `work` changes rows of `target` alone (temporary tables are free) and must be re-runnable: a conflict runs it
-        again. When it raises, everything it wrote is rolled back.
+        again. When it raises, everything it wrote is rolled back. `first` runs before each time, also without another
+        writer but in no transaction yet: of temporary tables DuckDB reads those with one thread that the same
+        transaction made.
 
         Raises:
             LakeUnavailableError: PostgreSQL died; run again after it is back, which a new `City` sees to.
@@ -75,6 +91,8 @@ class Guard:
         for attempt in stamina.retry_context(on=LakeConflictError, attempts=ATTEMPTS, wait_initial=0.05, timeout=None):
             with attempt, self._reachable(), self.lock(target):
                 self._heal_target(target)
+                if first:
+                    first(self.con)
                 return self._once(target, work, author, message, info)
         raise AssertionError("unreachable: the last attempt returns or raises")
 

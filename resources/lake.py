@@ -319,9 +319,10 @@ class Lake:
         author: str,
         deliveries: Sequence[str] = (),
         message: str = "",
+        first: Callable[[DuckDBPyConnection], None] | None = None,
     ) -> Result:
         """Run `work` in one guarded transaction on the catalog `target`; see `resources.guard.Guard.commit`."""
-        return self._guard.commit(target, work, author=author, deliveries=deliveries, message=message)
+        return self._guard.commit(target, work, author=author, deliveries=deliveries, message=message, first=first)
 
     def lock(self, target: str) -> AbstractContextManager[bool]:
         """Keep writers of the catalog `target` out, as each commit does for itself."""

@@ -106,7 +106,8 @@ def write(
         " 'single' AS birth_date_outcome, 'A-' AS birth_date_said, sources AS _sources, birth AS began_on, ended_on"
         " FROM said"
     )
-    return history.write(con, LIBRARY, query, day, touched=touched is not None)
+    rows = history.prepare(con, LIBRARY, query, touched=touched is not None)
+    return history.write(con, LIBRARY, rows, day, touched=touched is not None)
 
 
 def told(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, Version]:
@@ -215,8 +216,8 @@ def test_who_has_ended_stays_without_a_source_and_who_has_not_leaves(con: duckdb
 
 
 def test_rows_with_a_column_the_library_lacks_are_refused(con: duckdb.DuckDBPyConnection) -> None:
-    with pytest.raises(ValueError, match=r"base\..people. has no column x"):
-        history.write(con, LIBRARY, "SELECT NULL::UUID AS entity_id, 1 AS x", FIRST)
+    with pytest.raises(ValueError, match=r"base\.people has no column x"):
+        history.prepare(con, LIBRARY, "SELECT NULL::UUID AS entity_id, 1 AS x")
 
 
 def test_a_lost_past_is_refused_rather_than_told_short(con: duckdb.DuckDBPyConnection) -> None:
