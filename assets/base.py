@@ -129,7 +129,7 @@ class _Build:
     def _settle(self, con: DuckDBPyConnection, witnesses: Sequence[Source]) -> None:
         settled = settle(con, self.catalog, self.library, witnesses)
         rows = table_sql(self.catalog, self.library, settled)
-        self.rows = history.prepare(con, self.library, rows, touched=self.touched)
+        self.rows = history.prepare(con, self.library, rows, self.as_of, touched=self.touched)
 
     def forget(self) -> None:
         """Give back the memory."""
@@ -173,7 +173,7 @@ def settle(con: DuckDBPyConnection, catalog: Catalog, library: Library, witnesse
     if written_down := any(source.taken for source in witnesses):
         disputes.create(con, EVALUATED, _evaluated_sql(witnesses))
     else:
-        disputes.gather(con, disputes.disputed_in(con, library, ENTITIES), ENTITIES, said)
+        disputes.gather(con, list(disputes.disputed_in(con, library, ENTITIES)), ENTITIES, said)
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))

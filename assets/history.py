@@ -39,14 +39,17 @@ class Written:
         return self.came + self.replaced + self.left
 
 
-def prepare(con: DuckDBPyConnection, library: Library, rows: str, *, touched: bool = False) -> str:
-    """The rows as `write` takes them: in the types of the base and with their hash, of an increment written down.
+def prepare(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, touched: bool = False) -> str:
+    """The rows as `write` takes them: in the types of the base and with their hash.
+
+    Those of an increment are written down and compared with what is believed, which must not change before `write`.
 
     Args:
         con: the lake.
         library: what was arbitrated.
         rows: query with one row per entity somebody speaks of and the columns of the base, except `OWN`.
-        touched: `rows` holds the entities of `TOUCHED` alone.
+        as_of: the business day.
+        touched: `rows` holds the entities of `TOUCHED` alone; all others stay as they are.
 
     Raises:
         ValueError: the base has no column for one of theirs.
@@ -56,6 +59,7 @@ def prepare(con: DuckDBPyConnection, library: Library, rows: str, *, touched: bo
     if not touched:
         return fresh
     con.execute(f"CREATE OR REPLACE TEMP TABLE {ROWS.removeprefix('temp.')} AS {fresh}")
+    _compare(con, library, ROWS, as_of, touched=True)
     return f"FROM {ROWS}"
 
 
@@ -67,7 +71,7 @@ def write(con: DuckDBPyConnection, library: Library, fresh: str, as_of: date, *,
         library: what was arbitrated.
         fresh: the rows as `prepare` gives them.
         as_of: the business day, from which the new versions are believed and to which the old ones were.
-        touched: `rows` holds the entities of `TOUCHED` alone; all others stay as they are.
+        touched: as `prepare` was told.
     """
     base = f"base.{name(library.name)}"
     if not touched:
@@ -75,7 +79,9 @@ def write(con: DuckDBPyConnection, library: Library, fresh: str, as_of: date, *,
     if con.execute(f"SELECT 1 FROM {base} LIMIT 1").fetchone() is None:
         came = _number(con, f"INSERT INTO {base} BY NAME SELECT *, {_day(as_of)} FROM ({fresh})")
         return Written(came, 0, 0)
-    _compare(con, library, fresh, as_of, touched=touched)
+    if not touched:
+        con.execute(f"CREATE OR REPLACE TEMP TABLE _fresh AS SELECT entity_id, _hash FROM ({fresh})")
+        _compare(con, library, "_fresh", as_of, touched=False)
     before = "SELECT k.* EXCLUDE (id, ended), o.silent, o.ended FROM _known k JOIN _out o USING (id)"
     if touched:
         comparison.shift(con, library, f"{fresh} UNION ALL BY NAME {_kept_sql(library)}", "FROM _known")
@@ -126,18 +132,16 @@ def _hash(library: Library, columns: Collection[str]) -> str:
     return f"hash({', '.join(map(name, sorted(listed)))})"
 
 
-def _compare(con: DuckDBPyConnection, library: Library, rows: str, as_of: date, *, touched: bool) -> None:
+def _compare(con: DuckDBPyConnection, library: Library, fresh: str, as_of: date, *, touched: bool) -> None:
     """Write `_known`, what is believed, `_out`, versions believed no more, and `_come`, entities whose row is new.
 
     An entity that has ended by `as_of` and of which nobody speaks is `silent` and `ended`: it stays, without a source.
     Of an increment `_known` is the touched entities' rows; of a full build the columns that this here asks for.
     """
-    fresh, columns, among = "_fresh", "b.entity_id, b._hash, b._sources", ""
+    columns, among = "b.entity_id, b._hash, b._sources", ""
     if touched:
         ids = f"SELECT {entity_id(library, 'key')} AS entity_id FROM {TOUCHED}"
-        fresh, columns, among = ROWS, "b.*", f" SEMI JOIN ({ids}) t ON t.entity_id = b.entity_id"
-    else:
-        con.execute(f"CREATE OR REPLACE TEMP TABLE _fresh AS SELECT entity_id, _hash FROM ({rows})")
+        columns, among = "b.*", f" SEMI JOIN ({ids}) t ON t.entity_id = b.entity_id"
     known = (
         f"SELECT b.rowid AS id, {columns}, coalesce(b.ended_on <= DATE '{as_of}', false) AS ended"
         f" FROM base.{name(library.name)} b{among}"

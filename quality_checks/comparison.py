@@ -14,7 +14,7 @@ tells for each entity and source whether it was compared, so an increment need n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from duckdb import DuckDBPyConnection
 
@@ -42,6 +42,7 @@ from quality_checks.sources import (
     suppliers,
 )
 
+MANY = 0.1  # of the entities in dispute: to look at an attribute apart costs less than to write the rest for them
 VIOLATIONS = "temp.library_violations"
 SAID = "temp.library_said"  # one row per attribute, `source`, `outcome` and `said`: `entities` of which they are true
 SHIFTED = "temp.library_shifted"  # as `SAID`: what a write of the library's touched entities added, or took away
@@ -125,8 +126,8 @@ def compare(
 ) -> list[str]:
     """Settle what sources say differently of the `entities`, and write to `VIOLATIONS` whom that accuses.
 
-    `said` are the statements, looked at for one attribute after the other; without it `disputes.gather` has looked at
-    them for all.
+    `said` are the statements, looked at as often as it takes; without it `disputes.gather` has looked at them for all
+    attributes in dispute.
 
     Returns:
         the attributes in dispute, each with a table `disputes.settled`.
@@ -137,13 +138,22 @@ def compare(
     disputes.create(con, VIOLATIONS, f"SELECT {columns} WHERE false")
     disputed = disputes.disputed_in(con, library, entities)
     titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
-    for attribute in disputed:
+    for group in _looks(disputed) if said else [list(disputed)]:
         if said:
-            disputes.gather(con, [attribute], entities, said)
-        disputes.settle(con, witnesses, attribute, titles)
-        _tell(con, witnesses, attribute, titles)
+            disputes.gather(con, group, entities, said)
+        for attribute in group:
+            disputes.settle(con, witnesses, attribute, titles)
+            _tell(con, witnesses, attribute, titles)
     disputes.forget(con)
-    return disputed
+    return list(disputed)
+
+
+def _looks(disputed: Mapping[str, float]) -> list[list[str]]:
+    """Attributes to be gathered together: one on which many entities' sources differ apart, so that what is said of
+    them is not written for all the others too.
+    """
+    apart = [attribute for attribute, share in disputed.items() if share > MANY]
+    return [[attribute] for attribute in apart] + [[attribute for attribute in disputed if attribute not in apart]]
 
 
 def _tell(con: DuckDBPyConnection, witnesses: Sequence[Source], attribute: str, titles: Sequence[str]) -> None:

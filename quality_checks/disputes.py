@@ -48,11 +48,11 @@ def settled(attribute: str) -> str:
     return f"temp.{name('library_settled_' + attribute)}"
 
 
-def disputed_in(con: DuckDBPyConnection, library: Library, entities: str) -> list[str]:
-    """Attributes on which sources of some entity differ."""
-    flags = ", ".join(f"bool_or({name('b_' + attribute)})" for attribute in library.attributes)
-    found = con.execute(f"SELECT {flags} FROM {entities}").fetchone() or ()
-    return [attribute for attribute, flag in zip(library.attributes, found, strict=True) if flag]
+def disputed_in(con: DuckDBPyConnection, library: Library, entities: str) -> dict[str, float]:
+    """Attributes on which sources of some entity differ -> share of the entities."""
+    shares = ", ".join(f"avg({name('b_' + attribute)}::INTEGER)" for attribute in library.attributes)
+    found = con.execute(f"SELECT {shares} FROM {entities}").fetchone() or ()
+    return {attribute: share for attribute, share in zip(library.attributes, found, strict=True) if share}
 
 
 def gather(con: DuckDBPyConnection, attributes: Sequence[str], entities: str, said: str) -> None:

@@ -143,7 +143,12 @@ def merge(
     of all others stay as they are. `steady`: an open finding keeps its reason while the values it tells of stay,
     whatever dates a new one would quote.
     """
-    evaluated = f"SEMI JOIN {records} r USING (department, resource, record_key)" if records else ""
+    evaluated = "SEMI JOIN _evaluated e USING (department, resource, rule_id)"
+    if records:  # by their ids, so that whole findings need not be held to find the few
+        evaluated = (
+            f"SEMI JOIN (SELECT finding_id FROM quality.findings SEMI JOIN {records} r"
+            f" USING (department, resource, record_key) {evaluated} WHERE {_within(results)}) h USING (finding_id)"
+        )
     _put_results(con, results, as_of)
     told = {field: f"v.{field}" for field in _CURRENT}
     if steady:
@@ -165,8 +170,7 @@ def merge(
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE _changed AS
         WITH f AS (
-            SELECT f.* FROM quality.findings f
-            SEMI JOIN _evaluated e USING (department, resource, rule_id) {evaluated} WHERE {_within(results)}
+            SELECT f.* FROM quality.findings f {evaluated} WHERE {_within(results)}
         )
         SELECT v.finding_id, v.rule_id, v.department, v.resource, v.record_key, v."column", {values},
             coalesce(f.first_seen, {day}) AS first_seen, {day} AS last_seen, 'open' AS status, NULL::DATE AS closed_on,

@@ -106,7 +106,7 @@ def write(
         " 'single' AS birth_date_outcome, 'A-' AS birth_date_said, sources AS _sources, birth AS began_on, ended_on"
         " FROM said"
     )
-    rows = history.prepare(con, LIBRARY, query, touched=touched is not None)
+    rows = history.prepare(con, LIBRARY, query, day, touched=touched is not None)
     return history.write(con, LIBRARY, rows, day, touched=touched is not None)
 
 
@@ -217,7 +217,7 @@ def test_who_has_ended_stays_without_a_source_and_who_has_not_leaves(con: duckdb
 
 def test_rows_with_a_column_the_library_lacks_are_refused(con: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(ValueError, match=r"base\.people has no column x"):
-        history.prepare(con, LIBRARY, "SELECT NULL::UUID AS entity_id, 1 AS x")
+        history.prepare(con, LIBRARY, "SELECT NULL::UUID AS entity_id, 1 AS x", FIRST)
 
 
 def test_a_lost_past_is_refused_rather_than_told_short(con: duckdb.DuckDBPyConnection) -> None:
