@@ -15,9 +15,11 @@ A new library is a YAML file. Code goes here only when arbitration itself change
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from assets import history, increment
@@ -81,7 +83,8 @@ def build(city: City, library: Library, as_of: date, *, author: str, full: bool 
     try:
         return city.commit("city", made.write, author=author, message=f"base.{library.name}", first=made.prepare)
     finally:
-        made.forget()
+        with suppress(duckdb.Error):  # whatever ended the build has more to say
+            made.forget()
 
 
 class _Build:
