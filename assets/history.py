@@ -118,10 +118,8 @@ def _types(con: DuckDBPyConnection, library: Library) -> dict[str, str]:
 def _typed(con: DuckDBPyConnection, library: Library, types: Mapping[str, str], rows: str) -> str:
     """The rows as the table's types hold them, so that their hash is that of what is stored; null where one lacks."""
     given = {column for column, *_ in con.execute(f"DESCRIBE {rows}").fetchall()}
-    if strange := given - types.keys():
-        raise ValueError(
-            f"base.{library.name} has no column {', '.join(sorted(strange))} to put the library's values in"
-        )
+    if strange := ", ".join(sorted(given - types.keys())):
+        raise ValueError(f"base.{library.name} has no column {strange} to put the library's values in")
     columns = (f"CAST({name(c) if c in given else 'NULL'} AS {kind}) AS {name(c)}" for c, kind in types.items())
     return f"SELECT {', '.join(columns)} FROM ({rows})"
 
