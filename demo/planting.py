@@ -53,7 +53,7 @@ def plant(con: duckdb.DuckDBPyConnection, catalog: Catalog, feeds: Sequence[Feed
 
 
 def _find_fit(con: duckdb.DuckDBPyConnection, feed: Feed, plants: Sequence[Plant], wanted: int) -> None:
-    """Write `candidate`, a sample of the feed, and `fit`: which of it no defect has yet and which plants it will do for.
+    """Write `candidate`, a sample of the feed, and `fit`: what of it is free, and for which plants each record will do.
 
     Leaves `chosen` empty: one row per record that goes wrong, by the number of its plant.
     """
@@ -156,8 +156,8 @@ def _defects(feed: Feed, plants: Sequence[Plant]) -> str:
     told = {column: quoted(column) for column in resource.columns if any(one.column == column for one in plants)}
     wrong = {number: _wrong(one) for number, one in enumerate(plants) if one.cells and not one.guest}
     spoilt = {
-        column: f"CASE WHEN map_contains(_wrong, {quote(column)}) THEN _wrong[{quote(column)}] ELSE {quoted(column)} END"
-        for column in {column for one in plants for column in _cells(one)}
+        c: f"CASE WHEN map_contains(_wrong, {quote(c)}) THEN _wrong[{quote(c)}] ELSE {quoted(c)} END"
+        for c in sorted({column for one in plants for column in _cells(one)})
     }
     offers = {n: f"({one.suggest})::VARCHAR" for n, one in enumerate(plants) if one.suggest not in (None, "clean")}
     typed = {
@@ -210,7 +210,7 @@ def _facts(plants: Sequence[Plant]) -> str:
     return f'SELECT told AS _plant FROM (VALUES {", ".join(rows)}) told(number, "column", type, offers, facts)'
 
 
-def _case(value: str, cases: Mapping[object, str]) -> str:
+def _case(value: str, cases: Mapping[int, str] | Mapping[str, str]) -> str:
     """SQL that has a text for some of the values."""
     if not cases:
         return "NULL"

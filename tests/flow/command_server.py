@@ -4,7 +4,7 @@
 
 puts a program `shuyuan` into the folder, says `ready`, and ends when its input does. That program hands its arguments,
 environment, folder and open files over and ends with the command's exit code; when it is killed, so is the command.
-What takes a command longest, importing Dagster and Great Expectations, is done once.
+What takes a command longest, importing Dagster and Great Expectations and hashing DuckDB's extensions, is done once.
 """
 
 from __future__ import annotations
@@ -105,8 +105,10 @@ if __name__ == "__main__":
     import pipelines.repair  # noqa: F401  # and what both need
     from pipelines.cli import main
     from quality_checks import runner
+    from resources import city
 
     runner._gx()
+    city._check_signatures()
     folder = Path(sys.argv[1])
     program = folder / "shuyuan"
     program.write_text(CLIENT)
