@@ -4,7 +4,7 @@
 
 puts a program `shuyuan` into the folder, says `ready`, and ends when its input does. That program hands its arguments,
 environment, folder and open files over and ends with the command's exit code; when it is killed, so is the command.
-What takes a command longest is done once: importing Dagster and Great Expectations, hashing DuckDB's extensions, parsing
+What takes a command longest is done once: importing Dagster and Great Expectations, hashing extensions, parsing
 the catalogue's YAML.
 """
 
@@ -104,8 +104,8 @@ def end(main: Callable[[], None]) -> None:
 if __name__ == "__main__":
     import pipelines.city_run
     import pipelines.repair  # noqa: F401  # and what both need
-    from pipelines.cli import main
     from catalog import load_catalog
+    from pipelines.cli import main
     from quality_checks import runner
     from resources import city
 
