@@ -47,6 +47,9 @@ class Catalog:
     codes: Mapping[str, CodeList]
     jurisdiction: Jurisdiction = field(default_factory=Jurisdiction)
     holidays: Mapping[date, bool] = field(default_factory=dict)  # imported days, and whether each is a working day
+    implied: dict[str, tuple[Resource, tuple[Rule, ...]]] = field(  # rules worked out of declarations, by resource
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def of_department(self, department: str) -> list[Resource]:
         return [resource for resource in self.resources.values() if resource.department == department]

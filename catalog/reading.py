@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -50,6 +51,12 @@ class _StrictLoader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Any:
+    """What a file says. A process that reads the catalogue again parses what changed; nobody may change the result."""
+    return yaml.load(text, _StrictLoader)  # noqa: S506  # a subclass of CSafeLoader
+
+
 @dataclass
 class Reader:
     """A catalogue folder being read: which files were looked at, and every problem so far.
@@ -78,7 +85,7 @@ class Reader:
 
     def _read(self, path: Path, model: type[Model], given: Mapping[str, object]) -> Model | None:
         try:
-            data = yaml.load(path.read_text("utf-8"), _StrictLoader)  # noqa: S506  # a subclass of CSafeLoader
+            data = _parsed(path.read_text("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f"line {mark.line + 1}" if mark else "(file)"

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import duckdb
 import xlsxwriter
@@ -79,14 +79,11 @@ def _copy(con: duckdb.DuckDBPyConnection, query: str, part: Path, kind: str) -> 
 def _spreadsheet(con: duckdb.DuckDBPyConnection, query: str, part: Path, as_of: date) -> int:
     result = con.execute(query)
     names = [column[0] for column in result.description or ()]
-    columns: dict[str, Any] = result.fetchnumpy()
+    columns: list[tuple[str | None, ...]] = list(zip(*result.fetchall(), strict=True)) or [()] * len(names)
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    rows = 0
     with xlsxwriter.Workbook(str(part), options) as book:
         book.set_properties({"created": datetime(as_of.year, as_of.month, as_of.day)})  # noqa: DTZ001  # a label
         sheet = book.add_worksheet("data")
-        for place, name in enumerate(names):
-            values = [value if isinstance(value, str) else None for value in columns[name]]
+        for place, (name, values) in enumerate(zip(names, columns, strict=True)):
             sheet.write_column(0, place, [name, *values])
-            rows = len(values)
-    return rows
+    return len(columns[0])

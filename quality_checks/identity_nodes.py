@@ -88,18 +88,20 @@ def _said(source: Source, feature: str) -> str:
 def write_entities(con: DuckDBPyConnection, library: Library, witnesses: Sequence[Source], first: int) -> int:
     """Write `ENTITIES`, one row per entity that some record states the number of; unique ids from `first` on."""
     identity = _identity(library)
-    parts = [_said_sql(feature, numbered(witnesses)) for feature in identity.compare]
-    keys = " UNION ".join(f"SELECT key FROM ({source})" for source in map(_keys_sql, numbered(witnesses)))
-    joins = " ".join(
-        f"LEFT JOIN ({part}) {name('f_' + feature)} USING (key)"
-        for feature, part in zip(identity.compare, parts, strict=True)
-        if part
+    said = " UNION ALL BY NAME ".join(_said_sql(identity, source) for source in numbered(witnesses))
+    best = {
+        feature: f"arg_min({name('s_' + feature)}, {name('p_' + feature)})"
+        for feature in identity.compare
+        if any(feature in source.resource.features() for source in numbered(witnesses))
+    }
+    told = "".join(
+        f", {sql} FILTER ({name('s_' + feature)} IS NOT NULL) AS {name('s_' + feature)}"
+        for feature, sql in best.items()
     )
-    there = [feature for feature, part in zip(identity.compare, parts, strict=True) if part]
-    said = {feature: f"{name('f_' + feature)}.said" for feature in there}
     con.execute(
         f"CREATE OR REPLACE TABLE {ENTITIES} AS SELECT {first} + row_number() OVER () AS unique_id, key AS entity_key,"
-        f" {_features(identity, said)} FROM (SELECT DISTINCT key FROM ({keys}) WHERE key IS NOT NULL) {joins}"
+        f" {_features(identity, {feature: name('s_' + feature) for feature in best})}"
+        f" FROM (SELECT key{told} FROM ({said}) WHERE key IS NOT NULL GROUP BY key)"
     )
     return _count(con, ENTITIES)
 
@@ -115,17 +117,15 @@ def _keys_sql(source: Source) -> str:
     )
 
 
-def _said_sql(feature: str, witnesses: Sequence[Source]) -> str:
-    """One row per entity of which somebody says the feature: `key, said` by its best source. Empty: nobody can."""
-    stating = [source for source in witnesses if feature in source.resource.features()]
-    if not stating:
-        return ""
-    rows = " UNION ALL ".join(
-        f"SELECT key, CAST({_said(source, feature)} AS VARCHAR) AS said,"
-        f" {{r: {_rank(source, feature)}, i: {source.index}, k: _record_key}} AS place FROM ({_keys_sql(source)})"
-        for source in stating
+def _said_sql(identity: Identity, source: Source) -> str:
+    """One row per record that states a number: `key`, what it says of features (`s_…`) and how good that is (`p_…`)."""
+    said = "".join(
+        f", CAST({_said(source, feature)} AS VARCHAR) AS {name('s_' + feature)},"
+        f" {{r: {_rank(source, feature)}, i: {source.index}, k: _record_key}} AS {name('p_' + feature)}"
+        for feature in identity.compare
+        if feature in source.resource.features()
     )
-    return f"SELECT key, arg_min(said, place) AS said FROM ({rows}) WHERE said IS NOT NULL GROUP BY key"
+    return f"SELECT key{said} FROM ({_keys_sql(source)})"
 
 
 def _rank(source: Source, feature: str) -> str:

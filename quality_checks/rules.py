@@ -11,7 +11,7 @@ other generated rule applies to parsed values alone.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -118,21 +118,28 @@ def looks_around(rule: Rule) -> bool:
 
 def baseline_rules(resource: Resource, catalog: Catalog) -> tuple[Rule, ...]:
     """The rules every column's declaration implies, in column order, then the uniqueness of the key."""
-    found: list[Rule] = []
+    of, rules = catalog.implied.get(resource.id, (None, ()))
+    if of is not resource:
+        rules = tuple(_implied(resource, catalog))
+        catalog.implied[resource.id] = resource, rules
+    return rules
+
+
+def _implied(resource: Resource, catalog: Catalog) -> Iterator[Rule]:
     for column_name, column in resource.columns.items():
         if column.required:
-            found.append(_required(resource, column_name, column))
+            yield _required(resource, column_name, column)
         if column.logical_type is not ColumnType.text:
-            found.append(_type(resource, column_name, column))
+            yield _type(resource, column_name, column)
         if column.max_length:
-            found.append(_length(resource, column_name, column, column.max_length))
+            yield _length(resource, column_name, column, column.max_length)
         if column.form:
-            found.append(_phone(resource, column_name, column))
+            yield _phone(resource, column_name, column)
         if column.codes:
-            found.append(_code(resource, column_name, column, catalog))
+            yield _code(resource, column_name, column, catalog)
         if column.identifier:
-            found.append(_identifier(resource, column_name, column, column.identifier))
-    return (*found, _unique(resource))
+            yield _identifier(resource, column_name, column, column.identifier)
+    yield _unique(resource)
 
 
 def _names_entity(resource: Resource, column: str) -> bool:

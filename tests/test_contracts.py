@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -81,9 +82,7 @@ def test_what_a_column_refers_to_is_a_rule_with_counts_and_told_to_the_lead(smal
 def test_a_reference_may_lead_to_another_thematic_table(small_city: City) -> None:
     table = overview(small_city)
     other = table.model_copy(update={"name": "other", "references": {"id_number": Reference(to=OVERVIEW)}})
-    catalog = small_city.catalog.__class__(
-        **{**small_city.catalog.__dict__, "thematic": {OVERVIEW: table, other.id: other}}
-    )
+    catalog = replace(small_city.catalog, thematic={OVERVIEW: table, other.id: other})
     [rule, *_] = thematic_rules(catalog, other)
     assert rule.lookup["referred"].to == "thematic.credit_village__resident_overview"
     assert [str(problem) for problem in check_sql(catalog)] == []

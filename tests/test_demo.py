@@ -41,11 +41,16 @@ def city(catalog, tmp_path_factory) -> tuple[DemoSummary, Path]:
 
 
 @pytest.fixture(scope="session")
-def true_city(catalog) -> duckdb.DuckDBPyConnection:
+def told(catalog) -> tuple[duckdb.DuckDBPyConnection, list[truth.Feed]]:
+    """The city's truth as tables, and its feeds."""
     con = duckdb.connect()
     con.execute(SQL)
-    truth.build(con, catalog, people=1000, seed=5, start=FIRST_DAY)
-    return con
+    return con, truth.build(con, catalog, people=1000, seed=5, start=FIRST_DAY)
+
+
+@pytest.fixture(scope="session")
+def true_city(told) -> duckdb.DuckDBPyConnection:
+    return told[0]
 
 
 @pytest.fixture
@@ -103,10 +108,8 @@ def test_every_kind_of_wrong_delivery_is_planted(defects):
     assert kinds == {"late", "rows", "volume", "structure", "columns", "shifted"}
 
 
-def test_an_entity_takes_part_in_one_defect_at_most(catalog):
-    con = duckdb.connect()
-    con.execute(SQL)
-    feeds = truth.build(con, catalog, people=1000, seed=5, start=FIRST_DAY)
+def test_an_entity_takes_part_in_one_defect_at_most(catalog, told):
+    con, feeds = told
     planted = planting.plant(con, catalog, feeds[:8], rate=0.02)
     entities = con.execute("SELECT entity FROM defect UNION ALL SELECT guest FROM defect").fetchall()
     named = [entity for (entity,) in entities if entity]
@@ -255,9 +258,7 @@ def test_a_column_the_city_does_not_know_is_named(catalog):
         truth.build(duckdb.connect(), changed, people=1000, seed=1, start=FIRST_DAY)
 
 
-def test_nobody_plays_a_part_in_a_city_without_defects(catalog):
-    con = duckdb.connect()
-    con.execute(SQL)
-    feeds = truth.build(con, catalog, people=1000, seed=5, start=FIRST_DAY)
+def test_nobody_plays_a_part_in_a_city_without_defects(told):
+    _, feeds = told
     assert stories.cast(feeds, days=4, rate=0) == stories.Cast()
     assert stories.cast(feeds, days=4, rate=0.01).silent

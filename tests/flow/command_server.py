@@ -4,7 +4,8 @@
 
 puts a program `shuyuan` into the folder, says `ready`, and ends when its input does. That program hands its arguments,
 environment, folder and open files over and ends with the command's exit code; when it is killed, so is the command.
-What takes a command longest, importing Dagster and Great Expectations, is done once.
+What takes a command longest is done once: importing Dagster and Great Expectations, hashing extensions, parsing
+the catalogue's YAML.
 """
 
 from __future__ import annotations
@@ -103,10 +104,15 @@ def end(main: Callable[[], None]) -> None:
 if __name__ == "__main__":
     import pipelines.city_run
     import pipelines.repair  # noqa: F401  # and what both need
+    from catalog import load_catalog
     from pipelines.cli import main
     from quality_checks import runner
+    from resources import city
 
     runner._gx()
+    city._check_signatures()
+    for catalogue in ("catalog", "tests/small_catalogue"):  # its files parsed; a command still checks what they say
+        load_catalog(Path(__file__).parents[2] / catalogue)
     folder = Path(sys.argv[1])
     program = folder / "shuyuan"
     program.write_text(CLIENT)

@@ -7,14 +7,15 @@ import time
 
 import pytest
 
-from flow.helpers import ROOT, command, environment
+from flow.helpers import ROOT, command, environment, opened
 
 pytestmark = pytest.mark.flow
+SMALL = ROOT / "tests" / "small_catalogue"
 CSV = "uscc,name,legal_person_id,registered_capital,established_on\n1,甲,34150019900307123X,5,2020-01-05\n2,乙\n"
 
 
 def shuyuan(home, *arguments, check=True):
-    settings = {**environment(home), "SHUYUAN_CATALOG": str(ROOT / "tests" / "small_catalogue")}
+    settings = {**environment(home), "SHUYUAN_CATALOG": str(SMALL)}
     done = subprocess.run(command(*arguments), capture_output=True, text=True, env=settings, timeout=300, check=False)
     assert not check or done.returncode == 0, done.stderr[-3000:]
     return done
@@ -28,8 +29,14 @@ def put(home, day, text):
     os.utime(path, (time.time() - 600,) * 2)
 
 
-def test_deliveries_are_listed_shown_taken_back_and_replayed(tmp_path):
-    home = tmp_path / "home"
+@pytest.fixture
+def home(tmp_path):
+    """A new home whose PostgreSQL stays up between the commands."""
+    with opened(tmp_path / "home", SMALL):
+        yield tmp_path / "home"
+
+
+def test_deliveries_are_listed_shown_taken_back_and_replayed(home):
     put(home, "2026-11-02", CSV)
     put(home, "2026-11-04", CSV.replace("甲", "丙"))
     shuyuan(home, "run")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from catalog import load_catalog
-from flow.helpers import ALL_THREADS, ROOT, environment, shuyuan
+from flow.helpers import ALL_THREADS, ROOT, environment, opened, shuyuan
 
 pytestmark = pytest.mark.flow
 
@@ -26,7 +26,8 @@ def test_the_readme_begins_with_its_two_commands():
 
 
 def test_every_console_line_of_the_readme_runs(four_days, tmp_path):
-    every_console_line_runs(*four_days, tmp_path)
+    with opened(four_days[0]):  # keeps its PostgreSQL up between the commands
+        every_console_line_runs(*four_days, tmp_path)
 
 
 @pytest.mark.soak
