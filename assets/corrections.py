@@ -105,7 +105,7 @@ def tell(
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_told AS
-        SELECT i.item_id, i.number + 1 AS number, i.department, n.event, t.next_state AS state, t.closed,
+        SELECT i.serial, i.number + 1 AS number, i.item_id, i.department, n.event, t.next_state AS state, t.closed,
                CASE WHEN t.next_state = i.state THEN i.since ELSE $day::DATE END AS since, i.order_id,
                $day::DATE AS as_of, i.delivery_id, i.rule_version,
                CASE WHEN n.event = '{ItemEvent.erased}' THEN '' ELSE coalesce(i.record_hash, '') END AS record_hash,
@@ -260,7 +260,7 @@ def _write_events(con: DuckDBPyConnection, as_of: date, author: str) -> None:
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_events AS
-        SELECT o.item_id, 1 AS number, o.department, '{ItemEvent.opened}' AS event,
+        SELECT NULL::BIGINT AS serial, 1 AS number, o.item_id, o.department, '{ItemEvent.opened}' AS event,
                '{ItemState.open}' AS state, false AS closed, $day::DATE AS since, o.order_id, $day::DATE AS as_of,
                o.judged_delivery AS delivery_id, s.rule_version, coalesce(s.record_hash, '') AS record_hash,
                s.content_hash, o.observed_value AS observed, o.suggested_value AS suggested, o.suggestion_method,
@@ -268,7 +268,7 @@ def _write_events(con: DuckDBPyConnection, as_of: date, author: str) -> None:
                NULL::DATE AS notified_on, 0 AS relapses, false AS closes
         FROM corrections_opened o JOIN corrections_seen s USING (finding_id) WHERE o.unknown
         UNION ALL
-        SELECT i.item_id, i.number + 1, i.department, j.event, j.next_state, j.closed,
+        SELECT i.serial, i.number + 1, i.item_id, i.department, j.event, j.next_state, j.closed,
                CASE WHEN j.next_state = i.state THEN i.since ELSE $day::DATE END, coalesce(o.order_id, i.order_id),
                $day::DATE, coalesce(s.delivery_id, i.delivery_id),
                CASE WHEN s.withdrawn THEN i.rule_version ELSE s.rule_version END,

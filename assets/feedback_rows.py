@@ -200,12 +200,12 @@ def _spread(con: DuckDBPyConnection, department: str) -> None:
 
 def _read_told(con: DuckDBPyConnection) -> None:
     """`feedback_told`: what the notice said of each item that is answered."""
-    asked = con.execute("SELECT DISTINCT item_id FROM feedback_items").fetchall()
-    listed = ", ".join(literal(row[0]) for row in asked)
+    asked = con.execute("SELECT DISTINCT serial FROM feedback_items").fetchall()
+    listed = ", ".join(str(row[0]) for row in asked)
     query = f"""
-        select distinct on (item_id) item_id, observed, suggested from ledger.events
-        where item_id = any(array[{listed}]::text[]) and event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')
-        order by item_id, number desc
+        select distinct on (serial) item_id, observed, suggested from ledger.events
+        where serial = any(array[{listed}]::bigint[]) and event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')
+        order by serial, number desc
     """
     con.execute(
         f"""

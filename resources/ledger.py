@@ -73,8 +73,8 @@ def append(
     """Append rows of DuckDB tables to the ledger, all or none; returns the number of item and order events.
 
     `events`, `order_events`, `orders`, `items`, `requests` and `dispute_events` name temporary tables with the columns
-    of `ledger_rows.TABLES`. Each department's rows become its next batch; what happened did so on `as_of`. The caller
-    holds the lock.
+    of `ledger_rows.TABLES`. New items get their serials here: `items` has none, and of their events it is null. Each
+    department's rows become its next batch; what happened did so on `as_of`. The caller holds the lock.
 
     Raises:
         duckdb.Error: nothing was appended, or PostgreSQL died at the commit: compute again from what the ledger holds.
@@ -92,7 +92,7 @@ def append(
         return 0
     stated = {"kind": kind, "source": source, "as_of": as_of, "author": author, "recorded_at": clock.now()}
     try:
-        rows_of = {table: _take(con, table, name, heads, as_of) for table, name in given.items()}
+        rows_of = {table: _take(con, table, name, heads, as_of, given.get("items")) for table, name in given.items()}
         _append_taken(con, [table for table, rows in rows_of.items() if rows], heads, stated)
     finally:  # they hold personal values
         for table in given:
@@ -122,7 +122,9 @@ def _append_taken(
             raise
 
 
-def _take(con: DuckDBPyConnection, table: str, rows: str, heads: list[tuple[str, int, str]], as_of: date) -> int:
+def _take(
+    con: DuckDBPyConnection, table: str, rows: str, heads: list[tuple[str, int, str]], as_of: date, items: str | None
+) -> int:
     """The rows as they will be stored, as a table other connections see: with their batch and, where values are
     personal, a salt. In the order of the key: PostgreSQL then finds its place in the index nearby. Returns how many.
 
@@ -130,12 +132,25 @@ def _take(con: DuckDBPyConnection, table: str, rows: str, heads: list[tuple[str,
     """
     numbered = "(VALUES " + ", ".join(f"({literal(department)}, {batch})" for department, batch, _ in heads) + ")"
     told = TABLES[table]
-    columns = [f"DATE '{as_of}' AS as_of" if one == "as_of" else one for one in told.columns.split(", ")]
+    made = {"as_of": f"DATE '{as_of}' AS as_of"}
+    if table == "items":
+        made["serial"] = f"{_last_serial(con)} + row_number() OVER (ORDER BY item_id) AS serial"
+    elif table == "events" and items:
+        rows = f"{rows} LEFT JOIN (SELECT item_id, serial AS given FROM {TAKEN.format('items')}) USING (item_id)"
+        made["serial"] = "coalesce(serial, given) AS serial"
+    columns = [made.get(one, one) for one in told.columns.split(", ")]
     salt = f"left(sha256(concat('{secrets.token_hex(32)}', {told.row})), 32)::UUID AS salt, NULL AS personal_digest, "
     row = con.execute(f"""
         CREATE OR REPLACE TABLE {TAKEN.format(table)} AS
         SELECT {", ".join(columns)}, {salt if told.personal else ""}n.batch
         FROM {rows} JOIN {numbered} AS n(department, batch) USING (department) ORDER BY 1""").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _last_serial(con: DuckDBPyConnection) -> int:
+    """Of the item that was opened last; the lock keeps others from counting on."""
+    query = "select coalesce(max(serial), 0) from ledger.items"
+    row = con.execute(f"FROM postgres_query('shuyuan', {literal(query)})").fetchone()
     return int(row[0]) if row else 0
 
 
@@ -336,9 +351,13 @@ def erase(con: DuckDBPyConnection, server: Server, item_ids: Sequence[str]) -> N
     The caller holds the lock.
     """
     statements = []
+    listed = ", ".join(map(literal, item_ids))
+    known = con.execute(f"SELECT serial FROM shuyuan.ledger.items WHERE item_id IN ({listed})").fetchall()
+    serials = ", ".join(str(serial) for (serial,) in known) or "NULL"
     for table, rows in TABLES.items():
         if rows.personal:
-            wanted = f"{rows.item} IN ({', '.join(map(literal, item_ids))}) AND salt IS NOT NULL"
+            wanted = f"serial IN ({serials})" if table == "events" else f"{rows.item} IN ({listed})"
+            wanted += " AND salt IS NOT NULL"
             stored = f"(SELECT {rows.stored}, batch FROM shuyuan.ledger.{table} WHERE {wanted})"
             sealed = con.execute(f"SELECT concat({rows.row}), sealed FROM ({sealed_sql(table, stored)})").fetchall()
             statements.append(_erase_sql(table, dict(sealed)))
@@ -353,10 +372,12 @@ def _erase_sql(table: str, sealed: dict[str, str]) -> tuple[str, dict[str, list[
     """PostgreSQL that leaves of rows nothing but the digests in `sealed`, and its values."""
     rows = TABLES[table]
     gone = ", ".join(f"{column} = null" for column in ("salt", *rows.personal))
+    told = ", ".join(part if part.startswith("'") else f"r.{part}" for part in rows.row.split(", "))
     after = " and l.number > r.number" if table == "events" else ""
+    same = "r.serial = i.serial" if table == "events" else f"r.{rows.item} = i.item_id"
     statement = f"""
         update ledger.{table} r set personal_digest = decode(s.digest, 'hex'), {gone}
-        from unnest(%(rows)s::text[], %(digests)s::text[]) s(row, digest)
-        where r.{rows.item} = any(%(items)s) and concat({rows.row}) = s.row and r.salt is not null and exists (
-            select from ledger.events l where l.item_id = r.{rows.item} and l.event = 'erased'{after})"""
+        from ledger.items i, unnest(%(rows)s::text[], %(digests)s::text[]) s(row, digest)
+        where i.item_id = any(%(items)s) and {same} and concat({told}) = s.row and r.salt is not null and exists (
+            select from ledger.events l where l.serial = i.serial and l.event = 'erased'{after})"""
     return statement, {"rows": list(sealed), "digests": list(sealed.values())}

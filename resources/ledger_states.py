@@ -23,7 +23,7 @@ RENEWED = 4  # the checkpoint is written anew once the items that moved since ar
 ALL = "ledger_states"
 
 _OF_ITEM = [name for name in ITEMS.split(", ") if name != "item_id"]
-_OF_EVENT = [name for name in EVENTS.split(", ") if name not in {"item_id", "department"}]
+_OF_EVENT = [name for name in EVENTS.split(", ") if name not in {"item_id", "serial", "department"}]
 
 
 def read_states(con: DuckDBPyConnection, home: Home, table: str, wanted: str) -> None:
@@ -110,15 +110,15 @@ def _read_news(con: DuckDBPyConnection, heads: dict[str, int]) -> None:
         from ({since}) b join ledger.items r on r.department = b.department and r.batch = b.batch"""
     events = f"""
         with news as ({since})
-        select r.item_id, r.{", r.".join(_OF_EVENT)}
+        select r.serial, r.{", r.".join(_OF_EVENT)}
         from ledger.events r join news b on r.department = b.department and r.batch = b.batch
         where r.as_of >= (select min(as_of) from news)"""  # found by day: an index by batch would cost each event
     con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_news AS FROM postgres_query('shuyuan', {literal(events)})")
-    several = con.execute("SELECT count(*) > count(DISTINCT item_id) FROM ledger_news").fetchone()
+    several = con.execute("SELECT count(*) > count(DISTINCT serial) FROM ledger_news").fetchone()
     if several and several[0]:
         con.execute("""
             CREATE OR REPLACE TEMP TABLE ledger_news AS
-            FROM ledger_news QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY number DESC) = 1
+            FROM ledger_news QUALIFY row_number() OVER (PARTITION BY serial ORDER BY number DESC) = 1
         """)
     con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_new_items AS FROM postgres_query('shuyuan', {literal(items)})")
 
@@ -128,25 +128,25 @@ def _joined(path: Path) -> str:
     file = f"read_parquet({literal(str(path))})"
     of_item = f"item_id, {', '.join(_OF_ITEM)}"
     return f"""
-        FROM {file} ANTI JOIN ledger_news USING (item_id)
+        FROM {file} ANTI JOIN ledger_news USING (serial)
         UNION ALL BY NAME
-        SELECT i.*, n.* EXCLUDE (item_id)
+        SELECT i.*, n.* EXCLUDE (serial)
         FROM (SELECT {of_item} FROM {file} UNION ALL SELECT {of_item} FROM ledger_new_items) i
-        JOIN ledger_news n USING (item_id)"""
+        JOIN ledger_news n USING (serial)"""
 
 
 def _write(con: DuckDBPyConnection, path: Path, items: str, events: str) -> None:
     """Everything anew, in two scans: which events are the last, and then those."""
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE ledger_last AS SELECT item_id, max(number) AS number FROM {events} GROUP BY ALL"
+        f"CREATE OR REPLACE TEMP TABLE ledger_last AS SELECT serial, max(number) AS number FROM {events} GROUP BY ALL"
     )
     _copy(
         con,
         path,
         f"""
         SELECT i.item_id, i.{", i.".join(_OF_ITEM)}, e.{", e.".join(_OF_EVENT)}
-        FROM {events} e SEMI JOIN ledger_last l ON l.item_id = e.item_id AND l.number = e.number
-        JOIN {items} i ON i.item_id = e.item_id""",
+        FROM {events} e SEMI JOIN ledger_last l ON l.serial = e.serial AND l.number = e.number
+        JOIN {items} i ON i.serial = e.serial""",
     )
     con.execute("DROP TABLE ledger_last")
 
