@@ -177,10 +177,7 @@ def _spread(con: DuckDBPyConnection, department: str) -> None:
     listed = ", ".join(literal(row[0]) for row in numbers)
     query = f"""
         select o.order_number, e.item_id from ledger.orders o
-        cross join lateral (
-            select distinct on (item_id) item_id, closed from ledger.events e where e.order_id = o.order_id
-            order by item_id, number desc
-        ) e
+        cross join lateral (select item_id, closed from ledger.order_items e where e.order_id = o.order_id offset 0) e
         where o.order_number = any(array[{listed}]) and o.department = {literal(department)} and not e.closed
           and exists (select from ledger.order_events s where s.order_id = o.order_id
                       and s.event = '{OrderEvent.systematic}')"""

@@ -67,11 +67,12 @@ def _told_items(city: City, as_of: date) -> None:
         f"SELECT order_id FROM clock_live WHERE state IN ('{OrderState.notified}', '{OrderState.paused}')"
     ).fetchall()
     listed, before = (", ".join(literal(row[0]) for row in orders) for orders in (started, running))
+    opening = f"event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')"
     query = f"""
-        select distinct item_id from ledger.events where order_id = any(array[{listed}]::text[])
+        select distinct item_id from ledger.events where order_id = any(array[{listed}]::text[]) and {opening}
         union all
         select item_id from ledger.events e
-        where e.as_of = date '{as_of}' and e.event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')
+        where e.as_of = date '{as_of}' and {opening}
           and e.order_id = any(array[{before}]::text[])
           and not exists (select from ledger.events l where l.serial = e.serial and l.number > e.number)"""
     city.con.execute(

@@ -215,10 +215,8 @@ def _has(city: City, order: dict[str, Any], event: OrderEvent) -> bool:
 def _standing(order: dict[str, Any], state: ItemState) -> str:
     """Items of the order that stand in a state: `item_id, evidence`."""
     query = f"""
-        select item_id, evidence from (
-            select distinct on (item_id) item_id, state, evidence from ledger.events
-            where order_id = {literal(order["order_id"])} order by item_id, number desc
-        ) items where state = '{state}'"""
+        select item_id, evidence from ledger.order_items
+        where order_id = {literal(order["order_id"])} and state = '{state}'"""
     return f"FROM postgres_query('shuyuan', {literal(query)})"
 
 

@@ -82,35 +82,41 @@ def append(
     rows = {"orders": orders, "items": items, "events": events, "order_events": order_events}
     rows |= {"requests": requests, "dispute_events": dispute_events}
     given = {table: name for table, name in rows.items() if name}
-    concerned = " UNION ".join(f"SELECT department FROM {name}" for name in given.values())
-    heads = con.execute(f"""
-        SELECT c.department, coalesce(max(b.batch), 0) + 1, coalesce(arg_max(b.digest, b.batch), '')
-        FROM ({concerned}) c LEFT JOIN shuyuan.ledger.batches b USING (department)
-        GROUP BY c.department ORDER BY c.department
-    """).fetchall()
-    if not heads:
-        return 0
     stated = {"kind": kind, "source": source, "as_of": as_of, "author": author, "recorded_at": clock.now()}
     try:
-        rows_of = {table: _take(con, table, name, heads, as_of, given.get("items")) for table, name in given.items()}
-        _append_taken(con, [table for table, rows in rows_of.items() if rows], heads, stated)
+        rows_of = {table: _take(con, table, name, as_of, given.get("items")) for table, name in given.items()}
+        filled = [table for table, rows in rows_of.items() if rows]
+        if filled:
+            _append_taken(con, filled, _heads_of(con, filled), stated)
     finally:  # they hold personal values
         for table in given:
             con.execute(f"DROP TABLE IF EXISTS {TAKEN.format(table)}")
     return rows_of.get("events", 0) + rows_of.get("order_events", 0)
 
 
+def _heads_of(con: DuckDBPyConnection, filled: Sequence[str]) -> list[tuple[str, int, str]]:
+    """Of each department that taken rows concern: its next batch, and the digest of the one before."""
+    concerned = " UNION ".join(f"SELECT DISTINCT department FROM {TAKEN.format(table)}" for table in filled)
+    return con.execute(f"""
+        SELECT c.department, coalesce(max(b.batch), 0) + 1, coalesce(arg_max(b.digest, b.batch), '')
+        FROM ({concerned}) c LEFT JOIN shuyuan.ledger.batches b USING (department)
+        GROUP BY c.department ORDER BY c.department
+    """).fetchall()
+
+
 def _append_taken(
     con: DuckDBPyConnection, filled: Sequence[str], heads: list[tuple[str, int, str]], stated: dict[str, Any]
 ) -> None:
     """The taken rows and their links, in one transaction; they are digested while PostgreSQL takes them in."""
-    lines = " UNION ALL ".join(lines_sql(table, TAKEN.format(table)) for table in filled)
+    cases = " ".join(f"WHEN {literal(department)} THEN {batch}" for department, batch, _ in heads)
+    rows = {table: f"(SELECT *, CASE department {cases} END AS batch FROM {TAKEN.format(table)})" for table in filled}
+    lines = " UNION ALL ".join(lines_sql(table, rows[table]) for table in filled)
     with con.cursor() as other, ThreadPoolExecutor(1) as beside:
         digesting = beside.submit(contents, other, lines)
         con.execute("BEGIN")
         try:
             for table in filled:
-                _insert(con, table)
+                _insert(con, table, rows[table])
             held = digesting.result()
             for department, batch, before in heads:
                 link = {"department": department, "batch": batch, **stated, "previous_digest": before}
@@ -122,15 +128,12 @@ def _append_taken(
             raise
 
 
-def _take(
-    con: DuckDBPyConnection, table: str, rows: str, heads: list[tuple[str, int, str]], as_of: date, items: str | None
-) -> int:
-    """The rows as they will be stored, as a table other connections see: with their batch and, where values are
-    personal, a salt. In the order of the key: PostgreSQL then finds its place in the index nearby. Returns how many.
+def _take(con: DuckDBPyConnection, table: str, rows: str, as_of: date, items: str | None) -> int:
+    """The rows as they will be stored, as a table other connections see: with a salt where values are personal. In the
+    order of the key: PostgreSQL then finds its place in the index nearby. Returns how many.
 
     Salts come of a secret nobody keeps: with it gone, so is the salt once its row's is erased.
     """
-    numbered = "(VALUES " + ", ".join(f"({literal(department)}, {batch})" for department, batch, _ in heads) + ")"
     told = TABLES[table]
     made = {"as_of": f"DATE '{as_of}' AS as_of"}
     if table == "items":
@@ -138,12 +141,12 @@ def _take(
     elif table == "events" and items:
         rows = f"{rows} LEFT JOIN (SELECT item_id, serial AS given FROM {TAKEN.format('items')}) USING (item_id)"
         made["serial"] = "coalesce(serial, given) AS serial"
-    columns = [made.get(one, one) for one in told.columns.split(", ")]
-    salt = f"left(sha256(concat('{secrets.token_hex(32)}', {told.row})), 32)::UUID AS salt, NULL AS personal_digest, "
-    row = con.execute(f"""
-        CREATE OR REPLACE TABLE {TAKEN.format(table)} AS
-        SELECT {", ".join(columns)}, {salt if told.personal else ""}n.batch
-        FROM {rows} JOIN {numbered} AS n(department, batch) USING (department) ORDER BY 1""").fetchone()
+    columns = ", ".join(made.get(one, one) for one in told.columns.split(", "))
+    salt = f", left(sha256(concat('{secrets.token_hex(32)}', {told.row})), 32)::UUID AS salt, NULL AS personal_digest"
+    row = con.execute(
+        f"CREATE OR REPLACE TABLE {TAKEN.format(table)} AS"
+        f" SELECT {columns}{salt if told.personal else ''} FROM {rows} ORDER BY 1"
+    ).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -154,9 +157,9 @@ def _last_serial(con: DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
-def _insert(con: DuckDBPyConnection, table: str) -> None:
+def _insert(con: DuckDBPyConnection, table: str, rows: str) -> None:
     columns = f"{TABLES[table].columns}{', salt' if TABLES[table].personal else ''}, batch"
-    con.execute(f"INSERT INTO shuyuan.ledger.{table} ({columns}) SELECT {columns} FROM {TAKEN.format(table)}")
+    con.execute(f"INSERT INTO shuyuan.ledger.{table} ({columns}) SELECT {columns} FROM {rows}")
 
 
 def _insert_batch(con: DuckDBPyConnection, link: dict[str, Any]) -> None:

@@ -135,7 +135,8 @@ create table if not exists ledger.events (
                      and num_nonnulls(content_hash, evidence, observed, reason, record_hash, suggested) = 0
                 else personal_digest is null and record_hash is not null end)
 );
-create index if not exists events_by_order on ledger.events (order_id);
+-- Only by these an item comes into an order; what happens to it in there has the order's id too.
+create index if not exists events_by_order on ledger.events (order_id) where event in ('opened', 'reopened');
 create index if not exists events_by_day on ledger.events using brin (as_of);
 create index if not exists events_that_except on ledger.events (item_id) where event in ('upheld', 'transferred');
 comment on table ledger.events is 'One row per thing that happened to an item; the last one is its state';
@@ -151,7 +152,16 @@ comment on column ledger.events.suggestion_confidence is 'How sure it is, above 
 comment on column ledger.events.actor is 'Run, department or person';
 comment on column ledger.events.relapses is 'How often the item failed again after it was verified';
 
--- Both views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger_states`.
+create or replace view ledger.order_items as
+select o.order_id, e.*
+from (select distinct order_id, serial from ledger.events where event in ('opened', 'reopened')) o
+cross join lateral (
+    select item_id, serial, number, event, state, closed, as_of, relapses, evidence from ledger.events e
+    where e.serial = o.serial and e.order_id = o.order_id order by e.number desc limit 1
+) e;
+comment on view ledger.order_items is 'One row per order and item: the last thing that happened to the item in this order';
+
+-- These views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger_states`.
 create or replace view ledger.order_states as
 select
     o.order_id, o.order_number, o.department, o.resource, o.rule_id, o.delivery_id, o.standard, o.dimension,
@@ -178,11 +188,10 @@ cross join lateral (
                 where r.serial = last_events.serial and r.number > last_events.number and r.event = 'reopened'
             ) as again
         from (
-            select distinct on (serial) serial, number, closed, relapses, as_of,
+            select serial, number, closed, relapses, as_of,
                    state in ('verified_as_suggested', 'verified_otherwise') as verified
-            from ledger.events e
+            from ledger.order_items e
             where e.order_id = o.order_id
-            order by serial, number desc
         ) last_events
     ) items
 ) s
