@@ -58,7 +58,8 @@ def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
     moving = f"(NOT closed OR state = '{ItemState.upheld}')"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_items_now AS
-        SELECT {", ".join(_OF_ITEM)} FROM {ALL} WHERE {moving} OR finding_id IN (SELECT finding_id FROM quality.findings WHERE status = 'open')
+        SELECT {", ".join(_OF_ITEM)} FROM {ALL}
+        WHERE {moving} OR finding_id IN (SELECT finding_id FROM quality.findings WHERE status = 'open')
             OR finding_id IN (SELECT request_id FROM shuyuan.ledger.requests)
     """)
     con.execute(

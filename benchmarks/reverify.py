@@ -40,9 +40,9 @@ ORDERS = 500  # items of one order
 PAST = 200  # days before the first, and batches; what is open was opened in the next batch and notified in the last
 # Item i of the ledger: the first `open` ones are open. One row per event.
 EVENTS = """
-    insert into ledger.events (serial, item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id,
-        rule_version, record_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, actor,
-        notified_on, relapses, batch)
+    insert into ledger.events (serial, item_id, number, department, event, state, closed, since, order_id, as_of,
+        delivery_id, rule_version, record_hash, observed, suggested, suggestion_method, suggestion_confidence, reason,
+        actor, notified_on, relapses, batch)
     select {serial}, md5(i::text), number, '{department}', event, state, closed, day, 'order' || i / {orders}, day,
         '{old}', 1, 'old' || i, '1990-01-02', '1990-01-01', 'derived', 0.99,
         '出生日期应与证件号码一致：出生日期为「1990-01-02」', 'run', day, 0, batch
@@ -67,8 +67,8 @@ REST = """
     from ledger.orders;
     insert into ledger.items (item_id, serial, finding_id, department, resource, rule_id, record_key, column_name,
         opened_on, batch)
-    select md5(i::text), {serial}, md5(i::text), '{department}', '{resource}', '{rule}', 'key' || i, 'birth_date', '{first}',
-        {batch}
+    select md5(i::text), {serial}, md5(i::text), '{department}', '{resource}', '{rule}', 'key' || i, 'birth_date',
+        '{first}', {batch}
     from generate_series(0, {items} - 1) i;
     insert into ledger.batches (department, batch, kind, source, as_of, author, content, previous_digest, digest)
     select '{department}', n, 'advance', '', date '{first}' - {past} - 1 + n, 'run', 'made', '', 'made'

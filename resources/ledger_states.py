@@ -106,17 +106,21 @@ def _current(con: DuckDBPyConnection) -> list[tuple[str, int, str]]:
 def _read_news(con: DuckDBPyConnection, heads: dict[str, int], columns: tuple[str, ...] = ()) -> None:
     """`ledger_news`: the last event of every item that moved since; `ledger_new_items`: items opened since."""
     known = ", ".join(f"({literal(department)}, {batch})" for department, batch in heads.items())
-    since = f"""
-        select b.department, b.batch, b.as_of from ledger.batches b
-        left join (values {known}) h(department, batch) using (department) where b.batch > coalesce(h.batch, 0)"""
+    since = con.execute(f"""
+        SELECT department, b.batch, as_of
+        FROM shuyuan.ledger.batches b LEFT JOIN (VALUES {known}) h(department, batch) USING (department)
+        WHERE b.batch > coalesce(h.batch, 0)""").fetchall()
+    # Stated, not looked up: PostgreSQL's planner then knows how few they are.
+    listed = ", ".join(f"({literal(department)}, {batch})" for department, batch, _ in since) or "(null, null::integer)"
+    news = f"(values {listed}) b(department, batch)"
     items = f"""
         select r.item_id, r.{", r.".join(_OF_ITEM)}
-        from ({since}) b join ledger.items r on r.department = b.department and r.batch = b.batch"""
+        from {news} join ledger.items r on r.department = b.department and r.batch = b.batch"""
+    first = min((as_of.isoformat() for _, _, as_of in since), default="infinity")
     events = f"""
-        with news as ({since})
         select r.serial, r.{", r.".join(_of_event(columns))}
-        from ledger.events r join news b on r.department = b.department and r.batch = b.batch
-        where r.as_of >= (select min(as_of) from news)"""  # found by day: an index by batch would cost each event
+        from ledger.events r join {news} on r.department = b.department and r.batch = b.batch
+        where r.as_of >= date '{first}'"""  # found by day: an index by batch would cost each event
     con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_news AS FROM postgres_query('shuyuan', {literal(events)})")
     several = con.execute("SELECT count(*) > count(DISTINCT serial) FROM ledger_news").fetchone()
     if several and several[0]:

@@ -137,6 +137,7 @@ def tampered(cursor, choose):
         "text": "coalesce({c}, '') || chr(" + str(choose.randint(1, 0x9FFF)) + ")",
         "date": "coalesce({c}, current_date) + " + str(choose.choice((-400, -1, 1, 30))),
         "integer": "{c} + " + str(choose.choice((-1, 1, 2))),
+        "bigint": "{c} + " + str(choose.choice((-1, 1, 2))),
         "boolean": "not {c}",
         "uuid": "gen_random_uuid()",
         "bytea": "sha256('" + str(choose.random()) + "')",

@@ -133,8 +133,8 @@ insert into ledger.items (item_id, serial, finding_id, department, resource, rul
 select 'i' || n, n, 'i' || n, 'public_security', 'resident_registration', 'PSB-001', '{CANARY_ID}', 'birth_date',
        '{DAY_1}', 1
 from generate_series(1, 5) n;
-insert into ledger.events (serial, item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id,
-                           rule_version, record_hash, observed, suggested, actor, relapses, batch)
+insert into ledger.events (serial, item_id, number, department, event, state, closed, since, order_id, as_of,
+                           delivery_id, rule_version, record_hash, observed, suggested, actor, relapses, batch)
 select item, 'i' || item, number, 'public_security', event, case event when 'opened' then 'open' else event end,
        event like 'verified%', day::date, order_id, day::date, 'd2', 1, '', '{CANARY_ID}', '{CANARY_NAME}', 'run',
        0, 1
