@@ -343,7 +343,7 @@ def test_writers_at_once_lose_and_double_nothing(loop):
         for who in ("pass", "portal", "import")
     ]  # fmt: skip
     for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
+        assert "ready\n" in iter(writer.stdout.readline, "")  # a busy machine lets DuckDB print a blank line before
     for writer in writers:
         writer.stdin.write("go\n")
         writer.stdin.flush()
