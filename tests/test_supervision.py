@@ -362,8 +362,8 @@ def chance(seed: int) -> dict[str, list[dict]]:
                 "serial": None, "number": place, "item_id": name, "department": department, "event": str(event),
                 "state": str(after), "closed": after in SETTLED, "since": day, "order_id": of, "as_of": day,
                 "delivery_id": "d", "rule_version": 1, "record_hash": "h", "content_hash": None, "observed": None,
-                "suggested": None, "suggestion_method": None, "suggestion_confidence": None, "reason": None, "evidence": None,
-                "by_date": None, "actor": "a", "notified_on": None, "relapses": 0,
+                "suggested": None, "suggestion_method": None, "suggestion_confidence": None, "reason": None,
+                "evidence": None, "by_date": None, "actor": "a", "notified_on": None, "relapses": 0,
             })  # fmt: skip
 
     for number in range(260):
