@@ -354,3 +354,11 @@ def test_writers_at_once_lose_and_double_nothing(loop):
     ).fetchall()
     assert [row[1:] for row in rows] == [(list(range(1, 2 + 2 * times)), times, times)] * 4
     assert verify_chain(loop.city.con) == []
+    of_items = loop.city.con.execute(
+        "SELECT i.serial, count(*), count(*) FILTER (e.item_id = i.item_id)"
+        " FROM shuyuan.ledger.items i JOIN shuyuan.ledger.events e USING (serial) GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    assert of_items == [(serial, 1 + 2 * times, 1 + 2 * times) for serial in range(1, 5)]
+    for table in ("batches", "items", "events"):  # nor does a writer who forgets the lock
+        with loop.city.server.session("pipeline") as cursor, pytest.raises(psycopg2.errors.UniqueViolation):
+            cursor.execute(f"INSERT INTO ledger.{table} SELECT * FROM ledger.{table} LIMIT 1")
