@@ -73,8 +73,9 @@ def append(
     """Append rows of DuckDB tables to the ledger, all or none; returns the number of item and order events.
 
     `events`, `order_events`, `orders`, `items`, `requests` and `dispute_events` name temporary tables with the columns
-    of `ledger_rows.TABLES`. New items get their serials here: `items` has none, and of their events it is null. Each
-    department's rows become its next batch; what happened did so on `as_of`. The caller holds the lock.
+    of `ledger_rows.TABLES`. Events carry the serial of their item; new items get theirs here: `items` needs none, and
+    their events have null. Each department's rows become its next batch; what happened did so on `as_of`. The caller
+    holds the lock.
 
     Raises:
         duckdb.Error: nothing was appended, or PostgreSQL died at the commit: compute again from what the ledger holds.
