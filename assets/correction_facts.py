@@ -24,6 +24,13 @@ from resources.city import City
 from resources.lake import literal, quoted
 from resources.ledger_states import ALL, read_all_states
 
+# What is judged of an item as it stands, and what of it goes on into its next event.
+_OF_ITEM = (
+    "item_id", "serial", "finding_id", "department", "number", "state", "closed", "since", "order_id", "delivery_id",
+    "rule_version", "record_hash", "content_hash", "observed", "suggested", "suggestion_method",
+    "suggestion_confidence", "notified_on", "relapses",
+)  # fmt: skip
+
 
 def gather_facts(city: City, as_of: date) -> None:
     """`corrections_facts`: one row per item to which something may happen, with all the machine asks of it.
@@ -31,7 +38,7 @@ def gather_facts(city: City, as_of: date) -> None:
     Beside it what the events are made of: `corrections_items_now`, `corrections_findings`, `corrections_seen`.
     """
     con, catalog = city.con, city.catalog
-    read_all_states(con, city.home)
+    read_all_states(con, city.home, _OF_ITEM)
     _read_items_and_findings(con, as_of)
     read_deliveries(con, as_of)
     read_records(con, catalog)
@@ -51,7 +58,8 @@ def _read_items_and_findings(con: DuckDBPyConnection, as_of: date) -> None:
     moving = f"(NOT closed OR state = '{ItemState.upheld}')"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE corrections_items_now AS
-        FROM {ALL} WHERE {moving} OR finding_id IN (SELECT finding_id FROM quality.findings WHERE status = 'open')
+        SELECT {", ".join(_OF_ITEM)} FROM {ALL}
+        WHERE {moving} OR finding_id IN (SELECT finding_id FROM quality.findings WHERE status = 'open')
             OR finding_id IN (SELECT request_id FROM shuyuan.ledger.requests)
     """)
     con.execute(

@@ -105,7 +105,7 @@ def tell(
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE corrections_told AS
-        SELECT i.item_id, i.number + 1 AS number, i.department, n.event, t.next_state AS state, t.closed,
+        SELECT i.serial, i.number + 1 AS number, i.item_id, i.department, n.event, t.next_state AS state, t.closed,
                CASE WHEN t.next_state = i.state THEN i.since ELSE $day::DATE END AS since, i.order_id,
                $day::DATE AS as_of, i.delivery_id, i.rule_version,
                CASE WHEN n.event = '{ItemEvent.erased}' THEN '' ELSE coalesce(i.record_hash, '') END AS record_hash,
@@ -254,23 +254,27 @@ def _days_until_kept(con: DuckDBPyConnection, as_of: date, calendar: Calendar) -
 
 
 def _write_events(con: DuckDBPyConnection, as_of: date, author: str) -> None:
-    """`corrections_events`: one row per item that was opened or judged."""
+    """`corrections_events`, a view that is read once: one row per item that was opened or judged.
+
+    `corrections_moved`: what of each says how orders go on.
+    """
     failing = ", ".join(literal(event) for event in (ItemEvent.reopened, ItemEvent.still_wrong, ItemEvent.stated_again))
     corrected = ", ".join(literal(state) for state in sorted(CORRECTED))
+    day, actor = f"DATE '{as_of}'", literal(author)
     con.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE corrections_events AS
-        SELECT o.item_id, 1 AS number, o.department, '{ItemEvent.opened}' AS event,
-               '{ItemState.open}' AS state, false AS closed, $day::DATE AS since, o.order_id, $day::DATE AS as_of,
+        CREATE OR REPLACE TEMP VIEW corrections_events AS
+        SELECT NULL::BIGINT AS serial, 1 AS number, o.item_id, o.department, '{ItemEvent.opened}' AS event,
+               '{ItemState.open}' AS state, false AS closed, {day} AS since, o.order_id, {day} AS as_of,
                o.judged_delivery AS delivery_id, s.rule_version, coalesce(s.record_hash, '') AS record_hash,
                s.content_hash, o.observed_value AS observed, o.suggested_value AS suggested, o.suggestion_method,
-               o.suggestion_confidence, o.reason, NULL::VARCHAR AS evidence, NULL::DATE AS by_date, $author AS actor,
-               NULL::DATE AS notified_on, 0 AS relapses, false AS closes
+               o.suggestion_confidence, o.reason, NULL::VARCHAR AS evidence, NULL::DATE AS by_date, {actor} AS actor,
+               NULL::DATE AS notified_on, 0 AS relapses
         FROM corrections_opened o JOIN corrections_seen s USING (finding_id) WHERE o.unknown
         UNION ALL
-        SELECT i.item_id, i.number + 1, i.department, j.event, j.next_state, j.closed,
-               CASE WHEN j.next_state = i.state THEN i.since ELSE $day::DATE END, coalesce(o.order_id, i.order_id),
-               $day::DATE, coalesce(s.delivery_id, i.delivery_id),
+        SELECT i.serial, i.number + 1, i.item_id, i.department, j.event, j.next_state, j.closed,
+               CASE WHEN j.next_state = i.state THEN i.since ELSE {day} END, coalesce(o.order_id, i.order_id),
+               {day}, coalesce(s.delivery_id, i.delivery_id),
                CASE WHEN s.withdrawn THEN i.rule_version ELSE s.rule_version END,
                coalesce(s.record_hash, i.record_hash, ''),
                CASE WHEN s.record_hash IS NULL THEN i.content_hash ELSE s.content_hash END,
@@ -279,17 +283,25 @@ def _write_events(con: DuckDBPyConnection, as_of: date, author: str) -> None:
                CASE WHEN j.event IN ({failing}) THEN f.suggested_value ELSE i.suggested END,
                CASE WHEN j.event IN ({failing}) THEN f.suggestion_method ELSE i.suggestion_method END,
                CASE WHEN j.event IN ({failing}) THEN f.suggestion_confidence ELSE i.suggestion_confidence END,
-               CASE WHEN j.event IN ({failing}) THEN f.reason END, NULL, NULL, $author,
+               CASE WHEN j.event IN ({failing}) THEN f.reason END, NULL, NULL, {actor},
                CASE WHEN o.order_id IS NULL THEN i.notified_on END,
-               i.relapses + (j.event = '{ItemEvent.reopened}' AND i.state IN ({corrected}))::INTEGER,
-               j.closed AND NOT i.closed
+               i.relapses + (j.event = '{ItemEvent.reopened}' AND i.state IN ({corrected}))::INTEGER
         FROM corrections_judged j
         JOIN corrections_items_now i ON i.item_id = j.item_id
         JOIN corrections_findings f ON f.finding_id = i.finding_id
         JOIN corrections_seen s ON s.finding_id = i.finding_id
         LEFT JOIN corrections_opened o ON o.item_id = j.item_id
-        """,
-        {"day": as_of, "author": author},
+        """
+    )
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE corrections_moved AS
+        SELECT order_id, '{ItemEvent.opened}' AS event, false AS closes FROM corrections_opened WHERE unknown
+        UNION ALL
+        SELECT coalesce(o.order_id, i.order_id), j.event, j.closed AND NOT i.closed
+        FROM corrections_judged j JOIN corrections_items_now i USING (item_id)
+        LEFT JOIN corrections_opened o USING (item_id)
+        """
     )
 
 
@@ -307,7 +319,7 @@ def _write_order_events(con: DuckDBPyConnection, catalog: Catalog, as_of: date, 
     )
     mark(con, catalog.jurisdiction.noise, as_of, author)
     open_items = "SELECT order_id, count(*) AS open FROM corrections_items_now WHERE NOT closed GROUP BY ALL"
-    close_orders(con, "corrections_events", "corrections_order_events", as_of, author, open_items=open_items)
+    close_orders(con, "corrections_moved", "corrections_order_events", as_of, author, open_items=open_items)
 
 
 def close_orders(

@@ -68,7 +68,8 @@ _LIST = """
            o.order_number
     from ledger.dispute_states d
     cross join lateral (
-        select order_id from ledger.events e where e.item_id = d.item_id order by e.number desc limit 1
+        select e.order_id from ledger.items i join ledger.events e using (serial)
+        where i.item_id = d.item_id order by e.number desc limit 1
     ) e
     join ledger.orders o using (order_id)
     where (%(number)s::text is null or d.dispute_number = %(number)s)
@@ -126,9 +127,9 @@ def read_item(city: City, item_id: str) -> dict[str, Any] | None:
             from ledger.item_states i left join ledger.requests r on r.request_id = i.finding_id
             cross join lateral (
                 select min(as_of) as begun_on from ledger.events e
-                where e.item_id = i.item_id and e.number > coalesce((
+                where e.serial = i.serial and e.number > coalesce((
                     select max(number) from ledger.events p
-                    where p.item_id = i.item_id and p.observed is distinct from i.observed), 0)
+                    where p.serial = i.serial and p.observed is distinct from i.observed), 0)
             ) b
             where i.item_id = %(item)s
             """,

@@ -17,17 +17,17 @@ PERIODS = "exceptions_periods"  # temporary table of `read_periods`
 _GONE = ", ".join(literal(state) for state in sorted(GONE | {ItemState.blanked_at_source}))
 # From the day the department stated the value that was upheld, to the day the item left that state.
 _PERIODS = f"""
-    select u.item_id, i.department, i.resource, i.rule_id, b.first, u.as_of as upheld, l.last
-    from ledger.events u join ledger.items i using (item_id)
+    select i.item_id, i.department, i.resource, i.rule_id, b.first, u.as_of as upheld, l.last
+    from ledger.events u join ledger.items i using (serial)
     cross join lateral (
         select min(as_of) as first from ledger.events e
-        where e.item_id = u.item_id and e.number > coalesce((
-            select max(number) from ledger.events p where p.item_id = u.item_id and p.number < u.number
+        where e.serial = u.serial and e.number > coalesce((
+            select max(number) from ledger.events p where p.serial = u.serial and p.number < u.number
                 and (p.observed is distinct from u.observed or p.state in ({_GONE}))), 0)
     ) b
     left join lateral (
         select as_of as last from ledger.events e
-        where e.item_id = u.item_id and e.number > u.number and e.state <> 'upheld' order by number limit 1
+        where e.serial = u.serial and e.number > u.number and e.state <> 'upheld' order by number limit 1
     ) l on true
     where u.event = 'upheld'
 """

@@ -177,10 +177,7 @@ def _spread(con: DuckDBPyConnection, department: str) -> None:
     listed = ", ".join(literal(row[0]) for row in numbers)
     query = f"""
         select o.order_number, e.item_id from ledger.orders o
-        cross join lateral (
-            select distinct on (item_id) item_id, closed from ledger.events e where e.order_id = o.order_id
-            order by item_id, number desc
-        ) e
+        cross join lateral (select item_id, closed from ledger.order_items e where e.order_id = o.order_id offset 0) e
         where o.order_number = any(array[{listed}]) and o.department = {literal(department)} and not e.closed
           and exists (select from ledger.order_events s where s.order_id = o.order_id
                       and s.event = '{OrderEvent.systematic}')"""
@@ -200,12 +197,12 @@ def _spread(con: DuckDBPyConnection, department: str) -> None:
 
 def _read_told(con: DuckDBPyConnection) -> None:
     """`feedback_told`: what the notice said of each item that is answered."""
-    asked = con.execute("SELECT DISTINCT item_id FROM feedback_items").fetchall()
-    listed = ", ".join(literal(row[0]) for row in asked)
+    asked = con.execute("SELECT DISTINCT serial FROM feedback_items").fetchall()
+    listed = ", ".join(str(row[0]) for row in asked)
     query = f"""
-        select distinct on (item_id) item_id, observed, suggested from ledger.events
-        where item_id = any(array[{listed}]::text[]) and event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')
-        order by item_id, number desc
+        select distinct on (serial) item_id, observed, suggested from ledger.events
+        where serial = any(array[{listed}]::bigint[]) and event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')
+        order by serial, number desc
     """
     con.execute(
         f"""

@@ -67,13 +67,14 @@ def _told_items(city: City, as_of: date) -> None:
         f"SELECT order_id FROM clock_live WHERE state IN ('{OrderState.notified}', '{OrderState.paused}')"
     ).fetchall()
     listed, before = (", ".join(literal(row[0]) for row in orders) for orders in (started, running))
+    opening = f"event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')"
     query = f"""
-        select distinct item_id from ledger.events where order_id = any(array[{listed}]::text[])
+        select distinct item_id from ledger.events where order_id = any(array[{listed}]::text[]) and {opening}
         union all
         select item_id from ledger.events e
-        where e.as_of = date '{as_of}' and e.event in ('{ItemEvent.opened}', '{ItemEvent.reopened}')
+        where e.as_of = date '{as_of}' and {opening}
           and e.order_id = any(array[{before}]::text[])
-          and not exists (select from ledger.events l where l.item_id = e.item_id and l.number > e.number)"""
+          and not exists (select from ledger.events l where l.serial = e.serial and l.number > e.number)"""
     city.con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE notices_told AS
@@ -201,13 +202,13 @@ def _read_rows(city: City, as_of: date) -> None:
             select * from (
                 select distinct on (e.order_id, e.item_id) {columns}, e.relapses from ledger.events e
                 where e.order_id = any(array[%s]) and e.as_of <= date '{as_of}' and {opening}
-                  and not exists (select from ledger.events c where c.item_id = e.item_id and c.number > e.number
+                  and not exists (select from ledger.events c where c.serial = e.serial and c.number > e.number
                                   and c.closed and c.as_of <= date '{as_of}')
                 order by e.order_id, e.item_id, e.number desc
             ) standing""",
         "more": f"""
             select {columns}, e.relapses from ledger.events e
-            join ledger.events n on n.item_id = e.item_id and n.number = e.number + 1
+            join ledger.events n on n.serial = e.serial and n.number = e.number + 1
                 and n.event = '{ItemEvent.notified}' and n.as_of = e.as_of
             where e.order_id = any(array[%s]) and e.as_of = date '{as_of}' and {opening}""",
     }

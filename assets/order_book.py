@@ -215,10 +215,8 @@ def _has(city: City, order: dict[str, Any], event: OrderEvent) -> bool:
 def _standing(order: dict[str, Any], state: ItemState) -> str:
     """Items of the order that stand in a state: `item_id, evidence`."""
     query = f"""
-        select item_id, evidence from (
-            select distinct on (item_id) item_id, state, evidence from ledger.events
-            where order_id = {literal(order["order_id"])} order by item_id, number desc
-        ) items where state = '{state}'"""
+        select item_id, evidence from ledger.order_items
+        where order_id = {literal(order["order_id"])} and state = '{state}'"""
     return f"FROM postgres_query('shuyuan', {literal(query)})"
 
 
@@ -292,7 +290,7 @@ def _transfer(city: City, act: Act, items: list[str], to: str) -> None:
         """
         CREATE OR REPLACE TEMP TABLE book_moving AS
         SELECT i.*, coalesce(b.item_id, md5(concat_ws('|', 'transferred', i.item_id, $to))) AS new_id,
-               b.number AS known, coalesce(b.relapses, 0) AS relapses_there,
+               b.serial AS serial_there, b.number AS known, coalesce(b.relapses, 0) AS relapses_there,
                md5(concat_ws('|', $to, i.resource, i.rule_id, i.delivery_id, $day::DATE, i.department)) AS new_order
         FROM book_items i
         LEFT JOIN book_before b
@@ -344,13 +342,13 @@ def _transfer(city: City, act: Act, items: list[str], to: str) -> None:
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE book_item_events AS
-        SELECT item_id, number + 1 AS number, department, '{ItemEvent.transferred}' AS event,
+        SELECT serial, number + 1 AS number, item_id, department, '{ItemEvent.transferred}' AS event,
                '{ItemState.transferred}' AS state, true AS closed, $day::DATE AS since, order_id, $day::DATE AS as_of,
                {carried}, $reason AS reason, $to AS evidence, NULL::DATE AS by_date, $actor AS actor, notified_on,
                relapses, true AS closes
         FROM book_moving
         UNION ALL
-        SELECT new_id, coalesce(known, 0) + 1, $to,
+        SELECT serial_there, coalesce(known, 0) + 1, new_id, $to,
                CASE WHEN known IS NULL THEN '{ItemEvent.opened}' ELSE '{ItemEvent.reopened}' END,
                CASE WHEN known IS NULL THEN '{ItemState.open}' ELSE '{ItemState.reopened}' END, false, $day::DATE,
                new_order, $day::DATE, {carried}, $reason, department, NULL, $actor, NULL, relapses_there, false

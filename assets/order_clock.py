@@ -114,10 +114,8 @@ def _asking(con: DuckDBPyConnection) -> None:
     ).fetchall()
     listed = ", ".join(literal(row[0]) for row in paused)
     query = f"""
-        select distinct order_id from (
-            select distinct on (order_id, item_id) order_id, state from ledger.events
-            where order_id = any(array[{listed}]::text[]) order by order_id, item_id, number desc
-        ) items where state = '{ItemState.insufficient_information}'
+        select distinct order_id from ledger.order_items
+        where order_id = any(array[{listed}]::text[]) and state = '{ItemState.insufficient_information}'
     """
     con.execute(f"CREATE OR REPLACE TEMP TABLE clock_asking AS FROM postgres_query('shuyuan', {literal(query)})")
 

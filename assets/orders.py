@@ -125,7 +125,10 @@ _CLOCK = """
 _EVENTS = """
     select e.item_id, i.record_key, i.column_name, e.number, e.as_of, e.event, e.state, e.observed, e.suggested,
            e.suggestion_method, e.suggestion_confidence, e.reason, e.evidence, e.by_date, e.actor, e.delivery_id
-    from ledger.events e join ledger.items i using (item_id) join ledger.orders o using (order_id)
+    from ledger.orders o
+    cross join lateral (select serial from ledger.order_items l where l.order_id = o.order_id offset 0) l
+    join ledger.events e on e.serial = l.serial and e.order_id = o.order_id
+    join ledger.items i on i.serial = l.serial
     where o.order_number = %(number)s
     order by i.record_key, i.column_name, e.item_id, e.number
 """

@@ -98,7 +98,7 @@ def write_told(city: City, as_of: date, department: str | None = None) -> list[P
                    case when e.event = 'opened' then o.due_on end as due_on,
                    case when e.event = any(%(reasoned)s) then e.reason end as reason
             from ledger.requests r join ledger.items i on i.finding_id = r.request_id
-            join ledger.events e on e.item_id = i.item_id join ledger.orders o on o.order_id = e.order_id
+            join ledger.events e on e.serial = i.serial join ledger.orders o on o.order_id = e.order_id
             where e.as_of = %(day)s and (%(department)s::text is null or r.applicant = %(department)s)
               and (e.event = any(%(told)s) or (e.event = 'opened' and i.transferred_from is null))
             order by r.applicant, length(r.request_number), r.request_number, i.opened_on, e.number

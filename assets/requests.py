@@ -279,7 +279,8 @@ def show_request(city: City, number: str, *, department: str | None = None) -> d
         "values": "select record_key, doubted, proposed, reference_date, reason, evidence, raised_by from"
         " ledger.request_states where item_id = %s",
         "events": "select number, as_of, event, state, observed, suggested, reason, evidence, by_date, actor,"
-        " delivery_id from ledger.events where item_id = %s order by number",
+        " delivery_id from ledger.events where serial = (select serial from ledger.items where item_id = %s)"
+        " order by number",
         "disputes": "select dispute_number, state, level, opponent, opened_on, as_of, due_on from ledger.dispute_states"
         " where item_id = %s order by opened_on, dispute_number",
     }
@@ -331,7 +332,7 @@ def _append(city: City, applicant: str, as_of: date, *, author: str, source: str
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE requests_events AS
-        SELECT request_id AS item_id, 1 AS number, department, '{ItemEvent.opened}' AS event,
+        SELECT NULL::BIGINT AS serial, 1 AS number, request_id AS item_id, department, '{ItemEvent.opened}' AS event,
                '{ItemState.open}' AS state, false AS closed, $day::DATE AS since, order_id, $day::DATE AS as_of,
                delivery_id, 1 AS rule_version, record_hash, content_hash, value AS observed, proposed AS suggested,
                NULL::VARCHAR AS suggestion_method, NULL::DOUBLE AS suggestion_confidence, told AS reason, evidence,

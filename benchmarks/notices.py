@@ -49,13 +49,13 @@ MADE = """
     select order_id, 1, department, 'opened', 'open', '{day}', due_on, false, 10, 0, 0, 'run', null, null, 1
     from ledger.orders;
     insert into ledger.items
-        (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
-    select md5(i::text), md5(i::text), d, 'resident_registration', 'PSB-001', '3415001990' || lpad(i::text, 8, '0'),
-        'birth_date', '{day}', 1 from made;
-    insert into ledger.events (item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id,
-        rule_version, record_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, actor,
-        relapses, batch)
-    select md5(i::text), 1, d, 'opened', 'open', false, '{day}', o, '{day}',
+        (item_id, serial, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
+    select md5(i::text), i + 1, md5(i::text), d, 'resident_registration', 'PSB-001',
+        '3415001990' || lpad(i::text, 8, '0'), 'birth_date', '{day}', 1 from made;
+    insert into ledger.events (serial, item_id, number, department, event, state, closed, since, order_id, as_of,
+        delivery_id, rule_version, record_hash, observed, suggested, suggestion_method, suggestion_confidence, reason,
+        actor, relapses, batch)
+    select i + 1, md5(i::text), 1, d, 'opened', 'open', false, '{day}', o, '{day}',
         '20261102-' || d || '-resident_registration', 1, 'hash' || i, '1990-01-02', '1990-01-01', 'derived', null,
         '出生日期应与公民身份号码中的一致：出生日期为「1990-01-02」，证件号码第7至14位为「19900101」',
         'run', 0, 1 from made;

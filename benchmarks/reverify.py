@@ -40,10 +40,10 @@ ORDERS = 500  # items of one order
 PAST = 200  # days before the first, and batches; what is open was opened in the next batch and notified in the last
 # Item i of the ledger: the first `open` ones are open. One row per event.
 EVENTS = """
-    insert into ledger.events (item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id,
-        rule_version, record_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, actor,
-        notified_on, relapses, batch)
-    select md5(i::text), number, '{department}', event, state, closed, day, 'order' || i / {orders}, day,
+    insert into ledger.events (serial, item_id, number, department, event, state, closed, since, order_id, as_of,
+        delivery_id, rule_version, record_hash, observed, suggested, suggestion_method, suggestion_confidence, reason,
+        actor, notified_on, relapses, batch)
+    select {serial}, md5(i::text), number, '{department}', event, state, closed, day, 'order' || i / {orders}, day,
         '{old}', 1, 'old' || i, '1990-01-02', '1990-01-01', 'derived', 0.99,
         '出生日期应与证件号码一致：出生日期为「1990-01-02」', 'run', day, 0, batch
     from (
@@ -57,6 +57,7 @@ EVENTS = """
     where (number = 2 and i < {open}) = {last}
 """
 BATCH = "case when i >= {open} then 1 + ((i - {open})::bigint * {past} / ({items} - {open}))::int else {past} + 1 end"
+SERIAL = "1 + (i + {items} - {open}) % {items}"  # as they were opened: what is open last
 REST = """
     insert into ledger.orders
     select 'order' || n, 'number' || n, '{department}', '{resource}', '{rule}', '{old}', 'P03', 'accuracy', '0401',
@@ -64,10 +65,10 @@ REST = """
     insert into ledger.order_events
     select order_id, 1, department, 'opened', 'open', '{first}', due_on, false, 10, 0, 0, 'run', null, null, {past} + 1
     from ledger.orders;
-    insert into ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on,
-        batch)
-    select md5(i::text), md5(i::text), '{department}', '{resource}', '{rule}', 'key' || i, 'birth_date', '{first}',
-        {batch}
+    insert into ledger.items (item_id, serial, finding_id, department, resource, rule_id, record_key, column_name,
+        opened_on, batch)
+    select md5(i::text), {serial}, md5(i::text), '{department}', '{resource}', '{rule}', 'key' || i, 'birth_date',
+        '{first}', {batch}
     from generate_series(0, {items} - 1) i;
     insert into ledger.batches (department, batch, kind, source, as_of, author, content, previous_digest, digest)
     select '{department}', n, 'advance', '', date '{first}' - {past} - 1 + n, 'run', 'made', '', 'made'
@@ -120,7 +121,7 @@ def make(home: Path, still_open: int, rows: int) -> None:
     settled = max(0, rows - 3 * still_open) // 5
     said = {"department": DEPARTMENT, "resource": RESOURCE, "rule": RULE, "pool": POOL, "first": FIRST, "day": DAY}
     said |= {"old": OLD, "new": NEW, "orders": ORDERS, "open": still_open, "items": still_open + settled}
-    said |= {"past": PAST, "batch": BATCH.format(**said, past=PAST)}
+    said |= {"past": PAST, "batch": BATCH.format(**said, past=PAST), "serial": SERIAL.format(**said)}
     with opened(home) as city:
         city.lake.apply_catalog()
         with city.server.session("owner") as cursor:

@@ -42,12 +42,12 @@ MADE = """
         day, day + 14, false, 10, 0, 0, 'run', null, null, 1
     from ordered cross join generate_series(1, 2) n;
     insert into ledger.items
-        (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
-    select md5(i::text), md5(i::text), d, 'resident_registration', 'PSB-001', 'key' || i, 'birth_date', day, 1
+        (item_id, serial, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
+    select md5(i::text), i + 1, md5(i::text), d, 'resident_registration', 'PSB-001', 'key' || i, 'birth_date', day, 1
     from made;
-    insert into ledger.events (item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id,
-        rule_version, record_hash, observed, reason, actor, relapses, batch)
-    select md5(i::text), n, d, e, case e when 'opened' then 'open' else e end, e like 'verified%', at, o, at,
+    insert into ledger.events (serial, item_id, number, department, event, state, closed, since, order_id, as_of,
+        delivery_id, rule_version, record_hash, observed, reason, actor, relapses, batch)
+    select i + 1, md5(i::text), n, d, e, case e when 'opened' then 'open' else e end, e like 'verified%', at, o, at,
         '20261102-public_security-resident_registration-0123456789ab', 1, 'hash' || i, '1990-01-02',
         '出生日期应与公民身份号码中的一致：出生日期为「1990-01-02」，证件号码第7至14位为「19900101」', 'run', 0, 1
     from (

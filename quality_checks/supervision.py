@@ -240,7 +240,7 @@ def _rejected_sql(period: Period) -> str:
     """
     return f"""
         select e.order_id, e.item_id, e.department, e.batch, e.as_of from ledger.events e cross join lateral (
-            select state from ledger.events p where p.item_id = e.item_id and p.number < e.number
+            select state from ledger.events p where p.serial = e.serial and p.number < e.number
             order by p.number desc limit 1
         ) before
         where e.event = '{ItemEvent.rejected}' and e.as_of between date '{period.first}' and date '{period.last}'

@@ -73,7 +73,8 @@ def append(
     """Append rows of DuckDB tables to the ledger, all or none; returns the number of item and order events.
 
     `events`, `order_events`, `orders`, `items`, `requests` and `dispute_events` name temporary tables with the columns
-    of `ledger_rows.TABLES`. Each department's rows become its next batch; what happened did so on `as_of`. The caller
+    of `ledger_rows.TABLES`. Events carry the serial of their item; new items get theirs here: `items` needs none, and
+    their events have null. Each department's rows become its next batch; what happened did so on `as_of`. The caller
     holds the lock.
 
     Raises:
@@ -82,35 +83,41 @@ def append(
     rows = {"orders": orders, "items": items, "events": events, "order_events": order_events}
     rows |= {"requests": requests, "dispute_events": dispute_events}
     given = {table: name for table, name in rows.items() if name}
-    concerned = " UNION ".join(f"SELECT department FROM {name}" for name in given.values())
-    heads = con.execute(f"""
-        SELECT c.department, coalesce(max(b.batch), 0) + 1, coalesce(arg_max(b.digest, b.batch), '')
-        FROM ({concerned}) c LEFT JOIN shuyuan.ledger.batches b USING (department)
-        GROUP BY c.department ORDER BY c.department
-    """).fetchall()
-    if not heads:
-        return 0
     stated = {"kind": kind, "source": source, "as_of": as_of, "author": author, "recorded_at": clock.now()}
     try:
-        rows_of = {table: _take(con, table, name, heads, as_of) for table, name in given.items()}
-        _append_taken(con, [table for table, rows in rows_of.items() if rows], heads, stated)
+        rows_of = {table: _take(con, table, name, as_of, given.get("items")) for table, name in given.items()}
+        filled = [table for table, rows in rows_of.items() if rows]
+        if filled:
+            _append_taken(con, filled, _heads_of(con, filled), stated)
     finally:  # they hold personal values
         for table in given:
             con.execute(f"DROP TABLE IF EXISTS {TAKEN.format(table)}")
     return rows_of.get("events", 0) + rows_of.get("order_events", 0)
 
 
+def _heads_of(con: DuckDBPyConnection, filled: Sequence[str]) -> list[tuple[str, int, str]]:
+    """Of each department that taken rows concern: its next batch, and the digest of the one before."""
+    concerned = " UNION ".join(f"SELECT DISTINCT department FROM {TAKEN.format(table)}" for table in filled)
+    return con.execute(f"""
+        SELECT c.department, coalesce(max(b.batch), 0) + 1, coalesce(arg_max(b.digest, b.batch), '')
+        FROM ({concerned}) c LEFT JOIN shuyuan.ledger.batches b USING (department)
+        GROUP BY c.department ORDER BY c.department
+    """).fetchall()
+
+
 def _append_taken(
     con: DuckDBPyConnection, filled: Sequence[str], heads: list[tuple[str, int, str]], stated: dict[str, Any]
 ) -> None:
     """The taken rows and their links, in one transaction; they are digested while PostgreSQL takes them in."""
-    lines = " UNION ALL ".join(lines_sql(table, TAKEN.format(table)) for table in filled)
+    cases = " ".join(f"WHEN {literal(department)} THEN {batch}" for department, batch, _ in heads)
+    rows = {table: f"(SELECT *, CASE department {cases} END AS batch FROM {TAKEN.format(table)})" for table in filled}
+    lines = " UNION ALL ".join(lines_sql(table, rows[table]) for table in filled)
     with con.cursor() as other, ThreadPoolExecutor(1) as beside:
         digesting = beside.submit(contents, other, lines)
         con.execute("BEGIN")
         try:
             for table in filled:
-                _insert(con, table)
+                _insert(con, table, rows[table])
             held = digesting.result()
             for department, batch, before in heads:
                 link = {"department": department, "batch": batch, **stated, "previous_digest": before}
@@ -122,26 +129,38 @@ def _append_taken(
             raise
 
 
-def _take(con: DuckDBPyConnection, table: str, rows: str, heads: list[tuple[str, int, str]], as_of: date) -> int:
-    """The rows as they will be stored, as a table other connections see: with their batch and, where values are
-    personal, a salt. In the order of the key: PostgreSQL then finds its place in the index nearby. Returns how many.
+def _take(con: DuckDBPyConnection, table: str, rows: str, as_of: date, items: str | None) -> int:
+    """The rows as they will be stored, as a table other connections see: with a salt where values are personal. In the
+    order of the key: PostgreSQL then finds its place in the index nearby. Returns how many.
 
     Salts come of a secret nobody keeps: with it gone, so is the salt once its row's is erased.
     """
-    numbered = "(VALUES " + ", ".join(f"({literal(department)}, {batch})" for department, batch, _ in heads) + ")"
     told = TABLES[table]
-    columns = [f"DATE '{as_of}' AS as_of" if one == "as_of" else one for one in told.columns.split(", ")]
-    salt = f"left(sha256(concat('{secrets.token_hex(32)}', {told.row})), 32)::UUID AS salt, NULL AS personal_digest, "
-    row = con.execute(f"""
-        CREATE OR REPLACE TABLE {TAKEN.format(table)} AS
-        SELECT {", ".join(columns)}, {salt if told.personal else ""}n.batch
-        FROM {rows} JOIN {numbered} AS n(department, batch) USING (department) ORDER BY 1""").fetchone()
+    made = {"as_of": f"DATE '{as_of}' AS as_of"}
+    if table == "items":
+        made["serial"] = f"{_last_serial(con)} + row_number() OVER (ORDER BY item_id) AS serial"
+    elif table == "events" and items:
+        rows = f"{rows} LEFT JOIN (SELECT item_id, serial AS given FROM {TAKEN.format('items')}) USING (item_id)"
+        made["serial"] = "coalesce(serial, given) AS serial"
+    columns = ", ".join(made.get(one, one) for one in told.columns.split(", "))
+    salt = f", left(sha256(concat('{secrets.token_hex(32)}', {told.row})), 32)::UUID AS salt, NULL AS personal_digest"
+    row = con.execute(
+        f"CREATE OR REPLACE TABLE {TAKEN.format(table)} AS"
+        f" SELECT {columns}{salt if told.personal else ''} FROM {rows} ORDER BY 1"
+    ).fetchone()
     return int(row[0]) if row else 0
 
 
-def _insert(con: DuckDBPyConnection, table: str) -> None:
+def _last_serial(con: DuckDBPyConnection) -> int:
+    """Of the item that was opened last; the lock keeps others from counting on."""
+    query = "select coalesce(max(serial), 0) from ledger.items"
+    row = con.execute(f"FROM postgres_query('shuyuan', {literal(query)})").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _insert(con: DuckDBPyConnection, table: str, rows: str) -> None:
     columns = f"{TABLES[table].columns}{', salt' if TABLES[table].personal else ''}, batch"
-    con.execute(f"INSERT INTO shuyuan.ledger.{table} ({columns}) SELECT {columns} FROM {TAKEN.format(table)}")
+    con.execute(f"INSERT INTO shuyuan.ledger.{table} ({columns}) SELECT {columns} FROM {rows}")
 
 
 def _insert_batch(con: DuckDBPyConnection, link: dict[str, Any]) -> None:
@@ -336,9 +355,13 @@ def erase(con: DuckDBPyConnection, server: Server, item_ids: Sequence[str]) -> N
     The caller holds the lock.
     """
     statements = []
+    listed = ", ".join(map(literal, item_ids))
+    known = con.execute(f"SELECT serial FROM shuyuan.ledger.items WHERE item_id IN ({listed})").fetchall()
+    serials = ", ".join(str(serial) for (serial,) in known) or "NULL"
     for table, rows in TABLES.items():
         if rows.personal:
-            wanted = f"{rows.item} IN ({', '.join(map(literal, item_ids))}) AND salt IS NOT NULL"
+            wanted = f"serial IN ({serials})" if table == "events" else f"{rows.item} IN ({listed})"
+            wanted += " AND salt IS NOT NULL"
             stored = f"(SELECT {rows.stored}, batch FROM shuyuan.ledger.{table} WHERE {wanted})"
             sealed = con.execute(f"SELECT concat({rows.row}), sealed FROM ({sealed_sql(table, stored)})").fetchall()
             statements.append(_erase_sql(table, dict(sealed)))
@@ -353,10 +376,12 @@ def _erase_sql(table: str, sealed: dict[str, str]) -> tuple[str, dict[str, list[
     """PostgreSQL that leaves of rows nothing but the digests in `sealed`, and its values."""
     rows = TABLES[table]
     gone = ", ".join(f"{column} = null" for column in ("salt", *rows.personal))
+    told = ", ".join(part if part.startswith("'") else f"r.{part}" for part in rows.row.split(", "))
     after = " and l.number > r.number" if table == "events" else ""
+    same = "r.serial = i.serial" if table == "events" else f"r.{rows.item} = i.item_id"
     statement = f"""
         update ledger.{table} r set personal_digest = decode(s.digest, 'hex'), {gone}
-        from unnest(%(rows)s::text[], %(digests)s::text[]) s(row, digest)
-        where r.{rows.item} = any(%(items)s) and concat({rows.row}) = s.row and r.salt is not null and exists (
-            select from ledger.events l where l.item_id = r.{rows.item} and l.event = 'erased'{after})"""
+        from ledger.items i, unnest(%(rows)s::text[], %(digests)s::text[]) s(row, digest)
+        where i.item_id = any(%(items)s) and {same} and concat({told}) = s.row and r.salt is not null and exists (
+            select from ledger.events l where l.serial = i.serial and l.event = 'erased'{after})"""
     return statement, {"rows": list(sealed), "digests": list(sealed.values())}

@@ -21,9 +21,11 @@ ORDER_EVENTS = (
     "order_id, number, department, event, state, as_of, due_on, due_provisional, working_days, paused_days, level, "
     "actor, reason, evidence"
 )
-ITEMS = "item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, transferred_from"
+ITEMS = (
+    "item_id, serial, finding_id, department, resource, rule_id, record_key, column_name, opened_on, transferred_from"
+)
 EVENTS = (
-    "item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id, rule_version, "
+    "serial, number, item_id, department, event, state, closed, since, order_id, as_of, delivery_id, rule_version, "
     "record_hash, content_hash, observed, suggested, suggestion_method, suggestion_confidence, reason, "
     "evidence, by_date, actor, notified_on, relapses"
 )

@@ -23,7 +23,7 @@ RENEWED = 4  # the checkpoint is written anew once the items that moved since ar
 ALL = "ledger_states"
 
 _OF_ITEM = [name for name in ITEMS.split(", ") if name != "item_id"]
-_OF_EVENT = [name for name in EVENTS.split(", ") if name not in {"item_id", "department"}]
+_OF_EVENT = [name for name in EVENTS.split(", ") if name not in {"item_id", "serial", "department"}]
 
 
 def read_states(con: DuckDBPyConnection, home: Home, table: str, wanted: str) -> None:
@@ -56,20 +56,24 @@ def _look_up(con: DuckDBPyConnection, table: str, view: str, key: str, wanted: l
     con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS FROM postgres_query('shuyuan', {literal(query)})")
 
 
-def read_all_states(con: DuckDBPyConnection, home: Home) -> None:
-    """`ledger_states` becomes a temporary view with one row per item; the caller holds the ledger's lock."""
+def read_all_states(con: DuckDBPyConnection, home: Home, columns: tuple[str, ...] = ()) -> None:
+    """`ledger_states` becomes a temporary view with one row per item; the caller holds the ledger's lock.
+
+    Who needs but some `columns` names them: of very many events that costs half the time.
+    """
     path = checkpoint(home)
     heads = _heads(con, path)
     if not heads:
         _write(con, path, "shuyuan.ledger.items", "shuyuan.ledger.events")
     else:
-        _read_news(con, heads)
+        _read_news(con, heads, columns)
         moved, known = _count(con, "ledger_news"), _count(con, f"read_parquet({literal(str(path))})")
-        both = _joined(path)
         if moved * RENEWED <= known:
-            con.execute(f"CREATE OR REPLACE TEMP VIEW {ALL} AS {both}")
+            con.execute(f"CREATE OR REPLACE TEMP VIEW {ALL} AS {_joined(path, columns)}")
             return
-        _copy(con, path, both)
+        if columns:
+            _read_news(con, heads)
+        _copy(con, path, _joined(path))
     con.execute(f"CREATE OR REPLACE TEMP VIEW {ALL} AS FROM read_parquet({literal(str(path))})")
 
 
@@ -99,67 +103,76 @@ def _current(con: DuckDBPyConnection) -> list[tuple[str, int, str]]:
     return con.execute("SELECT department, batch, digest FROM shuyuan.ledger.batches").fetchall()
 
 
-def _read_news(con: DuckDBPyConnection, heads: dict[str, int]) -> None:
+def _read_news(con: DuckDBPyConnection, heads: dict[str, int], columns: tuple[str, ...] = ()) -> None:
     """`ledger_news`: the last event of every item that moved since; `ledger_new_items`: items opened since."""
     known = ", ".join(f"({literal(department)}, {batch})" for department, batch in heads.items())
-    since = f"""
-        select b.department, b.batch, b.as_of from ledger.batches b
-        left join (values {known}) h(department, batch) using (department) where b.batch > coalesce(h.batch, 0)"""
+    since = con.execute(f"""
+        SELECT department, b.batch, as_of
+        FROM shuyuan.ledger.batches b LEFT JOIN (VALUES {known}) h(department, batch) USING (department)
+        WHERE b.batch > coalesce(h.batch, 0)""").fetchall()
+    # Stated, not looked up: PostgreSQL's planner then knows how few they are.
+    listed = ", ".join(f"({literal(department)}, {batch})" for department, batch, _ in since) or "(null, null::integer)"
+    news = f"(values {listed}) b(department, batch)"
     items = f"""
         select r.item_id, r.{", r.".join(_OF_ITEM)}
-        from ({since}) b join ledger.items r on r.department = b.department and r.batch = b.batch"""
+        from {news} join ledger.items r on r.department = b.department and r.batch = b.batch"""
+    first = min((as_of.isoformat() for _, _, as_of in since), default="infinity")
     events = f"""
-        with news as ({since})
-        select r.item_id, r.{", r.".join(_OF_EVENT)}
-        from ledger.events r join news b on r.department = b.department and r.batch = b.batch
-        where r.as_of >= (select min(as_of) from news)"""  # found by day: an index by batch would cost each event
+        select r.serial, r.{", r.".join(_of_event(columns))}
+        from ledger.events r join {news} on r.department = b.department and r.batch = b.batch
+        where r.as_of >= date '{first}'"""  # found by day: an index by batch would cost each event
     con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_news AS FROM postgres_query('shuyuan', {literal(events)})")
-    several = con.execute("SELECT count(*) > count(DISTINCT item_id) FROM ledger_news").fetchone()
+    several = con.execute("SELECT count(*) > count(DISTINCT serial) FROM ledger_news").fetchone()
     if several and several[0]:
         con.execute("""
             CREATE OR REPLACE TEMP TABLE ledger_news AS
-            FROM ledger_news QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY number DESC) = 1
+            FROM ledger_news QUALIFY row_number() OVER (PARTITION BY serial ORDER BY number DESC) = 1
         """)
     con.execute(f"CREATE OR REPLACE TEMP TABLE ledger_new_items AS FROM postgres_query('shuyuan', {literal(items)})")
 
 
-def _joined(path: Path) -> str:
+def _of_event(columns: tuple[str, ...]) -> list[str]:
+    return [name for name in _OF_EVENT if not columns or name in columns or name == "number"]
+
+
+def _joined(path: Path, columns: tuple[str, ...] = ()) -> str:
     """The checkpoint with the news on top."""
     file = f"read_parquet({literal(str(path))})"
     of_item = f"item_id, {', '.join(_OF_ITEM)}"
     return f"""
-        FROM {file} ANTI JOIN ledger_news USING (item_id)
+        SELECT {of_item}, {", ".join(_of_event(columns))} FROM {file} ANTI JOIN ledger_news USING (serial)
         UNION ALL BY NAME
-        SELECT i.*, n.* EXCLUDE (item_id)
+        SELECT i.*, n.* EXCLUDE (serial)
         FROM (SELECT {of_item} FROM {file} UNION ALL SELECT {of_item} FROM ledger_new_items) i
-        JOIN ledger_news n USING (item_id)"""
+        JOIN ledger_news n USING (serial)"""
 
 
 def _write(con: DuckDBPyConnection, path: Path, items: str, events: str) -> None:
     """Everything anew, in two scans: which events are the last, and then those."""
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE ledger_last AS SELECT item_id, max(number) AS number FROM {events} GROUP BY ALL"
+        f"CREATE OR REPLACE TEMP TABLE ledger_last AS SELECT serial, max(number) AS number FROM {events} GROUP BY ALL"
     )
     _copy(
         con,
         path,
         f"""
         SELECT i.item_id, i.{", i.".join(_OF_ITEM)}, e.{", e.".join(_OF_EVENT)}
-        FROM {events} e SEMI JOIN ledger_last l ON l.item_id = e.item_id AND l.number = e.number
-        JOIN {items} i ON i.item_id = e.item_id""",
+        FROM {events} e SEMI JOIN ledger_last l ON l.serial = e.serial AND l.number = e.number
+        JOIN {items} i ON i.serial = e.serial""",
     )
     con.execute("DROP TABLE ledger_last")
 
 
 def _copy(con: DuckDBPyConnection, path: Path, rows: str) -> None:
-    """Write the file whole or not at all, with the heads it was made at."""
+    """Write the file whole or not at all, with the heads it was made at; what is open lies together, at its end."""
     partial = path.with_suffix(".part")
     last: dict[str, tuple[str, int, str]] = {}
     for head in _current(con):
         last[head[0]] = max(head, last.get(head[0], head))
     heads = literal(json.dumps(list(last.values())))
     con.execute(
-        f"COPY ({rows}) TO {literal(str(partial))} (FORMAT parquet, COMPRESSION lz4, KV_METADATA {{heads: {heads}}})"
+        f"COPY (FROM ({rows}) ORDER BY serial) TO {literal(str(partial))}"
+        f" (FORMAT parquet, COMPRESSION lz4, KV_METADATA {{heads: {heads}}})"
     )
     partial.chmod(0o600)
     partial.replace(path)

@@ -210,8 +210,8 @@ TAMPERINGS = (
     ("DELETE FROM ledger.batches WHERE batch = 2; DELETE FROM ledger.events WHERE batch = 2", 3, "missing"),
     ("UPDATE ledger.events SET batch = 3 WHERE batch = 2", 2, "changed"),
     (
-        """INSERT INTO ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name,
-            opened_on, batch) SELECT 'x', 'x', department, resource, rule_id, '', '', opened_on, 1
+        """INSERT INTO ledger.items (item_id, serial, finding_id, department, resource, rule_id, record_key,
+            column_name, opened_on, batch) SELECT 'x', 1000, 'x', department, resource, rule_id, '', '', opened_on, 1
             FROM ledger.orders""",
         1,
         "c",

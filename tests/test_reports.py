@@ -128,13 +128,14 @@ insert into ledger.order_events (order_id, number, department, event, state, as_
                                  working_days, paused_days, level, actor, batch)
 select order_id, 1, department, 'opened', 'open', opened_on, due_on, due_provisional, 10, 0, 0, 'run', 1
 from ledger.orders;
-insert into ledger.items (item_id, finding_id, department, resource, rule_id, record_key, column_name, opened_on, batch)
-select 'i' || n, 'i' || n, 'public_security', 'resident_registration', 'PSB-001', '{CANARY_ID}', 'birth_date',
+insert into ledger.items (item_id, serial, finding_id, department, resource, rule_id, record_key, column_name,
+                          opened_on, batch)
+select 'i' || n, n, 'i' || n, 'public_security', 'resident_registration', 'PSB-001', '{CANARY_ID}', 'birth_date',
        '{DAY_1}', 1
 from generate_series(1, 5) n;
-insert into ledger.events (item_id, number, department, event, state, closed, since, order_id, as_of, delivery_id,
-                           rule_version, record_hash, observed, suggested, actor, relapses, batch)
-select 'i' || item, number, 'public_security', event, case event when 'opened' then 'open' else event end,
+insert into ledger.events (serial, item_id, number, department, event, state, closed, since, order_id, as_of,
+                           delivery_id, rule_version, record_hash, observed, suggested, actor, relapses, batch)
+select item, 'i' || item, number, 'public_security', event, case event when 'opened' then 'open' else event end,
        event like 'verified%', day::date, order_id, day::date, 'd2', 1, '', '{CANARY_ID}', '{CANARY_NAME}', 'run',
        0, 1
 from (values (1, 1, 'opened', '2026-10-20', 'o1'), (1, 2, 'still_wrong', '{DAY_2}', 'o1'),

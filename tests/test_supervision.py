@@ -343,8 +343,8 @@ def chance(seed: int) -> dict[str, list[dict]]:
         days = [day for day in DAYS if day >= draw.choice(DAYS)]
         name, held = f"item{number:04d}", order(department, days[0])
         rows["items"].append({
-            "item_id": name, "finding_id": name, "department": department, "resource": "x", "rule_id": "r",
-            "record_key": "k", "column_name": "c", "opened_on": days[0],
+            "item_id": name, "serial": None, "finding_id": name, "department": department, "resource": "x",
+            "rule_id": "r", "record_key": "k", "column_name": "c", "opened_on": days[0],
             "transferred_from": "another" if draw.random() < 0.1 else None,
         })  # fmt: skip
         state, told = ItemState.open, [(ItemEvent.opened, ItemState.open, days[0], held)]
@@ -359,11 +359,11 @@ def chance(seed: int) -> dict[str, list[dict]]:
             told.append((event, state, day, held))
         for place, (event, after, day, of) in enumerate(told, 1):
             rows["events"].append({
-                "item_id": name, "number": place, "department": department, "event": str(event), "state": str(after),
-                "closed": after in SETTLED, "since": day, "order_id": of, "as_of": day, "delivery_id": "d",
-                "rule_version": 1, "record_hash": "h", "content_hash": None, "observed": None, "suggested": None,
-                "suggestion_method": None, "suggestion_confidence": None, "reason": None, "evidence": None,
-                "by_date": None, "actor": "a", "notified_on": None, "relapses": 0,
+                "serial": None, "number": place, "item_id": name, "department": department, "event": str(event),
+                "state": str(after), "closed": after in SETTLED, "since": day, "order_id": of, "as_of": day,
+                "delivery_id": "d", "rule_version": 1, "record_hash": "h", "content_hash": None, "observed": None,
+                "suggested": None, "suggestion_method": None, "suggestion_confidence": None, "reason": None,
+                "evidence": None, "by_date": None, "actor": "a", "notified_on": None, "relapses": 0,
             })  # fmt: skip
 
     for number in range(260):
@@ -404,6 +404,9 @@ def append(city: City, rows: dict[str, list[dict]]) -> None:
             key = "opened_on" if table in ("orders", "items") else "as_of"
             city.con.execute(f"CREATE OR REPLACE TEMP TABLE day_{table} AS FROM all_{table} WHERE {key} = ?", [day])
             given[table] = f"day_{table}"
+        city.con.execute(
+            "UPDATE day_events SET serial = i.serial FROM shuyuan.ledger.items i WHERE i.item_id = day_events.item_id"
+        )
         with city.server.lock(ledger.LOCK):
             ledger.append(city.con, kind="advance", as_of=day, author="test", **given)
 

@@ -2,7 +2,9 @@
 -- grants in 90_grants.sql.
 -- One transaction of the pipeline writes one batch per department it concerns; resources/ledger.py is the only writer.
 do $$ begin
-    if to_regclass('ledger.batches') is not null and to_regclass('ledger.order_events') is null then
+    if to_regclass('ledger.batches') is not null and not exists (
+        select from pg_attribute where attrelid = to_regclass('ledger.events') and attname = 'serial'
+    ) then
         raise exception 'the ledger of this home was written by an earlier version in another form: make a new home '
             '(SHUYUAN_HOME) and deliver again, or go on with the version that made it';
     end if;
@@ -78,6 +80,7 @@ comment on column ledger.order_events.level is 'How far it was escalated: 0 not,
 -- salt, personal_digest: personal values can be taken out by law and the chain stays whole.
 create table if not exists ledger.items (
     item_id text primary key,
+    serial bigint not null unique check (serial > 0),
     finding_id text not null,
     department text not null,
     resource text not null,
@@ -94,12 +97,14 @@ create table if not exists ledger.items (
 );
 create index if not exists items_by_batch on ledger.items (department, batch);
 comment on table ledger.items is 'One row per correction item; its id is the finding''s, unless it was transferred';
+comment on column ledger.items.serial is 'Counts all items as they are opened: what happened to those of one day lies together, and is written and read so';
 comment on column ledger.items.finding_id is 'The finding whose rule judges it';
 comment on column ledger.items.transferred_from is 'The item of another department it was, with the history before';
 
 create table if not exists ledger.events (
-    item_id text not null,
+    serial bigint not null,
     number integer not null check (number > 0),
+    item_id text not null,
     department text not null,
     event text not null,
     state text not null,
@@ -124,16 +129,18 @@ create table if not exists ledger.events (
     salt uuid default gen_random_uuid(),
     personal_digest bytea,
     batch integer not null,
-    primary key (item_id, number),
+    primary key (serial, number),
     check (case when salt is null
                 then personal_digest is not null
                      and num_nonnulls(content_hash, evidence, observed, reason, record_hash, suggested) = 0
                 else personal_digest is null and record_hash is not null end)
 );
-create index if not exists events_by_order on ledger.events (order_id);
+-- Only by these an item comes into an order; what happens to it in there has the order's id too.
+create index if not exists events_by_order on ledger.events (order_id) where event in ('opened', 'reopened');
 create index if not exists events_by_day on ledger.events using brin (as_of);
 create index if not exists events_that_except on ledger.events (item_id) where event in ('upheld', 'transferred');
 comment on table ledger.events is 'One row per thing that happened to an item; the last one is its state';
+comment on column ledger.events.serial is 'That of the item';
 comment on column ledger.events.since is 'Day on which the item entered the state it has after this event';
 comment on column ledger.events.delivery_id is 'Delivery that was judged; other events carry on the one before';
 comment on column ledger.events.rule_version is 'Version of the rule that judged; other events carry on the one before';
@@ -145,7 +152,16 @@ comment on column ledger.events.suggestion_confidence is 'How sure it is, above 
 comment on column ledger.events.actor is 'Run, department or person';
 comment on column ledger.events.relapses is 'How often the item failed again after it was verified';
 
--- Both views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger_states`.
+create or replace view ledger.order_items as
+select o.order_id, e.*
+from (select distinct order_id, serial from ledger.events where event in ('opened', 'reopened')) o
+cross join lateral (
+    select item_id, serial, number, event, state, closed, as_of, relapses, evidence from ledger.events e
+    where e.serial = o.serial and e.order_id = o.order_id order by e.number desc limit 1
+) e;
+comment on view ledger.order_items is 'One row per order and item: the last thing that happened to the item in this order';
+
+-- These views look up row by row: fast for a few. Whoever wants all reads them by `resources.ledger_states`.
 create or replace view ledger.order_states as
 select
     o.order_id, o.order_number, o.department, o.resource, o.rule_id, o.delivery_id, o.standard, o.dimension,
@@ -169,14 +185,13 @@ cross join lateral (
     from (
         select *, verified and exists (
                 select from ledger.events r
-                where r.item_id = last_events.item_id and r.number > last_events.number and r.event = 'reopened'
+                where r.serial = last_events.serial and r.number > last_events.number and r.event = 'reopened'
             ) as again
         from (
-            select distinct on (item_id) item_id, number, closed, relapses, as_of,
+            select serial, number, closed, relapses, as_of,
                    state in ('verified_as_suggested', 'verified_otherwise') as verified
-            from ledger.events e
+            from ledger.order_items e
             where e.order_id = o.order_id
-            order by item_id, number desc
         ) last_events
     ) items
 ) s
@@ -195,7 +210,7 @@ comment on view ledger.last_order_events is 'One row per correction order: its l
 
 create or replace view ledger.item_states as
 select
-    i.item_id, i.finding_id, i.department, i.resource, i.rule_id, i.record_key, i.column_name, i.opened_on,
+    i.item_id, i.serial, i.finding_id, i.department, i.resource, i.rule_id, i.record_key, i.column_name, i.opened_on,
     i.transferred_from,
     e.state, e.closed, e.since, e.order_id, o.order_number, o.opened_on as ordered_on, o.severity, d.due_on,
     d.due_provisional, d.state as order_state,
@@ -203,7 +218,7 @@ select
     e.suggested, e.reason, e.evidence, e.by_date, e.actor, e.notified_on, e.relapses, e.suggestion_method, e.suggestion_confidence
 from ledger.items i
 cross join lateral (
-    select * from ledger.events e where e.item_id = i.item_id order by e.number desc limit 1
+    select * from ledger.events e where e.serial = i.serial order by e.number desc limit 1
 ) e
 join ledger.orders o on o.order_id = e.order_id
 cross join lateral (
@@ -215,6 +230,6 @@ create or replace view ledger.excepted_items as
 select i.item_id, i.department, i.resource, i.rule_id, l.state
 from (select distinct item_id from ledger.events where event in ('upheld', 'transferred')) e
 join ledger.items i using (item_id)
-cross join lateral (select state from ledger.events l where l.item_id = i.item_id order by number desc limit 1) l
+cross join lateral (select state from ledger.events l where l.serial = i.serial order by number desc limit 1) l
 where l.state in ('upheld', 'transferred');
 comment on view ledger.excepted_items is 'One row per item that does not count as an error of its department: an objection was upheld, another answers for it';

@@ -87,7 +87,7 @@ select
 from ledger.requests r
 join ledger.items i on i.finding_id = r.request_id
 cross join lateral (
-    select * from ledger.events e where e.item_id = i.item_id order by e.number desc limit 1
+    select * from ledger.events e where e.serial = i.serial order by e.number desc limit 1
 ) e
 join ledger.orders o on o.order_id = e.order_id
 cross join lateral (
