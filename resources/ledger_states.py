@@ -164,15 +164,14 @@ def _write(con: DuckDBPyConnection, path: Path, items: str, events: str) -> None
 
 
 def _copy(con: DuckDBPyConnection, path: Path, rows: str) -> None:
-    """Write the file whole or not at all, with the heads it was made at; what is open lies together, at its end."""
+    """Write the file whole or not at all, with the heads it was made at."""
     partial = path.with_suffix(".part")
     last: dict[str, tuple[str, int, str]] = {}
     for head in _current(con):
         last[head[0]] = max(head, last.get(head[0], head))
     heads = literal(json.dumps(list(last.values())))
     con.execute(
-        f"COPY (FROM ({rows}) ORDER BY serial) TO {literal(str(partial))}"
-        f" (FORMAT parquet, COMPRESSION lz4, KV_METADATA {{heads: {heads}}})"
+        f"COPY ({rows}) TO {literal(str(partial))} (FORMAT parquet, COMPRESSION lz4, KV_METADATA {{heads: {heads}}})"
     )
     partial.chmod(0o600)
     partial.replace(path)
