@@ -48,7 +48,7 @@ from quality_checks.sources import (
     taken,
 )
 from resources.city import City
-from resources.guard import one_state
+from resources.guard import transaction
 
 ENTITIES = "temp.library_entities"  # one row per entity: `key, _sources`, and what `entities_sql` says per attribute
 
@@ -101,7 +101,7 @@ class _Build:
 
     def prepare(self, con: DuckDBPyConnection) -> None:
         """Find what is to be built; arbitrate what is touched."""
-        with one_state(con):
+        with transaction(con):
             take_links(con, self.library)
             decided = {"groups": independence.take_groups(con, self.library)}
             self.plan = increment.plan(self.city, con, self.library, self.as_of, full=self.full, decided=decided)
@@ -173,14 +173,16 @@ def settle(con: DuckDBPyConnection, catalog: Catalog, library: Library, witnesse
     """Arbitrate what the sources say; see `arbitrate`."""
     said = f"({statements_sql(library, witnesses)})"
     disputes.create(con, ENTITIES, entities_sql(library, witnesses, said))
+    disputed = disputes.disputed_in(con, library, ENTITIES)
     if written_down := any(source.taken for source in witnesses):
         disputes.create(con, EVALUATED, _evaluated_sql(witnesses))
     else:
-        disputes.gather(con, list(disputes.disputed_in(con, library, ENTITIES)), ENTITIES, said)
+        disputes.gather(con, list(disputed), ENTITIES, said)
     for attribute in library.attributes:
         if suppliers(witnesses, attribute):
             disputes.create(con, _grounds(attribute), grounds_sql(witnesses, attribute, ENTITIES))
-    return comparison.compare(con, catalog, library, witnesses, entities=ENTITIES, said=said if written_down else None)
+    comparison.compare(con, catalog, witnesses, disputed, entities=ENTITIES, said=said if written_down else None)
+    return list(disputed)
 
 
 def _evaluated_sql(witnesses: Sequence[Source]) -> str:

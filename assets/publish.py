@@ -12,8 +12,6 @@ has settled (`ledger.marks`). It is looked up when the view is read: it comes an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -28,6 +26,7 @@ from quality_checks import contracts
 from quality_checks.macros import name, quote
 from resources.city import City
 from resources.clock import now
+from resources.guard import transaction
 
 READER = "dashboard_reader"
 ENTITY = "_entity"  # column of a version that no view shows: whom the row is of
@@ -286,21 +285,10 @@ def _replace(city: City, product: Product, candidate: Candidate, *, version: int
             product, candidate.rows, _snapshot(city.con), version=version, as_of=as_of, author=author
         ),
     ]
-    with _transaction(city.con):
+    with transaction(city.con):
         city.con.execute(f"CREATE TABLE shuyuan.curated_versions.{name(table)} AS {candidate.query}")
         for statement in statements:
             city.con.execute(f"CALL postgres_execute('shuyuan', {quote(statement)})")
-
-
-@contextmanager
-def _transaction(con: DuckDBPyConnection) -> Iterator[None]:
-    con.begin()
-    try:
-        yield
-    except BaseException:
-        con.rollback()
-        raise
-    con.commit()
 
 
 def _older_versions(cursor: Any, product: str, before: int) -> list[str]:

@@ -21,7 +21,7 @@ from catalog.columns import Column
 from catalog.load import Catalog
 from catalog.models import Attribute, Department, Library, Resource
 from quality_checks import comparison, macros
-from quality_checks.disputes import gather
+from quality_checks.disputes import disputed_in, gather
 from quality_checks.sources import key_macro, prepared
 from resources.lake import FINDINGS
 
@@ -100,8 +100,9 @@ def joined(scratch: Path, rows: int, repeat: int) -> dict[str, object]:
             plain.append(_raw(con, "s.id_number", rows))
             normal.append(_raw(con, f"{key_macro(library)}(s.id_number)", rows))
             began = time.perf_counter()
-            gather(con, disputed, base.ENTITIES, said)
-            comparison.compare(con, catalog, library, witnesses, entities=base.ENTITIES)
+            found = disputed_in(con, library, base.ENTITIES)
+            gather(con, list(found), base.ENTITIES, said)
+            comparison.compare(con, catalog, witnesses, found, entities=base.ENTITIES)
             results = comparison.results(con, catalog, library, LIBRARY)
             ours.append(time.perf_counter() - began)
             [result] = [r for r in results if (r.department, r.rule_id) == ("civil", "population.name.agrees")]

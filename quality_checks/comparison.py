@@ -118,25 +118,21 @@ def _compared(library: Library) -> list[str]:
 def compare(
     con: DuckDBPyConnection,
     catalog: Catalog,
-    library: Library,
     witnesses: Sequence[Source],
+    disputed: Mapping[str, float],
     *,
     entities: str,
     said: str | None = None,
-) -> list[str]:
+) -> None:
     """Settle what sources say differently of the `entities`, and write to `VIOLATIONS` whom that accuses.
 
-    `said` are the statements, looked at as often as it takes; without it `disputes.gather` has looked at them for all
-    attributes in dispute.
-
-    Returns:
-        the attributes in dispute, each with a table `disputes.settled`.
+    `disputed` are the attributes in dispute (`disputes.disputed_in`); each gets a table `disputes.settled`. `said` are
+    the statements, looked at as often as it takes; without it `disputes.gather` has looked at them for all of these.
     """
     columns = ", ".join(
         f"NULL::{'DOUBLE' if field == 'suggestion_confidence' else 'VARCHAR'} AS {name(field)}" for field in FIELDS
     )
     disputes.create(con, VIOLATIONS, f"SELECT {columns} WHERE false")
-    disputed = disputes.disputed_in(con, library, entities)
     titles = [catalog.departments[witness.resource.department].title.zh for witness in witnesses]
     for group in _looks(disputed) if said else [list(disputed)]:
         if said:
@@ -145,7 +141,6 @@ def compare(
             disputes.settle(con, witnesses, attribute, titles)
             _tell(con, witnesses, attribute, titles)
     disputes.forget(con)
-    return list(disputed)
 
 
 def _looks(disputed: Mapping[str, float]) -> list[list[str]]:

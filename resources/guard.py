@@ -44,16 +44,16 @@ class LakeUnavailableError(ServerError):
 
 
 @contextmanager
-def one_state(con: DuckDBPyConnection) -> Iterator[None]:
-    """Read one state of the lake with several statements, which write temporary tables alone."""
+def transaction(con: DuckDBPyConnection) -> Iterator[None]:
+    """Several statements that see one state, and of which all count or none. The lake itself is written by `Guard`."""
     con.begin()
     try:
         yield
+        con.commit()
     except BaseException:
         with suppress(duckdb.Error):  # the transaction may be gone with its server
             con.rollback()
         raise
-    con.commit()
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,16 @@ import json
 import secrets
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import rfc8785
 from duckdb import DuckDBPyConnection
 
 from resources import clock
+from resources.guard import transaction
 from resources.lake import literal
 from resources.ledger_rows import TABLES, contents, lines_sql, sealed_sql
 from resources.postgres import Server
@@ -114,19 +113,13 @@ def _append_taken(
     lines = " UNION ALL ".join(lines_sql(table, rows[table]) for table in filled)
     with con.cursor() as other, ThreadPoolExecutor(1) as beside:
         digesting = beside.submit(contents, other, lines)
-        con.execute("BEGIN")
-        try:
+        with transaction(con):
             for table in filled:
                 _insert(con, table, rows[table])
             held = digesting.result()
             for department, batch, before in heads:
                 link = {"department": department, "batch": batch, **stated, "previous_digest": before}
                 _insert_batch(con, link | {"content": held[department, batch]})
-            con.execute("COMMIT")
-        except BaseException:
-            with suppress(duckdb.Error):
-                con.execute("ROLLBACK")
-            raise
 
 
 def _take(con: DuckDBPyConnection, table: str, rows: str, as_of: date, items: str | None) -> int:
